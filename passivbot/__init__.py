@@ -1,0 +1,1 @@
+"""What a trader touches: configuration, candles, backtest, study. Never imports ``ray``."""
