@@ -1,0 +1,187 @@
+//! Rounding, cost and profit: the basic functions of trading-semantics §4.
+//!
+//! Every formula is evaluated exactly as written there, left to right and without fused multiply-add, because
+//! results are compared bit for bit.
+
+use crate::math;
+
+/// Nearest integer, halves away from zero.
+#[inline]
+pub fn nint(x: f64) -> f64 {
+    x.round()
+}
+
+/// Decimal clean-up: `x` rounded to ten decimals.
+#[inline]
+pub fn dec10(x: f64) -> f64 {
+    nint(x * 1e10) / 1e10
+}
+
+/// `n` rounded to the nearest multiple of `step`.
+#[inline]
+pub fn round_near(n: f64, step: f64) -> f64 {
+    dec10(nint(n / step) * step)
+}
+
+/// `n` rounded up to a multiple of `step`.
+#[inline]
+pub fn round_up(n: f64, step: f64) -> f64 {
+    dec10((n / step).ceil() * step)
+}
+
+/// `n` rounded down to a multiple of `step`.
+#[inline]
+pub fn round_down(n: f64, step: f64) -> f64 {
+    dec10((n / step).floor() * step)
+}
+
+/// `n` rounded to `digits` significant digits (and, by the clean-up, to ten decimals).
+///
+/// A value that is not finite is returned as it is.
+pub fn round_sig(n: f64, digits: i32) -> f64 {
+    if n == 0.0 {
+        return 0.0;
+    }
+    if !n.is_finite() {
+        return n;
+    }
+    let exponent = digits - math::log10(n.abs()).floor() as i32 - 1;
+    let scale = math::powi(10.0, exponent);
+    dec10(nint(n * scale) / scale)
+}
+
+/// Two-point interpolation through `(x0, y0)` and `(x1, y1)`, without clamping.
+#[inline]
+pub fn lin(x: f64, x0: f64, x1: f64, y0: f64, y1: f64) -> f64 {
+    (0.0 + y0 * ((x - x1) / (x0 - x1))) + y1 * ((x - x0) / (x1 - x0))
+}
+
+/// Quantity that `cost` buys at `price`; 0 for a price that is not positive.
+#[inline]
+pub fn cost_to_qty(cost: f64, price: f64, c_mult: f64) -> f64 {
+    if price > 0.0 { (cost.abs() / price) / c_mult } else { 0.0 }
+}
+
+/// Cost of `qty` at `price`.
+#[inline]
+pub fn qty_to_cost(qty: f64, price: f64, c_mult: f64) -> f64 {
+    (qty.abs() * price) * c_mult
+}
+
+/// Wallet exposure: cost of the position as a multiple of the balance; 0 without position or balance.
+#[inline]
+pub fn exposure(balance: f64, size: f64, price: f64, c_mult: f64) -> f64 {
+    if balance <= 0.0 || size == 0.0 { 0.0 } else { qty_to_cost(size, price, c_mult) / balance }
+}
+
+/// Position after a fill: size and price of `(size, pprice)` merged with `(qty, price)`.
+///
+/// The first entry keeps its quantity unrounded.
+#[inline]
+pub fn combine(size: f64, pprice: f64, qty: f64, price: f64, qty_step: f64) -> (f64, f64) {
+    if qty == 0.0 {
+        return (size, pprice);
+    }
+    if size == 0.0 {
+        return (qty, price);
+    }
+    let n = round_near(size + qty, qty_step);
+    if n == 0.0 {
+        return (0.0, 0.0);
+    }
+    let pprice = if pprice.is_nan() { 0.0 } else { pprice };
+    (n, pprice * (size / n) + price * (qty / n))
+}
+
+/// Profit of closing `qty` of a long position.
+#[inline]
+pub fn pnl_long(entry_price: f64, close_price: f64, qty: f64, c_mult: f64) -> f64 {
+    qty.abs() * c_mult * (close_price - entry_price)
+}
+
+/// Profit of closing `qty` of a short position.
+#[inline]
+pub fn pnl_short(entry_price: f64, close_price: f64, qty: f64, c_mult: f64) -> f64 {
+    qty.abs() * c_mult * (entry_price - close_price)
+}
+
+/// Sticky balance rounding: orders see a balance that moves in steps of 2 %.
+#[inline]
+pub fn sticky(balance: f64, last: f64) -> f64 {
+    let step = last * 0.02;
+    let threshold = step * 0.5;
+    let rounded = if balance > last + threshold {
+        last + step
+    } else if balance < last - threshold {
+        last - step
+    } else {
+        last
+    };
+    round_sig(rounded, 6)
+}
+
+/// Loss that unstucking may still realise: `pct` below the peak balance that the realised profits imply.
+#[inline]
+pub fn unstuck_allowance(balance: f64, pct: f64, peak_pnl: f64, current_pnl: f64) -> f64 {
+    let peak = balance + (peak_pnl - current_pnl);
+    let drop = balance / peak - 1.0;
+    (peak * (pct + drop)).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check values of the appendix of trading-semantics.
+    #[test]
+    fn step_rounding_matches_the_appendix() {
+        let rows = [
+            (0.15, 0.1, 0.1, 0.2, 0.1),
+            (0.25, 0.1, 0.3, 0.3, 0.2),
+            (2.5, 1.0, 3.0, 3.0, 2.0),
+            (-2.5, 1.0, -3.0, -2.0, -3.0),
+            (100.005, 0.01, 100.01, 100.01, 100.0),
+            (1234.5678, 0.001, 1234.568, 1234.568, 1234.567),
+        ];
+        for (n, step, near, up, down) in rows {
+            assert_eq!(round_near(n, step), near, "round_near({n}, {step})");
+            assert_eq!(round_up(n, step), up, "round_up({n}, {step})");
+            assert_eq!(round_down(n, step), down, "round_down({n}, {step})");
+        }
+    }
+
+    #[test]
+    fn significant_digits_match_the_appendix() {
+        let rows = [
+            (123456.5, 3, 123000.0),
+            (0.00012345678, 4, 0.0001235),
+            (-98765.4321, 6, -98765.4),
+            (0.1, 2, 0.1),
+            (1e-12, 3, 0.0),
+        ];
+        for (n, digits, expected) in rows {
+            assert_eq!(round_sig(n, digits), expected, "round_sig({n}, {digits})");
+        }
+    }
+
+    #[test]
+    fn sticky_rounding_matches_the_appendix() {
+        let rows = [
+            (100500.0, 100000.0, 100000.0),
+            (101000.0, 100000.0, 100000.0),
+            (101000.1, 100000.0, 102000.0),
+            (98999.9, 100000.0, 98000.0),
+            (100000.0, 123456.789, 120988.0),
+        ];
+        for (balance, last, expected) in rows {
+            assert_eq!(sticky(balance, last), expected, "sticky({balance}, {last})");
+        }
+    }
+
+    #[test]
+    fn allowance_matches_the_appendix() {
+        assert_eq!(unstuck_allowance(10000.0, 0.03, 500.0, 500.0), 300.0);
+        assert_eq!(unstuck_allowance(9800.0, 0.03, 500.0, 300.0), 99.99999999999982);
+        assert_eq!(unstuck_allowance(9600.0, 0.03, 500.0, 100.0), 0.0);
+    }
+}
