@@ -1,0 +1,7 @@
+"""What a search produced: its log, the front, the choice of a member, its replay and its export."""
+
+from passivbot.study.definition import Definition, Space
+from passivbot.study.front import Front, Reference
+from passivbot.study.log import Evaluation, Event, Rows, StudyLog
+
+__all__ = ["Definition", "Evaluation", "Event", "Front", "Reference", "Rows", "Space", "StudyLog"]

@@ -1,0 +1,451 @@
+"""The log of a study: one SQLite file, the only truth about what was evaluated.
+
+``study.sqlite`` holds the definition, one row a candidate and the events of the run. The head alone writes,
+one transaction a batch; anybody may read meanwhile. Front, display, page and a resumed search are derived
+from it.
+
+Durability, decided: WAL with ``synchronous=NORMAL``. A killed process loses nothing that was committed. A
+power cut may lose the last seconds of rows, never the consistency of the file: a study is a function of its
+log, so the lost candidates are simply evaluated again, with the same results, and the log need not wait for
+the disk at every batch. Creation and events (a changed lag changes later candidates) are synchronised before
+they count.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passivbot.errors import StudyError
+from passivbot.study.definition import Definition, canonical
+from passivbot.study.lock import LOCK_FILE, Lock, unwritable
+from passivbot.study.sqlite import open_for_reading, sqlite_errors
+
+LOG_FILE = "study.sqlite"
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x50425354  # "PBST": tells a study from any other SQLite file
+STATUSES = ("ok", "failed", "stopped")
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE evaluations (
+    number INTEGER PRIMARY KEY,     -- candidate, from 0
+    parameters BLOB NOT NULL,       -- float64, little endian, one for each name of the definition's space
+    metrics BLOB NOT NULL,          -- the same for each metric of the definition; NaN: null
+    status TEXT NOT NULL,           -- ok, failed, stopped
+    worker TEXT NOT NULL,
+    seconds REAL NOT NULL,          -- in the engine
+    error TEXT,
+    logged REAL NOT NULL            -- seconds since 1970
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,               -- seconds since 1970
+    kind TEXT NOT NULL,
+    payload TEXT NOT NULL           -- JSON object
+);
+"""
+# A result that is logged twice (a batch that was taken back and came in after all) keeps its first row.
+_INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
+_SELECT = "SELECT number, parameters, metrics, status, worker, seconds, error, logged FROM evaluations"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """The result of one candidate.
+
+    Parameters
+    ----------
+    number
+        Candidate, from 0.
+    parameters
+        float64 (58,), the enforced vector.
+    metrics
+        float64 (metrics of the definition,), NaN for null; all NaN where nothing came back.
+    status
+        ``ok``; ``failed`` (with ``error``); ``stopped`` (broke a limit before the last candle).
+    worker, seconds
+        Who evaluated it and the seconds in the engine: for people, never part of a result.
+    error
+        Cause of a failure.
+    """
+
+    number: int
+    parameters: NDArray[np.float64]
+    metrics: NDArray[np.float64]
+    status: str = "ok"
+    worker: str = ""
+    seconds: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows of the log by candidate number: ``numbers`` (n,), ``parameters`` (n, p), ``metrics`` (n, m), …."""
+
+    numbers: NDArray[np.int64]
+    parameters: NDArray[np.float64]
+    metrics: NDArray[np.float64]
+    status: NDArray[np.str_]
+    worker: tuple[str, ...]
+    seconds: NDArray[np.float64]
+    error: tuple[str | None, ...]
+    logged: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the study, such as created, resumed, lag, worker_lost."""
+
+    at: float
+    kind: str
+    payload: Mapping[str, Any]
+
+
+class StudyLog:
+    """The log of one study; :meth:`create` and :meth:`open` make one. Usable from several threads."""
+
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, definition: Definition, lock: Lock | None
+    ) -> None:
+        self.folder = folder
+        self.path = folder / LOG_FILE
+        self.definition = definition
+        self._connection = connection
+        self._lock = lock
+        self._mutex = threading.RLock()
+
+    @classmethod
+    def create(cls, folder: str | Path, definition: Definition) -> Self:
+        """Create the folder and the log in it, open for writing.
+
+        A log appears under its name only when it is complete.
+
+        Raises
+        ------
+        StudyError
+            There is a study already, another process is creating it, or the folder can't be written.
+        ResourceError
+            The disk is full.
+        """
+        folder = Path(folder)
+        try:
+            new = not folder.exists()
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        lock = None
+        part = folder / f".{LOG_FILE}.part"
+        try:
+            lock = Lock(folder)
+            path = folder / LOG_FILE
+            if path.exists():
+                raise StudyError(f"{folder}: the study exists; --resume continues it, --study names another")
+            _write_new(part, definition)
+            part.replace(path)
+            log = cls(folder, _open_for_writing(path), definition, lock)
+            log.event("created", {"engine": definition.engine})
+            return log
+        except BaseException as error:
+            for leftover in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
+                with suppress(OSError):
+                    leftover.unlink()
+            if lock:
+                lock.close()
+            if new:
+                _remove_empty(folder, locked=lock is not None)
+            if isinstance(error, OSError):
+                raise unwritable(part, error) from error
+            raise
+
+    @classmethod
+    def open(cls, folder: str | Path, *, write: bool = False) -> Self:
+        """Open an existing study; ``write`` takes the lock.
+
+        Reading needs no right to write: a study on a read-only mount or a full disk can be read.
+
+        Raises
+        ------
+        StudyError
+            No study there, in use by another process, damaged, or made by a newer version of the program.
+        ResourceError
+            The disk is full.
+        """
+        folder = Path(folder)
+        path = folder / LOG_FILE
+        if not path.is_file():
+            raise StudyError(f"{folder}: not a study: there is no {LOG_FILE} in it")
+        lock = Lock(folder) if write else None
+        connection = None
+        try:
+            connection = _open_for_writing(path) if write else open_for_reading(path)
+            return cls(folder, connection, _read_definition(connection, path), lock)
+        except BaseException:
+            if connection:
+                connection.close()
+            if lock:
+                lock.close()
+            raise
+
+    @property
+    def writable(self) -> bool:
+        """Whether this process holds the study's lock."""
+        return self._lock is not None
+
+    def close(self) -> None:
+        """Close the file and release the lock."""
+        with self._mutex:
+            self._connection.close()
+            if self._lock:
+                self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def append(self, rows: Iterable[Evaluation]) -> int:
+        """Log a batch in one transaction: all of it or nothing. Return how many rows were new.
+
+        The first result of a candidate wins.
+
+        Raises
+        ------
+        ResourceError
+            The disk is full; nothing of the batch was written, the log goes on working once there is room.
+        StudyError
+            The file can't be written, or the log is open for reading only.
+        """
+        now = time.time()
+        width, depth = len(self.definition.space.names), len(self.definition.metrics)
+        records = [_record(row, width, depth, now) for row in rows]
+        with self._transaction() as connection:
+            before = connection.total_changes
+            connection.executemany(_INSERT, records)
+            return connection.total_changes - before
+
+    def event(self, kind: str, payload: Mapping[str, Any] | None = None) -> None:
+        """Log an event; it is on the disk when this returns. Raises as :meth:`append`."""
+        record = (time.time(), kind, canonical(dict(payload or {})))
+        with self._mutex:
+            self._require_writable()
+            self._connection.execute("PRAGMA synchronous=FULL")
+            try:
+                with self._transaction() as connection:
+                    connection.execute("INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", record)
+            finally:
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def change_lag(self, candidate: int, lag: int) -> None:
+        """Log that from ``candidate`` on the search runs with ``lag``."""
+        self.event("lag", {"from": candidate, "lag": lag})
+
+    def lags(self) -> tuple[tuple[int, int], ...]:
+        """Return (first candidate, lag) of every stretch of the study, the definition's lag first."""
+        changes = [(int(e.payload["from"]), int(e.payload["lag"])) for e in self.events() if e.kind == "lag"]
+        return ((0, self.definition.lag), *changes)
+
+    def events(self) -> tuple[Event, ...]:
+        """Return all events in the order in which they were logged."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT at, kind, payload FROM events ORDER BY id").fetchall()
+        return tuple(Event(at, kind, json.loads(payload)) for at, kind, payload in found)
+
+    def read(self, after: int = -1, limit: int | None = None) -> Rows:
+        """Return the rows of all candidates above ``after``, at most ``limit`` of them, by number.
+
+        Results arrive out of order: who follows a running study passes the last candidate up to which none
+        was missing, and meets the few after it again.
+        """
+        query = f"{_SELECT} WHERE number > ? ORDER BY number LIMIT ?"
+        return self._rows(query, (after, -1 if limit is None else limit))
+
+    def chunks(self, after: int = -1, size: int = 20_000) -> Iterator[Rows]:
+        """Yield the rows above ``after`` in pieces: a large study does not have to fit into memory."""
+        while len(rows := self.read(after, size)):
+            yield rows
+            after = int(rows.numbers[-1])
+
+    def rows(self, numbers: Sequence[int] | NDArray[np.int64]) -> Rows:
+        """Return the rows of the named candidates, by number.
+
+        Raises
+        ------
+        StudyError
+            One of them is not in the log.
+        """
+        wanted = sorted({int(n) for n in numbers})
+        found = self._rows(
+            f"{_SELECT} WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
+            (json.dumps(wanted),),
+        )
+        if len(found) != len(wanted):
+            missing = min(set(wanted) - {int(n) for n in found.numbers})
+            raise StudyError(f"{self.path}: candidate {missing} is not in the log")
+        return found
+
+    def count(self) -> int:
+        """Return the number of logged candidates."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM evaluations").fetchone()[0])
+
+    def last(self) -> int:
+        """Return the largest logged candidate number, −1 if there is none."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT coalesce(max(number), -1) FROM evaluations").fetchone()[0])
+
+    def _rows(self, query: str, arguments: tuple[object, ...]) -> Rows:
+        with self._reading() as connection:
+            found = connection.execute(query, arguments).fetchall()
+        numbers, parameters, metrics, status, worker, seconds, error, logged = (
+            zip(*found, strict=True) if found else ((),) * 8
+        )
+        try:
+            return Rows(
+                numbers=np.array(numbers, dtype=np.int64),
+                parameters=_matrix(parameters, len(self.definition.space.names)),
+                metrics=_matrix(metrics, len(self.definition.metrics)),
+                status=np.array(status, dtype=np.str_),
+                worker=worker,
+                seconds=np.array(seconds, dtype=np.float64),
+                error=error,
+                logged=np.array(logged, dtype=np.float64),
+            )
+        except ValueError as error_:
+            raise StudyError(
+                f"{self.path}: a row does not have the length that the definition states"
+            ) from error_
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, sqlite_errors(self.path):
+            yield self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, sqlite_errors(self.path):
+            self._require_writable()
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has rolled back by itself on a full disk; a second roll-back is then an error to
+                # ignore.
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _require_writable(self) -> None:
+        if not self._lock:
+            raise StudyError(f"{self.path}: opened for reading only")
+
+
+def _record(row: Evaluation, width: int, depth: int, now: float) -> tuple[object, ...]:
+    if row.status not in STATUSES:
+        raise ValueError(
+            f"candidate {row.number}: status {row.status!r}, allowed is one of {', '.join(STATUSES)}"
+        )
+    parameters = np.asarray(row.parameters, dtype="<f8")
+    metrics = np.asarray(row.metrics, dtype="<f8")
+    if parameters.shape != (width,) or metrics.shape != (depth,):
+        raise ValueError(
+            f"candidate {row.number}: {parameters.shape} parameters and {metrics.shape} metrics, "
+            f"the definition has {width} and {depth}"
+        )
+    return (
+        int(row.number),
+        parameters.tobytes(),
+        metrics.tobytes(),
+        row.status,
+        row.worker,
+        float(row.seconds),
+        row.error,
+        now,
+    )
+
+
+def _matrix(blobs: Sequence[bytes], width: int) -> NDArray[np.float64]:
+    if any(len(blob) != 8 * width for blob in blobs):
+        raise ValueError("blob of another length")
+    return (
+        np.frombuffer(b"".join(blobs), dtype="<f8").astype(np.float64, copy=False).reshape(len(blobs), width)
+    )
+
+
+def _write_new(path: Path, definition: Definition) -> None:
+    """Write a complete empty log under a temporary name."""
+    for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        leftover.unlink(missing_ok=True)
+    with sqlite_errors(path):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+            connection.execute("INSERT INTO meta VALUES ('definition', ?)", (definition.to_json(),))
+        finally:
+            connection.close()
+
+
+def _open_for_writing(path: Path) -> sqlite3.Connection:
+    with sqlite_errors(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=30,
+            check_same_thread=False,
+        )
+        try:
+            # Takes and gives back the write lock: a read-only mount or a full disk says so here, not at the
+            # first batch.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _read_definition(connection: sqlite3.Connection, path: Path) -> Definition:
+    with sqlite_errors(path):
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION_ID:
+            raise StudyError(f"{path}: not the log of a study")
+        if version > SCHEMA_VERSION:
+            raise StudyError(
+                f"{path}: the log has format {version}, written by a newer version of the program; "
+                f"allowed is up to {SCHEMA_VERSION}"
+            )
+        found = connection.execute("SELECT value FROM meta WHERE key = 'definition'").fetchone()
+    if found is None:
+        raise StudyError(f"{path}: the log has no definition")
+    return Definition.from_json(found[0], file=path)
+
+
+def _remove_empty(folder: Path, *, locked: bool) -> None:
+    """Undo the creation of a folder in which no study came to be; the lock file only if it was ours."""
+    with suppress(OSError):
+        if locked:
+            (folder / LOCK_FILE).unlink()
+        folder.rmdir()
