@@ -109,6 +109,7 @@ prepare() {
         "$PYTHON" -m venv --clear "$VENV"
     fi
     printf '%s\n' "$ROOT" >"$VENV/.root"
+    PATH=$VENV/bin:$PATH # pip runs the build backend by its name
 
     wanted=$(fingerprint "$ROOT/pyproject.toml")
     stamp=$VENV/.packages${group:+-$group}
