@@ -1,0 +1,270 @@
+"""The panel: the candles of some coins on one axis of consecutive minutes, as the engine reads them.
+
+One Arrow table: ``timestamp`` (int64, UTC milliseconds) and, per coin in ascending order, ``COIN.high``,
+``.low``, ``.close`` and ``.volume`` (float64; quote volume). NaN outside a coin's life; inside it no minute
+is missing.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from passivbot.errors import CandleError
+from passivbot.market.clean import (
+    MINUTE_MS,
+    Floats,
+    Gaps,
+    Ints,
+    fill,
+    find_gaps,
+    read_candles,
+    read_timestamps,
+    utc,
+)
+from passivbot.market.folder import CandleFolder
+
+FIELDS = ("high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Candles of several coins, ready for the engine; make one with :func:`build_panel`.
+
+    Parameters
+    ----------
+    table
+        ``timestamp`` and the four columns of each coin; T rows, one chunk a column, no nulls.
+    coins
+        Ascending.
+    first_ms
+        Timestamp of the first minute, UTC milliseconds.
+    requested_start_ms
+        No order is placed before it (trading-semantics §7.2); at least ``first_ms``.
+    first_valid, last_valid
+        Per coin, index of its first and last minute (inclusive).
+    notes
+        What was done to the candles that the user may want to know, one line each.
+    digest
+        SHA-256 over coins, minutes and the bytes of every column: equal digests, equal candles.
+    """
+
+    table: pa.Table
+    coins: tuple[str, ...]
+    first_ms: int
+    requested_start_ms: int
+    first_valid: tuple[int, ...]
+    last_valid: tuple[int, ...]
+    notes: tuple[str, ...]
+    digest: str
+
+    @property
+    def minutes(self) -> int:
+        """Number of minutes T."""
+        return int(self.table.num_rows)
+
+    @property
+    def last_ms(self) -> int:
+        """Timestamp of the last minute, UTC milliseconds."""
+        return self.first_ms + (self.minutes - 1) * MINUTE_MS
+
+    @property
+    def timestamp(self) -> Ints:
+        """Timestamps, int64 (T,), UTC milliseconds; a view of the table."""
+        values: Ints = self.table.column("timestamp").chunk(0).to_numpy()
+        return values
+
+    def column(self, coin: str, field: str) -> Floats:
+        """Return one column, float64 (T,); a view of the table. ``field`` is one of :data:`FIELDS`."""
+        values: Floats = self.table.column(f"{coin}.{field}").chunk(0).to_numpy()
+        return values
+
+
+def panel_bytes(minutes: int, coins: int) -> int:
+    """Return the size of a panel's columns in bytes: 8 a minute and 32 a minute and coin."""
+    return minutes * (8 + 8 * len(FIELDS) * coins)
+
+
+def build_panel(
+    folder: CandleFolder,
+    coins: Sequence[str],
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    warmup_minutes: int = 0,
+    gap_tolerance_minutes: float = 120.0,
+    coin_start_ms: Mapping[str, int] | None = None,
+    union_of: Sequence[str] | None = None,
+) -> Panel:
+    """Build the panel of some coins of a folder.
+
+    Each coin is cleaned by trading-semantics §7.4 (steps 4, 5), except that a hole above the tolerance does
+    not discard the coin: a folder is the user's own choice of candles, so every hole is filled and the large
+    ones are noted. Prices go straight into the panel's columns; beside the panel itself the raw candles of at
+    most four coins are in memory.
+
+    Parameters
+    ----------
+    folder
+        Where the candles lie.
+    coins
+        Coins of the run, in any order. Those without candles in the window are left out and noted.
+    start_ms, end_ms
+        Requested first and last minute (inclusive), UTC milliseconds; None: as far as the candles go.
+    warmup_minutes
+        Minutes before the start that the panel also holds, as far as there are candles.
+    gap_tolerance_minutes
+        Holes with a larger difference between neighbouring timestamps are noted.
+    coin_start_ms
+        Candles of a coin before this time are left out (a coin's age, §7.4 step 3).
+    union_of
+        Coins whose candles span the axis; None: the coins of the run. They must contain these.
+
+    Raises
+    ------
+    CandleError
+        Unknown coin, a file that is not usable, or no candles in the window.
+    """
+    wanted = sorted(set(coins))
+    if not wanted:
+        raise CandleError(f"{folder.path}: no coins are chosen")
+    earliest = max(0, ((start_ms or 0) - warmup_minutes * MINUTE_MS) // MINUTE_MS * MINUTE_MS)
+    lives: dict[str, _Life] = {}
+    span: list[tuple[int, int]] = []
+    notes: list[str] = []
+    spans: dict[str, tuple[int, int]] = {}
+    for coin in sorted({*wanted, *(union_of or wanted)}):
+        timestamp = read_timestamps(folder.file(coin))
+        spans[coin] = (int(timestamp[0]), int(timestamp[-1]))
+        begin = max(earliest, (coin_start_ms or {}).get(coin, 0))
+        first = int(np.searchsorted(timestamp, begin, "left"))
+        last = timestamp.size if end_ms is None else int(np.searchsorted(timestamp, end_ms, "right"))
+        if first >= last:
+            if coin in wanted:
+                notes.append(f"{coin} is left out: it has no candles in the window")
+            continue
+        used = timestamp[first:last]
+        span.append((int(used[0]), int(used[-1])))
+        if coin in wanted:
+            lives[coin] = _Life(slice(first, last), int(used[0]), int(used[-1]), find_gaps(used))
+    _check_overlap(folder, lives, spans, wanted, start_ms, end_ms)
+    first_ms = min(begin for begin, _ in span)
+    minutes = (max(end for _, end in span) - first_ms) // MINUTE_MS + 1
+
+    def load(coin: str) -> tuple[Floats, list[str]]:
+        life = lives[coin]
+        block = np.full((len(FIELDS), minutes), np.nan)
+        fill(read_candles(folder.file(coin)), life.rows, block, (life.first_ms - first_ms) // MINUTE_MS)
+        return block, [hashlib.sha256(row.data).hexdigest() for row in block]
+
+    # Decoding, checking and hashing release the GIL; more threads would only hold more raw candles in memory.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        loaded = dict(zip(lives, pool.map(load, lives), strict=True))
+
+    timestamp = np.arange(first_ms, first_ms + minutes * MINUTE_MS, MINUTE_MS, dtype=np.int64)
+    columns = {"timestamp": pa.array(timestamp)}
+    digest = hashlib.sha256(b"panel 1\0" + hashlib.sha256(timestamp.data).digest())
+    for coin, (block, sums) in loaded.items():
+        for field, row, total in zip(FIELDS, block, sums, strict=True):
+            columns[f"{coin}.{field}"] = pa.array(row, from_pandas=False)
+            digest.update(f"{coin}\0{field}\0{total}\0".encode())
+        note = _gap_note(coin, lives[coin].gaps, gap_tolerance_minutes)
+        if note:
+            notes.append(note)
+    return Panel(
+        table=pa.table(columns),
+        coins=tuple(lives),
+        first_ms=first_ms,
+        requested_start_ms=first_ms if start_ms is None else max(start_ms, first_ms),
+        first_valid=tuple((life.first_ms - first_ms) // MINUTE_MS for life in lives.values()),
+        last_valid=tuple((life.last_ms - first_ms) // MINUTE_MS for life in lives.values()),
+        notes=tuple(notes),
+        digest=digest.hexdigest(),
+    )
+
+
+def carried_forward(
+    folder: CandleFolder, coin: str, first_ms: int, minutes: int
+) -> tuple[Floats, tuple[str, ...]]:
+    """Return a coin's closes on an axis, each minute with the last price known by then (§7.4 step 8).
+
+    Minutes before the coin's first candle have the first known price.
+
+    Returns
+    -------
+    prices
+        float64 (minutes,), no NaN.
+    notes
+        A line where prices had to be carried over more than a day, or backwards.
+
+    Raises
+    ------
+    CandleError
+        The folder has no such coin, or none of its candles lies before the end of the axis.
+    """
+    candles = read_candles(folder.file(coin))
+    axis = np.arange(first_ms, first_ms + minutes * MINUTE_MS, MINUTE_MS, dtype=np.int64)
+    known = np.searchsorted(candles.timestamp, axis, "right") - 1
+    if known[-1] < 0:
+        raise CandleError(
+            f"{folder.file(coin)}: its first candle, {utc(int(candles.timestamp[0]))}, "
+            f"comes after the end of the window, {utc(int(axis[-1]))}"
+        )
+    notes = []
+    early = int(np.count_nonzero(known < 0))
+    if early:
+        notes.append(
+            f"{coin} has no price in the first {early} minutes of the window: its first one is used there"
+        )
+    known = np.maximum(known, 0)
+    oldest = int((axis - candles.timestamp[known]).max()) // MINUTE_MS
+    if oldest > 1440:
+        notes.append(
+            f"{coin} has no price for {oldest} minutes of the window: the last known one is used there"
+        )
+    return candles.close[known], tuple(notes)
+
+
+@dataclass(frozen=True)
+class _Life:
+    """The part of a coin's file that lies in the window."""
+
+    rows: slice
+    first_ms: int
+    last_ms: int
+    gaps: Gaps
+
+
+def _check_overlap(
+    folder: CandleFolder,
+    lives: Mapping[str, _Life],
+    spans: Mapping[str, tuple[int, int]],
+    wanted: Sequence[str],
+    start_ms: int | None,
+    end_ms: int | None,
+) -> None:
+    have_from = min(spans[coin][0] for coin in wanted)
+    have_to = max(spans[coin][1] for coin in wanted)
+    # Candles of the warm-up alone are no window: nothing may be traded in them.
+    late = start_ms is not None and all(life.last_ms < start_ms for life in lives.values())
+    if not lives or late:
+        asked_from = "their beginning" if start_ms is None else utc(start_ms)
+        asked_to = "their end" if end_ms is None else utc(end_ms)
+        raise CandleError(
+            f"{folder.path}: no candles between {asked_from} and {asked_to}; "
+            f"those of the chosen coins run from {utc(have_from)} to {utc(have_to)}"
+        )
+
+
+def _gap_note(coin: str, gaps: Gaps, tolerance: float) -> str | None:
+    if gaps.largest <= tolerance:
+        return None
+    holes = "1 hole" if gaps.count == 1 else f"{gaps.count} holes"
+    return (
+        f"{coin}: {holes} filled, {gaps.minutes} minutes; the largest is {gaps.largest - 1} minutes after "
+        f"{utc(gaps.largest_from_ms)}, above the tolerance of {tolerance:g}"
+    )
