@@ -22,9 +22,9 @@ Numbers = NDArray[np.int64]
 CAP = 1000
 LEAST = 10  # infeasible candidates shown while nothing is feasible
 _FIRST_STRIDE = 16
-_POINTS = 512  # of the history
+_POINTS = 128  # of the history, at most; half as many at least
 _EXACT_UP_TO = 4  # objectives; beyond it the exact hypervolume of some thousand points takes seconds
-_SAMPLES = 8192  # of the deterministic approximation beyond that; its error is about 0.1 %
+_SAMPLES = 4096  # of the deterministic approximation beyond that; its error is some tenths of a percent
 
 
 class Scorer(Protocol):
@@ -87,7 +87,7 @@ class Reference:
 
 
 class Front:
-    """The front of a growing log. A new batch is compared with the front only.
+    """The front of a growing log. New rows are compared with the front only, and not before somebody looks.
 
     Results may come in any order and more than once; they take effect in candidate order, as soon as none
     before them is missing, so that the history of the hypervolume is the same in every run.
@@ -106,8 +106,7 @@ class Front:
         self.cap = cap
         self.told = 0
         """Candidates 0 … told − 1 are in the front's account."""
-        self.reference: Reference | None = None
-        """None until the first population is scored."""
+        self._reference: Reference | None = None
         self._k = objectives
         self._population = max(1, population)
         self._pending = _Scored.empty(objectives)
@@ -117,10 +116,9 @@ class Front:
         self._stride = _FIRST_STRIDE
         self._history: list[tuple[int, Floats | float]] = []
         self._volume: float | None = None
-        self.scored = 0
-        """Candidates with finite objectives so far, feasible or not."""
-        self.feasible_count = 0
-        """Feasible candidates so far."""
+        self._unmerged: list[_Scored] = []
+        self._scored = 0
+        self._feasible = 0
 
     @classmethod
     def of(cls, log: "StudyLog", scoring: Scorer, *, cap: int = CAP) -> Self:
@@ -154,29 +152,52 @@ class Front:
         while len(taken):
             boundary = (self.told // self._stride + 1) * self._stride
             cut = int(np.searchsorted(taken.numbers, boundary))
-            self._merge(taken.take(slice(0, cut)))
+            if cut:
+                self._unmerged.append(taken.take(slice(0, cut)))
+                self.told = int(taken.numbers[cut - 1]) + 1
             taken = taken.take(slice(cut, None))
             if len(taken) or self.told == boundary:
                 self.told = boundary
                 self._record()
 
     @property
+    def reference(self) -> Reference | None:
+        """What the hypervolume is measured against; None until the first population is scored."""
+        self._merge()
+        return self._reference
+
+    @property
     def feasible(self) -> bool:
         """Whether any candidate keeps all limits."""
-        return len(self._front) > 0
+        return len(self) > 0
+
+    @property
+    def scored(self) -> int:
+        """Return the number of candidates with finite objectives so far, feasible or not."""
+        self._merge()
+        return self._scored
+
+    @property
+    def feasible_count(self) -> int:
+        """Return the number of feasible candidates so far."""
+        self._merge()
+        return self._feasible
 
     def __len__(self) -> int:
         """Return the size of the exact front; 0 while nothing is feasible."""
+        self._merge()
         return len(self._front)
 
     @property
     def numbers(self) -> Numbers:
         """Candidates of the exact front (f,), ascending."""
+        self._merge()
         return self._front.numbers
 
     @property
     def objectives(self) -> Floats:
         """Their minimised objectives (f, k)."""
+        self._merge()
         return self._front.objectives
 
     def members(self, cap: int | None = None) -> tuple[Numbers, Floats]:
@@ -194,6 +215,7 @@ class Front:
     @property
     def hypervolume(self) -> float | None:
         """Hypervolume of the exact front (:class:`Reference`); None while no candidate is scored."""
+        self._merge()
         if self._volume is None:
             reference = self._known_reference()
             self._volume = reference.hypervolume(self._front.objectives) if reference else None
@@ -202,6 +224,7 @@ class Front:
     @property
     def history(self) -> tuple[Numbers, Floats]:
         """Candidates told (h,) and the hypervolume then (h,); some hundred points, the newest last."""
+        self._merge()
         reference = self._known_reference()
         if reference is None:
             return np.empty(0, np.int64), np.empty(0)
@@ -224,23 +247,24 @@ class Front:
         before = float(volume[np.searchsorted(told, told[-1] * (1 - share), side="right") - 1])
         return float(volume[-1]) / before - 1 if before > 0 else None
 
-    def _merge(self, rows: "_Scored") -> None:
-        """Take rows that follow all earlier ones into account."""
+    def _merge(self) -> None:
+        """Take the rows that came since the last time into account; they follow all earlier ones."""
+        if not self._unmerged:
+            return
         import moocore
 
-        if not len(rows):
-            return
-        self.told = int(rows.numbers[-1]) + 1
+        rows = _Scored.join(*self._unmerged)
+        self._unmerged.clear()
         scored = rows.take(np.isfinite(rows.objectives).all(axis=1) & np.isfinite(rows.total))
-        self.scored += len(scored)
+        self._scored += len(scored)
         feasible = scored.take(scored.total == 0)
-        self.feasible_count += len(feasible)
-        if self.reference is None:
+        self._feasible += len(feasible)
+        if self._reference is None:
             self._first = _Scored.join(self._first, scored).take(slice(0, self._population))
             self._volume = None
             if len(self._first) == self._population:
                 self._fix_reference()
-        if not self.feasible:
+        if not len(self._front):
             least = _Scored.join(self._least, scored)
             self._least = least.take(np.lexsort((least.numbers, least.total))[:LEAST])
         if len(feasible):
@@ -255,10 +279,10 @@ class Front:
 
     def _known_reference(self) -> Reference | None:
         """Return the reference; before the first population is complete, one of what is there."""
-        return self.reference or Reference.of(self._first.objectives, self._first.total)
+        return self._reference or Reference.of(self._first.objectives, self._first.total)
 
     def _fix_reference(self) -> None:
-        self.reference = reference = Reference.of(self._first.objectives, self._first.total)
+        self._reference = reference = Reference.of(self._first.objectives, self._first.total)
         assert reference is not None
         self._first = _Scored.empty(self._k)
         self._history = [
@@ -268,7 +292,8 @@ class Front:
 
     def _record(self) -> None:
         """Add a point to the history; at too many of them every second one goes, and half as many come."""
-        value = self.hypervolume if self.reference else None
+        self._merge()
+        value = self.hypervolume if self._reference else None
         self._history.append((self.told, self._front.objectives if value is None else value))
         if len(self._history) > _POINTS:
             self._stride *= 2
@@ -288,11 +313,11 @@ class _Scored:
         return cls(np.empty(0, np.int64), np.empty((0, k)), np.empty(0))
 
     @classmethod
-    def join(cls, first: "_Scored", second: "_Scored") -> Self:
+    def join(cls, *parts: "_Scored") -> Self:
         return cls(
-            np.concatenate([first.numbers, second.numbers]),
-            np.concatenate([first.objectives, second.objectives]),
-            np.concatenate([first.total, second.total]),
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.objectives for part in parts]),
+            np.concatenate([part.total for part in parts]),
         )
 
     def take(self, which: "slice | NDArray[Any]") -> "_Scored":

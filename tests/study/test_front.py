@@ -113,7 +113,7 @@ def test_history_is_bounded_grows_and_tells_the_gain() -> None:
     for start in range(0, n, 1000):
         front.add(np.arange(start, start + 1000), objectives[start : start + 1000], np.zeros(1000))
     told, volume = front.history
-    assert 200 < len(told) <= 513
+    assert 64 <= len(told) <= 129
     assert (np.diff(told) > 0).all()
     assert (np.diff(volume) >= 0).all()
     assert told[-1] == n
@@ -122,7 +122,7 @@ def test_history_is_bounded_grows_and_tells_the_gain() -> None:
     by_hand.add(np.arange(n * 9 // 10), objectives[: n * 9 // 10], np.zeros(n * 9 // 10))
     assert by_hand.hypervolume is not None
     assert front.hypervolume is not None
-    assert front.recent_gain() == pytest.approx(front.hypervolume / by_hand.hypervolume - 1, abs=2e-3)
+    assert front.recent_gain() == pytest.approx(front.hypervolume / by_hand.hypervolume - 1, abs=5e-3)
 
 
 def test_many_objectives_use_the_deterministic_approximation() -> None:
@@ -132,7 +132,7 @@ def test_many_objectives_use_the_deterministic_approximation() -> None:
     reference = Reference((1.0,) * 5, (1.0,) * 5)
     assert reference.hypervolume(points) == reference.hypervolume(points)
     assert reference.hypervolume(points) == pytest.approx(
-        moocore.hypervolume(points, ref=np.ones(5)), rel=5e-3
+        moocore.hypervolume(points, ref=np.ones(5)), rel=1e-2
     )
     assert reference.hypervolume(points) >= reference.hypervolume(points[:200])
 
