@@ -82,3 +82,18 @@ def _named(document: object) -> str:
     if isinstance(document, str):
         return "only text"
     return {list: "a list", type(None): "nothing"}.get(type(document), "a single value")
+
+
+def dump_document(data: Any, indent: int = 4) -> str:
+    """Return a document as JSON text for people: one key a line, lists of scalars on one line."""
+    return _dumped(data, "", " " * indent) + "\n"
+
+
+def _dumped(value: Any, margin: str, step: str) -> str:
+    inner = margin + step
+    if isinstance(value, dict) and value:
+        entries = (f"{json.dumps(str(key))}: {_dumped(item, inner, step)}" for key, item in value.items())
+        return "{\n" + ",\n".join(inner + entry for entry in entries) + f"\n{margin}}}"
+    if isinstance(value, list | tuple) and any(isinstance(item, dict | list | tuple) for item in value):
+        return "[\n" + ",\n".join(inner + _dumped(item, inner, step) for item in value) + f"\n{margin}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,5 +1,6 @@
 """Where the shipped configurations lie, in a source tree and in an installed wheel."""
 
+import os
 from pathlib import Path
 
 from passivbot.errors import ConfigError
@@ -22,3 +23,26 @@ def configs_dir() -> Path:
         if (folder / TEMPLATE).is_file():
             return folder
     raise ConfigError(f"{package}: the shipped configurations are missing; install the package again")
+
+
+def write_template(out: Path | None) -> str:
+    """Return the text of the shipped template; write it to ``out`` if that is given.
+
+    Raises
+    ------
+    ConfigError
+        ``out`` exists already, or can't be written.
+    """
+    text = (configs_dir() / TEMPLATE).read_text(encoding="utf-8")
+    if out is None:
+        return text
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; name another file")
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(out)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigError(f"{out}: can't be written ({error.strerror})") from None
+    return text
