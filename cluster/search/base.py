@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import ClassVar
 
 import numpy as np
@@ -179,9 +180,10 @@ class Result:
         values = np.array(objectives, dtype=np.float64)
         if values.shape != (n_objectives,):
             raise ValueError(f"objectives have shape {values.shape}, not ({n_objectives},)")
-        if not (np.isfinite(values).all() and np.isfinite(violation)):
+        violation = float(violation)
+        if not (all(map(isfinite, values.tolist())) and isfinite(violation)):
             return FAILED
-        return cls(values, max(0.0, float(violation)))
+        return cls(values, max(0.0, violation))
 
     @property
     def failed(self) -> bool:
@@ -263,24 +265,12 @@ class Search(ABC):
         self._expect_ask(n)
         self._record(n, np.array(vector, dtype=np.float64))
 
-    def tell(self, n: int, vector: Array, objectives: ArrayLike | None, violation: float) -> None:
-        """Learn the result of candidate n.
-
-        Parameters
-        ----------
-        n
-            Candidates are told in the order of their numbers.
-        vector
-            As asked.
-        objectives
-            Shape (k,), minimised; None if the candidate failed. Not finite counts as failed.
-        violation
-            Sum of the limits' violations, 0 if all are kept.
-        """
+    def tell(self, n: int, vector: Array, result: Result) -> None:
+        """Learn the result of candidate n, whose vector was asked or replayed."""
         if n != self._next_tell or n >= self._next_ask:
             raise ValueError(f"told candidate {n}; due is {self._next_tell} of {self._next_ask} asked")
         self._next_tell += 1
-        self._learn(n, vector, Result.of(objectives, violation, self.problem.n_objectives))
+        self._learn(n, vector, result)
 
     @abstractmethod
     def _propose(self, n: int, rng: Generator) -> Array:

@@ -188,6 +188,5 @@ class Lagged:
         due = self._due(n)
         while self._told < due and self._told in self._results:
             m = self._told
-            result = self._results.pop(m)
-            self.search.tell(m, self._vectors.pop(m), result.objectives, result.violation)
+            self.search.tell(m, self._vectors.pop(m), self._results.pop(m))
             self._told += 1

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+_ROWS = 64
+"""Points associated at a time, so that their projections on a thousand directions stay in the cache."""
+
 
 class Shuffler(Protocol):
     """Whatever shuffles an array in place: ``numpy.random.Generator``."""
@@ -203,7 +206,9 @@ def _intercepts(extremes: Array, worst: Array) -> Array:
         return worst
     intercepts = np.asarray(1.0 / inverse, dtype=np.float64)
     usable = (
-        np.allclose(extremes @ inverse, ones) and (intercepts > 1e-6).all() and (intercepts <= worst).all()
+        bool(np.abs(extremes @ inverse - ones).max() <= 1e-5)
+        and (intercepts > 1e-6).all()
+        and (intercepts <= worst).all()
     )
     return intercepts if usable else worst
 
@@ -214,7 +219,13 @@ def _associate(normalised: Array, directions: Array) -> tuple[Indices, Array]:
     The nearest line is the one with the longest projection, as point, foot and origin form a right triangle.
     """
     units = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    niches = np.argmax(normalised @ units.T, axis=1)
+    transposed = np.ascontiguousarray(units.T)
+    projections = np.empty((_ROWS, len(units)))
+    niches = np.empty(len(normalised), dtype=np.intp)
+    for i in range(0, len(normalised), _ROWS):
+        rows = normalised[i : i + _ROWS]
+        np.matmul(rows, transposed, out=projections[: len(rows)])
+        np.argmax(projections[: len(rows)], axis=1, out=niches[i : i + _ROWS])
     nearest = units[niches]
     feet = (normalised * nearest).sum(axis=1, keepdims=True) * nearest
     return niches, np.linalg.norm(normalised - feet, axis=1)
@@ -223,22 +234,27 @@ def _associate(normalised: Array, directions: Array) -> tuple[Indices, Array]:
 def _fill_niches(
     niches: Indices, distances: Array, counts: NDArray[np.intp], room: int, shuffler: Shuffler
 ) -> Indices:
-    """Return ``room`` positions in the cut front, always from a niche that has fewest members so far."""
-    members: dict[int, list[int]] = {}
-    for position, niche in enumerate(niches.tolist()):
-        members.setdefault(niche, []).append(position)
-    picked: list[int] = []
-    while len(picked) < room:
-        open_niches = np.array(sorted(members), dtype=np.intp)
-        fewest = open_niches[counts[open_niches] == counts[open_niches].min()]
-        shuffler.shuffle(fewest)
-        for niche in fewest[: room - len(picked)].tolist():
-            candidates = np.array(members[niche], dtype=np.intp)
-            shuffler.shuffle(candidates)
-            choice = candidates[np.argmin(distances[candidates])] if counts[niche] == 0 else candidates[0]
-            picked.append(int(choice))
-            counts[niche] += 1
-            members[niche].remove(int(choice))
-            if not members[niche]:
-                del members[niche]
-    return np.array(picked, dtype=np.intp)
+    """Return ``room`` positions in the cut front, each from a niche that has fewest members so far.
+
+    A niche without members takes its nearest candidate first; apart from that chance decides.
+    """
+    positions = np.arange(len(niches))
+    shuffler.shuffle(positions)
+    by_distance = positions[np.lexsort((distances[positions], niches[positions]))]
+    opened, nearest = np.unique(niches[by_distance], return_index=True)
+    later = np.ones(len(niches), dtype=bool)
+    later[by_distance[nearest[counts[opened] == 0]]] = False
+    # the members of a niche side by side, in the order in which they will be taken
+    queue = positions[np.lexsort((later[positions], niches[positions]))]
+    _, first, length = np.unique(niches[queue], return_index=True, return_counts=True)
+
+    taken = np.zeros(len(opened), dtype=np.intp)
+    while room:
+        level = np.where(taken < length, counts[opened] + taken, np.iinfo(np.intp).max)
+        fewest = np.flatnonzero(level == level.min())
+        if len(fewest) > room:
+            shuffler.shuffle(fewest)
+            fewest = fewest[:room]
+        taken[fewest] += 1
+        room -= len(fewest)
+    return queue[np.arange(len(queue)) - np.repeat(first, length) < np.repeat(taken, length)]
