@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from passivbot.errors import CandleError
 
 MINUTE_MS = 60_000
+DAY_MS = 1440 * MINUTE_MS
 PRICES = ("open", "high", "low", "close")
 REQUIRED = ("timestamp", "high", "low", "close", "volume")
 """Columns a candle file must have; ``open`` is checked where it is there, further columns are left alone."""

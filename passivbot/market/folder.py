@@ -24,6 +24,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from passivbot.config.coins import coin_of
 from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, located, nearest
 
@@ -52,12 +53,18 @@ class CandleFolder:
     ----------
     path
         The folder.
-    coins
-        Names of its Parquet files without the suffix, ascending.
+    files
+        Coin → its file, in ascending order of coins. A file named by a symbol holds that symbol's coin, as in
+        the coin lists of a configuration (config-format §5): ``BTCUSDT.parquet`` is BTC.
     """
 
     path: Path
-    coins: tuple[str, ...]
+    files: Mapping[str, Path]
+
+    @property
+    def coins(self) -> tuple[str, ...]:
+        """Coins of the folder, ascending."""
+        return tuple(self.files)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -66,7 +73,7 @@ class CandleFolder:
         Raises
         ------
         CandleError
-            There is no such folder, it is a file, can't be listed, or has no Parquet file.
+            There is no such folder, it is a file, can't be listed, has no Parquet file, or two of one coin.
         """
         folder = Path(path)
         if not folder.exists():
@@ -74,14 +81,24 @@ class CandleFolder:
         if not folder.is_dir():
             raise CandleError(f"{folder}: is a file; a candle folder is needed, with one Parquet file a coin")
         try:
-            files = [file for file in folder.iterdir() if file.suffix == ".parquet" and file.name[0] != "."]
+            files = sorted(
+                file for file in folder.iterdir() if file.suffix == ".parquet" and file.name[0] != "."
+            )
         except OSError as error:
             raise CandleError(f"{folder}: can't be listed ({error.strerror})") from None
         if not files:
             raise CandleError(
                 f"{folder}: holds no candles; needed is one Parquet file a coin (BTC.parquet …)"
             )
-        return cls(folder, tuple(sorted(file.stem for file in files)))
+        coins: dict[str, Path] = {}
+        for file in files:
+            coin = coin_of(file.stem)
+            if coin in coins:
+                raise CandleError(
+                    f"{folder}: {coins[coin].name} and {file.name} are both of {coin}; keep one"
+                )
+            coins[coin] = file
+        return cls(folder, dict(sorted(coins.items())))
 
     def file(self, coin: str) -> Path:
         """Return the candle file of a coin.
@@ -91,11 +108,11 @@ class CandleFolder:
         CandleError
             The folder has no such coin; names the nearest one.
         """
-        if coin not in self.coins:
+        if coin not in self.files:
             near = nearest(coin.upper(), self.coins)
-            hint = f"; the nearest is {near}" if near else f"; it has {_listed(self.coins)}"
+            hint = f"; the nearest is {near}" if near else f"; it has {listed(self.coins)}"
             raise CandleError(f"{self.path}: has no candles of {coin}{hint}")
-        return self.path / f"{coin}.parquet"
+        return self.files[coin]
 
     def market_rules(self, coins: Sequence[str]) -> tuple[dict[str, MarketRules], float, tuple[str, ...]]:
         """Return the market rules of some coins and the maker fee of a run with them.
@@ -121,7 +138,7 @@ class CandleFolder:
         missing = [coin for coin in ordered if coin not in known]
         file = self.path / MARKETS
         if missing:
-            named = f"{file} does not name {_listed(missing)}"
+            named = f"{file} does not name {listed(missing)}"
             why = named if file.exists() else f"{self.path} has no {MARKETS}"
             notes.append(f"{why}: market rules assumed: {_described(DEFAULT_RULES)}")
         fees = {coin: fee for coin in ordered if (fee := self._fee(coin)) is not None}
@@ -151,11 +168,10 @@ class CandleFolder:
         It says whether a folder was touched; that candles are the same only ``Panel.digest`` can say.
         """
         digest = hashlib.sha256()
-        for name in (*(f"{coin}.parquet" for coin in self.coins), MARKETS):
-            file = self.path / name
+        for file in (*self.files.values(), self.path / MARKETS):
             if file.exists():
                 stat = file.stat()
-                digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+                digest.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         return digest.hexdigest()
 
     def _fee(self, coin: str) -> float | None:
@@ -185,7 +201,9 @@ class CandleFolder:
     def _markets(self) -> dict[str, "_Market"]:
         file = self.path / MARKETS
         return {
-            coin: _market(file, coin, value) for coin, value in self._document.items() if coin != "maker_fee"
+            coin_of(coin): _market(file, coin, value)
+            for coin, value in self._document.items()
+            if coin != "maker_fee"
         }
 
     @cached_property
@@ -252,7 +270,7 @@ def _listing(file: Path, key: str, value: Any) -> int:
     raise CandleError(located(file, key, value, _LISTING))
 
 
-def _listed(coins: Sequence[str]) -> str:
+def listed(coins: Sequence[str]) -> str:
     """Return some coins as a phrase that stays on one line."""
     return ", ".join(coins) if len(coins) <= 12 else f"{', '.join(coins[:10])} and {len(coins) - 10} more"
 

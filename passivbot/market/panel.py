@@ -145,7 +145,9 @@ def build_panel(
         last = timestamp.size if end_ms is None else int(np.searchsorted(timestamp, end_ms, "right"))
         if first >= last:
             if coin in wanted:
-                notes.append(f"{coin} is left out: it has no candles in the window")
+                too_young = begin > earliest and begin > timestamp[0]
+                why = f"old enough only from {utc(begin)} on" if too_young else "no candles in the window"
+                notes.append(f"{coin} is left out: {why}")
             continue
         used = timestamp[first:last]
         span.append((int(used[0]), int(used[-1])))
