@@ -3,7 +3,15 @@
 //! Section numbers in the documentation are those of the specification: `trading-semantics` unless another text
 //! is named. Nothing here knows Python, files or threads.
 
+pub mod analysis;
+pub mod candles;
 pub mod error;
+pub mod grid;
 pub mod math;
 pub mod num;
 pub mod params;
+pub mod planner;
+pub mod run;
+pub mod strategy;
+pub mod trailing_flip;
+pub mod types;

@@ -1,0 +1,34 @@
+//! Derived values of a reported result (analysis-metrics §9).
+
+use super::Metrics;
+use crate::grid::Fill;
+
+/// Longest time between changes of the BTC balance, seen at the fills.
+pub(super) fn flat_btc_balance_hours(fills: &[Fill]) -> f64 {
+    let mut longest = 0;
+    let mut noted: Option<(usize, f64)> = None;
+    for fill in fills {
+        match noted {
+            Some((_, balance)) if balance == fill.balance_btc => {}
+            Some((minute, _)) => {
+                longest = longest.max(fill.minute - minute);
+                noted = Some((fill.minute, fill.balance_btc));
+            }
+            None => noted = Some((fill.minute, fill.balance_btc)),
+        }
+    }
+    longest as f64 / 60.0
+}
+
+/// Gains per unit of each side's exposure limit; 0 for a side without limit.
+pub(super) fn per_exposure(metrics: &mut Metrics, [long, short]: [f64; 2]) {
+    let over = |x: f64, limit: f64| if limit > 0.0 { x / limit } else { 0.0 };
+    metrics.adg_per_exposure_long = over(metrics.adg, long);
+    metrics.adg_per_exposure_short = over(metrics.adg, short);
+    metrics.adg_w_per_exposure_long = over(metrics.adg_w, long);
+    metrics.adg_w_per_exposure_short = over(metrics.adg_w, short);
+    metrics.mdg_per_exposure_long = over(metrics.mdg, long);
+    metrics.mdg_per_exposure_short = over(metrics.mdg, short);
+    metrics.gain_per_exposure_long = over(metrics.gain, long);
+    metrics.gain_per_exposure_short = over(metrics.gain, short);
+}

@@ -1,0 +1,178 @@
+//! Metrics of a finished run (analysis-metrics).
+
+mod daily;
+mod derived;
+mod metrics;
+mod positions;
+
+pub use metrics::{METRIC_NAMES, Metrics};
+
+use crate::grid::Fill;
+
+/// What the metrics need of a fill.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FillFacts {
+    pub(crate) minute: usize,
+    /// Coin and side in one number: `2 × coin + side`.
+    pub(crate) key: usize,
+    pub(crate) pnl: f64,
+    pub(crate) balance: f64,
+    /// `|qty| × price`.
+    pub(crate) turnover: f64,
+    pub(crate) flat_after: bool,
+}
+
+/// A finished run, as the metrics see it.
+#[derive(Clone, Copy, Debug)]
+pub struct History<'a> {
+    /// Fills in order.
+    pub fills: &'a [Fill],
+    /// Equity in USD, one value a minute from minute 0.
+    pub usd: &'a [f64],
+    /// Equity in BTC.
+    pub btc: &'a [f64],
+    /// Total wallet exposure of minutes 1, 2, ….
+    pub exposure: &'a [f64],
+    /// The run accounts in BTC.
+    pub collateral: bool,
+    /// Exposure limits of the long and the short side in the base configuration.
+    pub exposure_limits: [f64; 2],
+}
+
+/// Metrics in both currencies. Values may be infinite or NaN: whoever reports them writes null (§8).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Analysis {
+    /// The USD set.
+    pub usd: Metrics,
+    /// The BTC set (§7); equal to the USD set without BTC collateral.
+    pub btc: Metrics,
+}
+
+/// All metrics of a run.
+pub fn analyse(history: &History<'_>) -> Analysis {
+    let facts = |divisor: fn(&Fill) -> f64| -> Vec<FillFacts> {
+        history
+            .fills
+            .iter()
+            .map(|fill| FillFacts {
+                minute: fill.minute,
+                key: 2 * fill.coin + usize::from(!fill.kind.is_long()),
+                pnl: fill.pnl / divisor(fill),
+                balance: fill.balance / divisor(fill),
+                turnover: fill.qty.abs() * fill.price,
+                flat_after: fill.position_size == 0.0,
+            })
+            .collect()
+    };
+    let finish = |fills: &[FillFacts], equity: &[f64]| {
+        let mut metrics = if fills.len() < 2 || equity.len() <= daily::DAY {
+            Metrics::UNDEFINED
+        } else {
+            let mut metrics = whole(fills, equity);
+            exposure_statistics(history, &mut metrics);
+            metrics
+        };
+        derived::per_exposure(&mut metrics, history.exposure_limits);
+        metrics
+    };
+    let mut usd = finish(&facts(|_| 1.0), history.usd);
+    if history.collateral {
+        usd.flat_btc_balance_hours = derived::flat_btc_balance_hours(history.fills);
+        Analysis { usd, btc: finish(&facts(|fill| fill.btc_price), history.btc) }
+    } else {
+        Analysis { usd, btc: usd }
+    }
+}
+
+/// §4 and §6: everything that is made of fills and one equity series.
+fn whole(fills: &[FillFacts], equity: &[f64]) -> Metrics {
+    let shape = daily::shape(fills, equity);
+    let mut metrics = Metrics::ZERO;
+    positions::equity_against_balance(fills, equity, &mut metrics);
+    positions::position_times(fills, equity.len(), &mut metrics);
+    metrics.adg = shape.adg;
+    metrics.mdg = shape.mdg;
+    metrics.gain = shape.gain;
+    metrics.sharpe_ratio = shape.sharpe_ratio;
+    metrics.sortino_ratio = shape.sortino_ratio;
+    metrics.omega_ratio = shape.omega_ratio;
+    metrics.expected_shortfall_1pct = shape.expected_shortfall_1pct;
+    metrics.calmar_ratio = shape.calmar_ratio;
+    metrics.sterling_ratio = shape.sterling_ratio;
+    metrics.drawdown_worst = shape.drawdown_worst;
+    metrics.drawdown_worst_mean_1pct = shape.drawdown_worst_mean_1pct;
+    metrics.loss_profit_ratio = shape.loss_profit_ratio;
+    metrics.equity_choppiness = shape.equity_choppiness;
+    metrics.equity_jerkiness = shape.equity_jerkiness;
+    metrics.exponential_fit_error = shape.exponential_fit_error;
+    metrics.volume_pct_per_day_avg = shape.volume_pct_per_day_avg;
+    weigh(&recency_shapes(shape, fills, equity), &mut metrics);
+    metrics
+}
+
+/// Subsets of the recency-weighted metrics, the whole run included.
+const RECENCY_SUBSETS: usize = 10;
+
+/// §6: the whole run, its last half, third, … tenth, as far as each still has equity and fills.
+fn recency_shapes(whole: daily::Shape, fills: &[FillFacts], equity: &[f64]) -> Vec<daily::Shape> {
+    let n = equity.len() as f64;
+    let mut shapes = vec![whole];
+    for i in 1..RECENCY_SUBSETS {
+        let fraction = 1.0 / (1.0 + i as f64);
+        let start = crate::num::nint(n - fraction * n) as usize;
+        let equity = &equity[start.min(equity.len())..];
+        let fills = &fills[fills.partition_point(|fill| fill.minute < start)..];
+        if equity.is_empty() || fills.is_empty() {
+            break;
+        }
+        shapes.push(daily::shape(fills, equity));
+    }
+    shapes
+}
+
+/// §6: sums over the subsets, always divided by ten.
+fn weigh(shapes: &[daily::Shape], metrics: &mut Metrics) {
+    let mean = |get: fn(&daily::Shape) -> f64| {
+        shapes.iter().fold(0.0, |sum, shape| sum + get(shape)) / RECENCY_SUBSETS as f64
+    };
+    metrics.adg_w = mean(|s| s.adg);
+    metrics.mdg_w = mean(|s| s.mdg);
+    metrics.sharpe_ratio_w = mean(|s| s.sharpe_ratio);
+    metrics.sortino_ratio_w = mean(|s| s.sortino_ratio);
+    metrics.omega_ratio_w = mean(|s| s.omega_ratio);
+    metrics.calmar_ratio_w = mean(|s| s.calmar_ratio);
+    metrics.sterling_ratio_w = mean(|s| s.sterling_ratio);
+    metrics.loss_profit_ratio_w = mean(|s| s.loss_profit_ratio);
+    metrics.equity_choppiness_w = mean(|s| s.equity_choppiness);
+    metrics.equity_jerkiness_w = mean(|s| s.equity_jerkiness);
+    metrics.exponential_fit_error_w = mean(|s| s.exponential_fit_error);
+    metrics.volume_pct_per_day_avg_w = mean(|s| s.volume_pct_per_day_avg);
+}
+
+/// §5.
+fn exposure_statistics(history: &History<'_>, metrics: &mut Metrics) {
+    let mut values: Vec<f64> = if history.exposure.is_empty() {
+        history.fills.iter().map(|fill| fill.total_wallet_exposure).collect()
+    } else {
+        history.exposure.to_vec()
+    };
+    values.retain(|value| value.is_finite());
+    if values.is_empty() {
+        return;
+    }
+    metrics.total_wallet_exposure_max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    metrics.total_wallet_exposure_mean = values.iter().fold(0.0, |sum, v| sum + v) / values.len() as f64;
+    metrics.total_wallet_exposure_median = median(&mut values);
+}
+
+/// Ascending, NaN last.
+fn sort_nan_last(values: &mut [f64]) {
+    values.sort_unstable_by(|a, b| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
+}
+
+/// Middle value, or the mean of the two middle ones. Sorts its argument, which must not be empty.
+fn median(values: &mut [f64]) -> f64 {
+    sort_nan_last(values);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}

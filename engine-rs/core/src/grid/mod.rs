@@ -1,0 +1,251 @@
+//! The trailing-grid strategy, minute by minute: the plain statement of trading-semantics §5 – §16.
+//!
+//! One step of [`TrailingGrid`] is the minute loop of §8; each of its parts is a file here. Whatever runs faster is
+//! tested against this.
+
+mod balance;
+mod equity;
+mod fills;
+mod indicators;
+mod orders;
+mod slots;
+mod state;
+
+use std::ops::Range;
+
+pub use balance::Balance;
+pub use equity::Sample;
+pub use fills::Fill;
+
+use crate::candles::Panel;
+use crate::error::{EngineError, Result};
+use crate::params::{BotParams, SideParams};
+use crate::planner::{Long, Short};
+use crate::strategy::Strategy;
+use crate::types::MarketRules;
+use state::CoinState;
+
+/// What a run needs besides the candidate.
+#[derive(Clone, Copy, Debug)]
+pub struct Market<'a> {
+    /// Candles.
+    pub panel: &'a Panel<'a>,
+    /// Market rules, one a coin of the panel.
+    pub rules: &'a [MarketRules],
+    /// Balance at minute 0, in USD.
+    pub starting_balance: f64,
+    /// Fee rate of every fill.
+    pub maker_fee: f64,
+    /// No order is placed before this time (UTC milliseconds).
+    pub requested_start_ms: i64,
+}
+
+impl Market<'_> {
+    /// Check rules and amounts.
+    ///
+    /// # Errors
+    /// A rule that no order can satisfy, a balance that is not positive, a fee that is not finite.
+    pub fn check(&self, coins: &[String]) -> Result<()> {
+        for (coin, rules) in coins.iter().zip(self.rules) {
+            rules.check(coin)?;
+        }
+        if !self.starting_balance.is_finite() || self.starting_balance <= 0.0 {
+            return Err(EngineError::Parameter(format!(
+                "starting_balance is {}; allowed is a finite number > 0",
+                self.starting_balance
+            )));
+        }
+        if !self.maker_fee.is_finite() {
+            return Err(EngineError::Parameter(format!(
+                "maker_fee is {}; allowed is a finite number",
+                self.maker_fee
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Warm-up of one run, in minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warmup {
+    /// No order is placed until the minute exceeds this; 0: derived from the parameters (§7.3).
+    pub global: usize,
+    /// Each coin's own warm-up after its first minute.
+    pub coins: Vec<usize>,
+}
+
+impl Warmup {
+    /// §7.3: the longest span of any indicator, for all coins alike.
+    pub fn from_spans(params: &[BotParams]) -> Self {
+        let minutes = longest_span(params);
+        Self { global: minutes, coins: vec![minutes; params.len()] }
+    }
+}
+
+/// §7.3.
+fn longest_span(params: &[BotParams]) -> usize {
+    let longest = params
+        .iter()
+        .flat_map(|bot| [bot.long.longest_span_minutes(), bot.short.longest_span_minutes()])
+        .fold(0.0, f64::max);
+    longest.ceil() as usize
+}
+
+/// Figures of one side that do not belong to a coin.
+#[derive(Clone, Copy, Debug)]
+struct SideWide {
+    /// The side places and fills orders.
+    enabled: bool,
+    /// Some coin has a trailing switch on.
+    any_trailing: bool,
+    /// Most positions, by configuration and number of coins: `N`.
+    slots: usize,
+    /// Coins that survive the volume filter: `E`.
+    by_volume: usize,
+    /// Effective number of slots: `n_eff`.
+    effective_slots: usize,
+    /// Unstuck allowance as a fraction of the peak balance; None: the side is not unstuck.
+    unstuck_pct: Option<f64>,
+    /// Exposure limit of the side.
+    exposure_limit: f64,
+}
+
+/// Index of a side in per-side arrays.
+trait SideIndex: crate::planner::Side {
+    const INDEX: usize;
+}
+
+impl SideIndex for Long {
+    const INDEX: usize = 0;
+}
+
+impl SideIndex for Short {
+    const INDEX: usize = 1;
+}
+
+/// Realised profit, before fees, and its peak. Both sides share it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Realised {
+    sum: f64,
+    peak: f64,
+}
+
+/// One run of the trailing-grid strategy.
+pub struct TrailingGrid<'a> {
+    market: Market<'a>,
+    coins: Vec<CoinState<'a>>,
+    sides: [SideWide; 2],
+    /// Coins with a position, ascending, by side.
+    held: [Vec<usize>; 2],
+    balance: Balance,
+    realised: Realised,
+    hour_ms: i64,
+    first_order_minute: usize,
+    /// Scratch lists, kept to save allocations.
+    active: Vec<usize>,
+    ranking: Vec<usize>,
+}
+
+impl<'a> TrailingGrid<'a> {
+    /// State at minute 0 (§5).
+    ///
+    /// `params` holds one entry a coin, overrides applied; coin 0 gives the side-wide values.
+    ///
+    /// # Errors
+    /// Lists of another length than the panel's coins.
+    pub fn new(market: Market<'a>, params: &[BotParams], warmup: &Warmup) -> Result<Self> {
+        let count = market.panel.coins().len();
+        if market.rules.len() != count || params.len() != count || warmup.coins.len() != count {
+            return Err(EngineError::Parameter(format!(
+                "rules, parameters and warm-up are given for {}, {} and {} coins; the candles have {count}",
+                market.rules.len(),
+                params.len(),
+                warmup.coins.len()
+            )));
+        }
+        let coins: Vec<_> =
+            (0..count).map(|i| CoinState::new(market.panel, i, &params[i], warmup.coins[i])).collect();
+        let sides = [
+            side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
+            side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
+        ];
+        let global = if warmup.global > 0 { warmup.global } else { longest_span(params) };
+        let hour = indicators::HOUR_MS;
+        let first_ms = market.panel.first_ms();
+        Ok(Self {
+            market,
+            coins,
+            sides,
+            held: [Vec::with_capacity(count), Vec::with_capacity(count)],
+            balance: Balance::new(market.starting_balance, market.panel.btc_usd().map(|prices| prices[0])),
+            realised: Realised::default(),
+            hour_ms: first_ms.div_euclid(hour) * hour,
+            first_order_minute: global.max(1) + 1,
+            active: Vec::with_capacity(count),
+            ranking: Vec::with_capacity(count),
+        })
+    }
+
+    /// Equity and BTC equity of minute 0, which is not a step.
+    pub fn opening_sample(&self) -> Sample {
+        Sample { usd: self.market.starting_balance, btc: self.balance.btc, exposure: 0.0 }
+    }
+
+    /// Price of a bitcoin at minute `k`; 1 without BTC collateral.
+    fn btc_price(&self, k: usize) -> f64 {
+        self.market.panel.btc_usd().map_or(1.0, |prices| prices[k])
+    }
+
+    /// §7.2.
+    fn orders_allowed(&self, k: usize) -> bool {
+        let panel = self.market.panel;
+        k >= self.first_order_minute
+            && panel.time_ms(k) >= self.market.requested_start_ms.max(panel.first_ms())
+    }
+}
+
+/// §5: slot caps, volume count and switches of one side.
+fn side_wide<'p>(
+    first: &SideParams,
+    all: impl Iterator<Item = &'p SideParams> + Clone,
+    count: usize,
+) -> SideWide {
+    let rounded = |x: f64| crate::num::nint(x).max(0.0) as usize;
+    let slots = rounded(first.n_positions).min(count);
+    let by_volume = rounded(count as f64 * (1.0 - first.filter_volume_drop_pct)).max(slots);
+    SideWide {
+        enabled: slots > 0 && all.clone().any(|side| side.wallet_exposure_limit != 0.0),
+        any_trailing: all.clone().any(state::uses_trailing),
+        slots,
+        by_volume,
+        effective_slots: by_volume,
+        unstuck_pct: (first.unstuck_loss_allowance_pct > 0.0)
+            .then_some(first.unstuck_loss_allowance_pct * first.total_wallet_exposure_limit),
+        exposure_limit: first.total_wallet_exposure_limit,
+    }
+}
+
+impl Strategy for TrailingGrid<'_> {
+    type Fill = Fill;
+    type Sample = Sample;
+
+    fn minutes(&self) -> Range<usize> {
+        1..self.market.panel.minutes().saturating_sub(1).max(1)
+    }
+
+    /// §8.
+    fn step(&mut self, k: usize, fills: &mut Vec<Fill>) -> Sample {
+        self.fill_orders::<Long>(k, fills);
+        self.fill_orders::<Short>(k, fills);
+        self.update_indicators(k);
+        if self.market.panel.btc_usd().is_some() {
+            self.balance.revalue(self.btc_price(k));
+        }
+        self.update_trailing(k);
+        if self.orders_allowed(k) {
+            self.update_slots(k);
+            self.place_orders(k);
+        }
+        self.sample(k)
+    }
+}

@@ -1,0 +1,186 @@
+//! Regular close orders (trading-semantics §16.1) and the close of a delisted coin (§14.3.1).
+
+use super::{LADDER_LIMIT, Side, Situation, dropped, fell_back, rebounded, rose, trailing_trigger};
+use crate::num;
+use crate::types::{Order, OrderType, Position};
+
+impl Situation<'_> {
+    /// Exposure relative to the limit.
+    fn limit_used(&self, exposure: f64) -> f64 {
+        exposure / self.wallet_exposure_limit
+    }
+
+    /// Quantity that costs `share` of balance × exposure limit at the position's price.
+    fn qty_of_limit(&self, share: f64, pprice: f64) -> f64 {
+        num::cost_to_qty(self.balance * self.wallet_exposure_limit * share, pprice, self.rules.c_mult)
+    }
+
+    /// §16.1.1.
+    fn close_qty(&self, size: f64, pprice: f64, pct: f64, price: f64) -> f64 {
+        let step = self.rules.qty_step;
+        let full = num::cost_to_qty(self.balance * self.wallet_exposure_limit, pprice, self.rules.c_mult);
+        let left = (size - full).max(0.0);
+        let min_qty = self.min_entry_qty(price);
+        let qty = num::round_near(size, step).min(min_qty.max(num::round_up(full * pct + left, step)));
+        // What would remain could not be closed any more.
+        if qty > 0.0 && qty < size && size - qty < min_qty { size } else { qty }
+    }
+}
+
+/// §16.1.2, for a position of positive `size`.
+fn grid_close<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> Order {
+    if size <= 0.0 {
+        return Order::NONE;
+    }
+    let (p, step) = (s.params, s.rules.price_step);
+    let book = S::close_book(s);
+    let start = S::round_close(pprice * S::in_favour(p.close_grid_markup_start), step);
+    let whole = || num::round_near(size, s.rules.qty_step);
+    if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 {
+        return S::close(whole(), S::beyond_book(book, start), OrderType::CloseGridLong);
+    }
+    let end = S::round_close(pprice * S::in_favour(p.close_grid_markup_end), step);
+    if start == end {
+        return S::close(whole(), S::beyond_book(book, start), OrderType::CloseGridLong);
+    }
+    let steps = ((end - start).abs() / step).ceil();
+    let pct = p.close_grid_qty_pct.max(1.0 / steps);
+    let used = s.limit_used(s.exposure(size, pprice));
+    let target = if used > 1.0 {
+        if S::LONG { start.min(end) } else { start.max(end) }
+    } else {
+        S::round_close(start + (end - start) * used.min(1.0), step)
+    };
+    let price = S::beyond_book(book, target);
+    S::close(s.close_qty(size, pprice, pct, price), price, OrderType::CloseGridLong)
+}
+
+/// §16.1.3, for a position of positive `size`.
+fn trailing_close<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> Order {
+    if size <= 0.0 {
+        return Order::NONE;
+    }
+    let p = s.params;
+    let (threshold, retracement) = (p.close_trailing_threshold_pct, p.close_trailing_retracement_pct);
+    let t = &s.trailing;
+    let position = Position { size, price: pprice };
+    let trigger = trailing_trigger(
+        threshold,
+        retracement,
+        || if S::LONG { rose(t, &position, threshold) } else { dropped(t, &position, threshold) },
+        || if S::LONG { fell_back(t, retracement) } else { rebounded(t, retracement) },
+    );
+    if !trigger.armed {
+        return S::close(0.0, 0.0, OrderType::CloseTrailingLong);
+    }
+    let book = S::close_book(s);
+    let price = if trigger.at_book {
+        book
+    } else {
+        let factor = if retracement <= 0.0 {
+            S::in_favour(threshold)
+        } else if S::LONG {
+            1.0 + threshold - retracement
+        } else {
+            1.0 - threshold + retracement
+        };
+        S::beyond_book(book, S::round_close(pprice * factor, s.rules.price_step))
+    };
+    S::close(s.close_qty(size, pprice, p.close_trailing_qty_pct, price), price, OrderType::CloseTrailingLong)
+}
+
+/// §16.1.4: a reduction, if the position is above its limit.
+fn enforcement<S: Side>(s: &Situation<'_>, size: f64, pprice: f64, exposure: f64) -> Option<Order> {
+    let limit = s.wallet_exposure_limit;
+    let used = if limit <= 0.0 { 10.0 } else { s.limit_used(exposure) };
+    if !s.params.enforce_exposure_limit || used <= 1.01 || used.is_nan() {
+        return None;
+    }
+    let smaller = size * 0.9;
+    let smaller_exposure = s.exposure(smaller, pprice);
+    let ideal = num::lin(limit * 1.01, exposure, smaller_exposure, size, smaller);
+    let excess = size - ideal;
+    if excess > 0.0 {
+        let step = s.rules.qty_step;
+        let book = S::close_book(s);
+        let qty = num::round_near(size, step).min(s.min_entry_qty(book).max(num::round_near(excess, step)));
+        Some(S::close(qty, book, OrderType::CloseAutoReduceLong))
+    } else {
+        None
+    }
+}
+
+/// The next close order (§16.1.5).
+pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
+    let (size, pprice) = (position.size.abs(), position.price);
+    if size == 0.0 {
+        return Order::NONE;
+    }
+    let exposure = s.exposure(size, pprice);
+    if let Some(order) = enforcement::<S>(s, size, pprice, exposure) {
+        return order;
+    }
+    let ratio = s.params.close_trailing_grid_ratio;
+    if ratio >= 1.0 || ratio <= -1.0 {
+        return trailing_close::<S>(s, size, pprice);
+    }
+    if ratio == 0.0 {
+        return grid_close::<S>(s, size, pprice);
+    }
+    let used = if S::LONG && s.wallet_exposure_limit <= 0.0 { 10.0 } else { s.limit_used(exposure) };
+    // The size that is left once the other kind of close has kept its part.
+    let reduced = |kept_share: f64| {
+        let min_qty = s.min_entry_qty(pprice);
+        let kept = s.qty_of_limit(kept_share, pprice);
+        let kept = if kept < min_qty { 0.0 } else { kept };
+        let rest = num::round_near((size - kept) * 1.01, s.rules.qty_step);
+        size.min(rest.max(min_qty))
+    };
+    if ratio > 0.0 {
+        if used < ratio {
+            trailing_close::<S>(s, size, pprice)
+        } else {
+            grid_close::<S>(s, reduced(ratio), pprice)
+        }
+    } else if used < 1.0 + ratio {
+        grid_close::<S>(s, size, pprice)
+    } else {
+        trailing_close::<S>(s, reduced(1.0 + ratio), pprice)
+    }
+}
+
+/// Every close that the coming candle could fill, given that the first one fills (§16.1.6). Appends to `ladder`,
+/// which must be empty.
+pub fn close_ladder<S: Side>(s: &Situation<'_>, position: &Position, ladder: &mut Vec<Order>) {
+    let step = s.rules.qty_step;
+    let mut simulated = *position;
+    for _ in 0..LADDER_LIMIT {
+        let order = next_close::<S>(s, &simulated);
+        if order.is_none() {
+            break;
+        }
+        simulated.size = num::round_near(simulated.size + order.qty, step);
+        if let Some(last) = ladder.last_mut() {
+            if order.kind == S::kind(OrderType::CloseTrailingLong) {
+                break;
+            }
+            if order.price == last.price {
+                *last = Order { qty: num::round_near(last.qty + order.qty, step), ..order };
+                continue;
+            }
+        }
+        ladder.push(order);
+    }
+    // Both sorts are stable; prices are never NaN here.
+    ladder.sort_by(|a, b| {
+        let ascending = a.price.total_cmp(&b.price);
+        if S::LONG { ascending } else { ascending.reverse() }
+    });
+}
+
+/// The close of the entire position at a coin's last minute (§14.3.1).
+pub fn delisting_close<S: Side>(s: &Situation<'_>, position: &Position, high: f64, low: f64) -> Order {
+    let step = s.rules.price_step;
+    let raw = if S::LONG { (high - step).min(position.price) } else { (low + step).max(position.price) };
+    S::close(position.size.abs(), num::round_near(raw, step), OrderType::CloseUnstuckLong)
+}

@@ -1,0 +1,232 @@
+//! Entry orders (trading-semantics §9). Quantities are computed positive and signed at the end.
+
+use super::{LADDER_LIMIT, Side, Situation, dropped, fell_back, rebounded, rose, trailing_trigger};
+use crate::num;
+use crate::types::{Order, OrderType, Position};
+
+impl Situation<'_> {
+    /// §9.1: quantity of a first entry, always by the full exposure limit.
+    fn initial_qty(&self, price: f64) -> f64 {
+        let cost = self.balance * self.wallet_exposure_limit * self.params.entry_initial_qty_pct;
+        let qty = num::cost_to_qty(cost, price, self.rules.c_mult);
+        self.min_entry_qty(price).max(num::round_near(qty, self.rules.qty_step))
+    }
+
+    /// §9.1: quantity of a re-entry.
+    fn reentry_qty(&self, price: f64, size: f64, double_down_factor: f64, limit: f64) -> f64 {
+        let by_balance = num::cost_to_qty(self.balance, price, self.rules.c_mult)
+            * limit
+            * self.params.entry_initial_qty_pct;
+        let qty = (size * double_down_factor).max(by_balance);
+        self.min_entry_qty(price).max(num::round_near(qty, self.rules.qty_step))
+    }
+
+    /// §9.1: price of the next grid entry; 0 if it would be too low to trade.
+    fn reentry_price<S: Side>(&self, book: f64, pprice: f64, exposure: f64, limit: f64) -> f64 {
+        let p = self.params;
+        let by_exposure = if limit > 0.0 { (exposure / limit) * p.entry_grid_spacing_we_weight } else { 0.0 };
+        let by_log_range = self.log_range * p.entry_grid_spacing_log_weight;
+        let multiplier = (1.0 + by_exposure + by_log_range).max(0.0);
+        let raw = pprice * S::against(p.entry_grid_spacing_pct * multiplier);
+        let price = S::entry_price(book, raw, self.rules.price_step);
+        if price <= self.rules.price_step { 0.0 } else { price }
+    }
+
+    /// Exposure after a fill of `qty` (§4).
+    fn exposure_if_filled(&self, size: f64, pprice: f64, qty: f64, price: f64) -> f64 {
+        let step = self.rules.qty_step;
+        let (size, pprice) =
+            num::combine(num::round_near(size, step), pprice, num::round_near(qty, step), price, step);
+        self.exposure(size, pprice)
+    }
+
+    /// §9.1: cut `qty` so that the exposure stays below the limit; returns the exposure of the uncut fill too.
+    fn crop(&self, size: f64, pprice: f64, exposure: f64, qty: f64, price: f64, limit: f64) -> (f64, f64) {
+        let filled = self.exposure_if_filled(size, pprice, qty, price);
+        let min_qty = self.min_entry_qty(price);
+        let cropped = if filled > limit * 1.01 {
+            let room = num::lin(limit, exposure, filled, size, size + qty) - size;
+            num::round_near(room, self.rules.qty_step).max(min_qty)
+        } else {
+            qty.max(min_qty)
+        };
+        (filled, cropped)
+    }
+}
+
+/// What the common prefix of grid and trailing entries found (§9.2).
+enum Prefix {
+    /// The next entry is a first entry, or there is none.
+    Done(Order),
+    /// The position is complete: re-entries start here.
+    Reentry { initial_qty: f64, exposure: f64, limit: f64 },
+}
+
+/// §9.2: first entries and the rest of partly filled ones.
+fn prefix<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Prefix {
+    let size = position.size.abs();
+    let step = s.rules.qty_step;
+    let band = if S::LONG { s.bands.lower } else { s.bands.upper };
+    let price = S::entry_price(book, band * S::against(s.params.entry_initial_ema_dist), s.rules.price_step);
+    if price <= s.rules.price_step {
+        return Prefix::Done(Order::NONE);
+    }
+    let mut initial_qty = s.initial_qty(price);
+    if size == 0.0 {
+        return Prefix::Done(S::entry(initial_qty, price, OrderType::EntryInitialNormalLong));
+    }
+    if size < initial_qty * 0.8 {
+        let rest = s.min_entry_qty(price).max(num::round_down(initial_qty - size, step));
+        return Prefix::Done(S::entry(rest, price, OrderType::EntryInitialPartialLong));
+    }
+    if size < initial_qty {
+        initial_qty = num::round_near(size, step).max(s.min_entry_qty(price));
+    }
+    Prefix::Reentry {
+        initial_qty,
+        exposure: s.exposure(position.size, position.price),
+        limit: cap.min(s.wallet_exposure_limit),
+    }
+}
+
+/// §9.3: grid entry within the exposure limit `cap`.
+fn grid_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Order {
+    if s.wallet_exposure_limit == 0.0 || s.balance <= 0.0 {
+        return Order::NONE;
+    }
+    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap) {
+        Prefix::Done(order) => return order,
+        Prefix::Reentry { initial_qty, exposure, limit } => (initial_qty, exposure, limit),
+    };
+    if exposure >= limit * 0.999 {
+        return Order::NONE;
+    }
+    let (size, pprice) = (position.size.abs(), position.price);
+    let factor = s.params.entry_grid_double_down_factor;
+    let price = s.reentry_price::<S>(book, pprice, exposure, limit);
+    if price <= 0.0 {
+        return Order::NONE;
+    }
+    let qty = s.reentry_qty(price, size, factor, limit).max(initial_qty);
+    let (filled, cropped) = s.crop(size, pprice, exposure, qty, price, limit);
+    if cropped < qty {
+        return S::entry(cropped, price, OrderType::EntryGridCroppedLong);
+    }
+
+    // One order ahead: would the limit leave only crumbs to the next entry?
+    let (next_size, next_pprice) = num::combine(size, pprice, qty, price, s.rules.qty_step);
+    let next_price = s.reentry_price::<S>(book, next_pprice, filled, limit);
+    let next_qty = s.reentry_qty(next_price, next_size, factor, limit).max(initial_qty);
+    let (_, next_cropped) = s.crop(next_size, next_pprice, filled, next_qty, next_price, limit);
+    if next_cropped / next_size < factor * 0.25 {
+        let room = num::lin(limit, exposure, filled, size, size + qty) - size;
+        let inflated = num::round_near(room, s.rules.qty_step);
+        return S::entry(inflated, price, OrderType::EntryGridInflatedLong);
+    }
+    S::entry(qty, price, OrderType::EntryGridNormalLong)
+}
+
+/// §9.4: trailing entry within the exposure limit `cap`.
+fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Order {
+    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap) {
+        Prefix::Done(order) => return order,
+        Prefix::Reentry { initial_qty, exposure, limit } => (initial_qty, exposure, limit),
+    };
+    let none = S::entry(0.0, 0.0, OrderType::EntryTrailingNormalLong);
+    if exposure > limit * 0.999 {
+        return none;
+    }
+    let (threshold, retracement) =
+        (s.params.entry_trailing_threshold_pct, s.params.entry_trailing_retracement_pct);
+    let t = &s.trailing;
+    let trigger = trailing_trigger(
+        threshold,
+        retracement,
+        || if S::LONG { dropped(t, position, threshold) } else { rose(t, position, threshold) },
+        || if S::LONG { rebounded(t, retracement) } else { fell_back(t, retracement) },
+    );
+    if !trigger.armed {
+        return none;
+    }
+    let price = if trigger.at_book {
+        book
+    } else {
+        // With ρ ≤ 0 the order waits at the threshold itself.
+        let factor = if retracement <= 0.0 {
+            S::against(threshold)
+        } else if S::LONG {
+            1.0 - threshold + retracement
+        } else {
+            1.0 + threshold - retracement
+        };
+        S::entry_price(book, position.price * factor, s.rules.price_step)
+    };
+    let size = position.size.abs();
+    let qty = s.reentry_qty(price, size, s.params.entry_trailing_double_down_factor, limit).max(initial_qty);
+    let (_, cropped) = s.crop(size, position.price, exposure, qty, price, limit);
+    if cropped < qty {
+        S::entry(cropped, price, OrderType::EntryTrailingCroppedLong)
+    } else {
+        S::entry(qty, price, OrderType::EntryTrailingNormalLong)
+    }
+}
+
+/// §9.5, with a book price that a ladder may have moved.
+fn next_entry_at<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> Order {
+    let limit = s.wallet_exposure_limit;
+    if limit == 0.0 || s.balance <= 0.0 {
+        return Order::NONE;
+    }
+    let ratio = s.params.entry_trailing_grid_ratio;
+    if ratio >= 1.0 || ratio <= -1.0 {
+        return trailing_entry::<S>(s, book, position, limit);
+    }
+    if ratio == 0.0 {
+        return grid_entry::<S>(s, book, position, limit);
+    }
+    let exposure = s.exposure(position.size, position.price);
+    let used = if limit > 0.0 { exposure / limit } else { 0.0 };
+    // The part of the limit that the first of the two kinds may fill, with 1 % of tolerance.
+    let cap = |share: f64| if exposure == 0.0 { limit } else { (limit * share * 1.01).min(limit) };
+    if ratio > 0.0 {
+        if used < ratio {
+            trailing_entry::<S>(s, book, position, cap(ratio))
+        } else {
+            grid_entry::<S>(s, book, position, limit)
+        }
+    } else if used < 1.0 + ratio {
+        grid_entry::<S>(s, book, position, cap(1.0 + ratio))
+    } else {
+        trailing_entry::<S>(s, book, position, limit)
+    }
+}
+
+/// The next entry order (§9.5).
+pub fn next_entry<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
+    next_entry_at::<S>(s, S::entry_book(s), position)
+}
+
+/// Every entry that the coming candle could fill, given that the first one fills (§9.6). Appends to `ladder`,
+/// which must be empty.
+pub fn entry_ladder<S: Side>(s: &Situation<'_>, position: &Position, ladder: &mut Vec<Order>) {
+    let mut book = S::entry_book(s);
+    let mut simulated = *position;
+    for _ in 0..LADDER_LIMIT {
+        let order = next_entry_at::<S>(s, book, &simulated);
+        if order.is_none() {
+            break;
+        }
+        if let Some(last) = ladder.last() {
+            let trailing =
+                [OrderType::EntryTrailingNormalLong, OrderType::EntryTrailingCroppedLong].map(S::kind);
+            if trailing.contains(&order.kind) || order.price == last.price {
+                break;
+            }
+        }
+        let (size, price) =
+            num::combine(simulated.size, simulated.price, order.qty, order.price, s.rules.qty_step);
+        simulated = Position { size, price };
+        book = if S::LONG { book.min(order.price) } else { book.max(order.price) };
+        ladder.push(order);
+    }
+}

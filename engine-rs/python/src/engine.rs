@@ -1,0 +1,284 @@
+//! The engine as a Python class.
+
+use std::collections::BTreeMap;
+
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use passivbot_core::analysis::{Analysis, METRIC_NAMES};
+use passivbot_core::error::Result as EngineResult;
+use passivbot_core::grid::{Market, Warmup};
+use passivbot_core::params::{BotParams, SIDE_COMPONENTS};
+use passivbot_core::run::{self, Candidate};
+use passivbot_core::types::MarketRules;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3_arrow::PyTable;
+
+use crate::bots::{self, Override};
+use crate::candles::Candles;
+use crate::{refused, results, to_py};
+
+/// One metric of an evaluation.
+#[derive(Clone, Copy)]
+struct Wanted {
+    btc: bool,
+    index: usize,
+}
+
+impl Wanted {
+    fn parse(name: &str) -> PyResult<Self> {
+        let find = |name: &str| METRIC_NAMES.iter().position(|known| *known == name);
+        if let Some(index) = find(name) {
+            return Ok(Self { btc: false, index });
+        }
+        match name.strip_prefix("btc_").and_then(find) {
+            Some(index) => Ok(Self { btc: true, index }),
+            None => Err(refused(format!(
+                "metric {name:?} is unknown; allowed are the names in passivbot.engine.METRICS, btc_ before them for the BTC set"
+            ))),
+        }
+    }
+
+    fn value(self, analysis: &Analysis) -> f64 {
+        let set = if self.btc { &analysis.btc } else { &analysis.usd };
+        let value = set.values()[self.index];
+        if value.is_finite() { value } else { f64::NAN }
+    }
+}
+
+/// Warm-up as Python gives it: arrays over candidates, and over candidates and coins; None: derived.
+type GlobalWarmup<'py> = Option<PyReadonlyArray1<'py, i64>>;
+type CoinWarmup<'py> = Option<PyReadonlyArray2<'py, i64>>;
+
+/// A backtest engine over one set of candles.
+#[pyclass(frozen, module = "passivbot._engine")]
+pub(crate) struct Engine {
+    coins: Vec<String>,
+    rules: Vec<MarketRules>,
+    candles: Candles,
+    starting_balance: f64,
+    maker_fee: f64,
+    requested_start_ms: i64,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (candles, markets, starting_balance, maker_fee, btc_usd, requested_start_ms))]
+    fn new(
+        candles: PyTable,
+        markets: BTreeMap<String, (f64, f64, f64, f64, f64)>,
+        starting_balance: f64,
+        maker_fee: f64,
+        btc_usd: Option<PyReadonlyArray1<'_, f64>>,
+        requested_start_ms: Option<i64>,
+    ) -> PyResult<Self> {
+        if markets.is_empty() {
+            return Err(refused("markets is empty; the rules of at least one coin are needed"));
+        }
+        let (coins, rules): (Vec<_>, Vec<_>) = markets
+            .into_iter()
+            .map(|(coin, (qty_step, price_step, min_qty, min_cost, c_mult))| {
+                (coin, MarketRules { qty_step, price_step, min_qty, min_cost, c_mult })
+            })
+            .unzip();
+        let btc_usd = btc_usd.map(|prices| prices.as_array().to_vec());
+        let candles = Candles::new(candles, &coins, btc_usd)?;
+        let requested_start_ms = requested_start_ms.unwrap_or(candles.first_ms);
+        let engine = Self { coins, rules, candles, starting_balance, maker_fee, requested_start_ms };
+        engine.with_market(|market| market.check(&engine.coins))?.map_err(to_py)?;
+        Ok(engine)
+    }
+
+    /// Coins of the run, ascending.
+    #[getter]
+    fn coins(&self) -> Vec<String> {
+        self.coins.clone()
+    }
+
+    /// Minutes of the panel.
+    #[getter]
+    fn minutes(&self) -> usize {
+        self.candles.minutes
+    }
+
+    /// First and last valid minute, by coin.
+    fn lives(&self) -> PyResult<Vec<(usize, usize)>> {
+        let panel = self.candles.panel()?;
+        Ok((0..self.coins.len()).map(|coin| panel.life(coin)).collect())
+    }
+
+    /// One run with everything kept: fills, equity, metrics.
+    fn backtest<'py>(
+        &self,
+        py: Python<'py>,
+        bot: &Bound<'py, PyAny>,
+        coin_overrides: Option<&Bound<'py, PyAny>>,
+        warmup: GlobalWarmup<'py>,
+        coin_warmup: CoinWarmup<'py>,
+    ) -> PyResult<(Py<PyAny>, Py<PyAny>, Bound<'py, PyDict>)> {
+        let overrides = bots::overrides(coin_overrides, &self.coins)?;
+        let warmups = Warmups::new(warmup, coin_warmup, 1, self.coins.len())?;
+        let candidate = self.candidate(&bots::bot(bot)?, &overrides, &warmups, 0);
+        let result =
+            py.detach(|| self.with_market(|market| run::backtest(market, &candidate)))?.map_err(to_py)?;
+        let analysis = PyDict::new(py);
+        analysis.set_item("usd", results::metrics(py, &result.analysis.usd)?)?;
+        analysis.set_item("btc", results::metrics(py, &result.analysis.btc)?)?;
+        Ok((
+            results::fills(py, &result.fills, &self.coins)?,
+            results::equity(py, result.usd, result.btc)?,
+            analysis,
+        ))
+    }
+
+    /// Metrics of many candidates given as dictionaries.
+    fn evaluate<'py>(
+        &self,
+        py: Python<'py>,
+        bots: Vec<Bound<'py, PyAny>>,
+        metrics: Vec<String>,
+        coin_overrides: Option<&Bound<'py, PyAny>>,
+        warmup: GlobalWarmup<'py>,
+        coin_warmup: CoinWarmup<'py>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let bots = bots.iter().map(bots::bot).collect::<PyResult<Vec<_>>>()?;
+        self.evaluate_bots(py, &bots, &metrics, coin_overrides, warmup, coin_warmup)
+    }
+
+    /// Metrics of many candidates given as rows of a matrix.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the Python method")]
+    fn evaluate_matrix<'py>(
+        &self,
+        py: Python<'py>,
+        parameters: PyReadonlyArray2<'py, f64>,
+        template: &Bound<'py, PyAny>,
+        metrics: Vec<String>,
+        coin_overrides: Option<&Bound<'py, PyAny>>,
+        warmup: GlobalWarmup<'py>,
+        coin_warmup: CoinWarmup<'py>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let parameters = parameters.as_array();
+        if parameters.ncols() != 2 * SIDE_COMPONENTS {
+            return Err(refused(format!(
+                "parameters has {} columns; allowed are {}",
+                parameters.ncols(),
+                2 * SIDE_COMPONENTS
+            )));
+        }
+        let template = bots::bot(template)?;
+        let bots = parameters
+            .rows()
+            .into_iter()
+            .enumerate()
+            .map(|(i, row)| bots::bot_from_vector(&row.to_vec(), &template, i))
+            .collect::<PyResult<Vec<_>>>()?;
+        self.evaluate_bots(py, &bots, &metrics, coin_overrides, warmup, coin_warmup)
+    }
+}
+
+impl Engine {
+    fn with_market<T>(&self, act: impl FnOnce(Market<'_>) -> T) -> PyResult<T> {
+        let panel = self.candles.panel()?;
+        Ok(act(Market {
+            panel: &panel,
+            rules: &self.rules,
+            starting_balance: self.starting_balance,
+            maker_fee: self.maker_fee,
+            requested_start_ms: self.requested_start_ms,
+        }))
+    }
+
+    fn candidate(&self, bot: &BotParams, overrides: &[Override], warmups: &Warmups, row: usize) -> Candidate {
+        let params = bots::per_coin(bot, overrides, self.coins.len());
+        Candidate {
+            warmup: warmups.of(row, &params),
+            params,
+            exposure_limits: [bot.long.total_wallet_exposure_limit, bot.short.total_wallet_exposure_limit],
+        }
+    }
+
+    fn evaluate_bots<'py>(
+        &self,
+        py: Python<'py>,
+        bots: &[BotParams],
+        metrics: &[String],
+        coin_overrides: Option<&Bound<'py, PyAny>>,
+        warmup: GlobalWarmup<'py>,
+        coin_warmup: CoinWarmup<'py>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let wanted = metrics.iter().map(|name| Wanted::parse(name)).collect::<PyResult<Vec<_>>>()?;
+        let overrides = bots::overrides(coin_overrides, &self.coins)?;
+        let warmups = Warmups::new(warmup, coin_warmup, bots.len(), self.coins.len())?;
+        let values = py
+            .detach(|| {
+                self.with_market(|market| -> EngineResult<Vec<f64>> {
+                    let mut values = Vec::with_capacity(bots.len() * wanted.len());
+                    for (row, bot) in bots.iter().enumerate() {
+                        let candidate = self.candidate(bot, &overrides, &warmups, row);
+                        let analysis = run::backtest(market, &candidate)?.analysis;
+                        values.extend(wanted.iter().map(|metric| metric.value(&analysis)));
+                    }
+                    Ok(values)
+                })
+            })?
+            .map_err(to_py)?;
+        let matrix = Array2::from_shape_vec((bots.len(), wanted.len()), values)
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(matrix.into_pyarray(py))
+    }
+}
+
+/// Warm-ups of a batch, copied out of the arrays.
+struct Warmups {
+    global: Option<Vec<usize>>,
+    coins: Option<Vec<Vec<usize>>>,
+}
+
+impl Warmups {
+    fn new(
+        global: GlobalWarmup<'_>,
+        coins: CoinWarmup<'_>,
+        candidates: usize,
+        count: usize,
+    ) -> PyResult<Self> {
+        let minutes = |value: i64| {
+            usize::try_from(value)
+                .map_err(|_| refused(format!("a warm-up is {value} minutes; allowed is a whole number >= 0")))
+        };
+        let global = global
+            .map(|array| array.as_array().iter().map(|&v| minutes(v)).collect::<PyResult<Vec<_>>>())
+            .transpose()?;
+        let coins = coins
+            .map(|array| {
+                array
+                    .as_array()
+                    .rows()
+                    .into_iter()
+                    .map(|row| row.iter().map(|&v| minutes(v)).collect())
+                    .collect::<PyResult<Vec<Vec<_>>>>()
+            })
+            .transpose()?;
+        if global.as_ref().is_some_and(|rows| rows.len() != candidates)
+            || coins
+                .as_ref()
+                .is_some_and(|rows| rows.len() != candidates || rows.iter().any(|row| row.len() != count))
+        {
+            return Err(refused(format!(
+                "warm-up arrays do not fit; allowed are {candidates} values, and {candidates} × {count} for coins"
+            )));
+        }
+        Ok(Self { global, coins })
+    }
+
+    /// The warm-up of one candidate: what is given, else derived from its spans (trading-semantics §7.3).
+    fn of(&self, row: usize, params: &[BotParams]) -> Warmup {
+        let derived = Warmup::from_spans(params);
+        match (&self.global, &self.coins) {
+            (None, None) => derived,
+            (Some(global), None) => Warmup { global: global[row], coins: vec![global[row]; params.len()] },
+            (None, Some(coins)) => Warmup { global: derived.global, coins: coins[row].clone() },
+            (Some(global), Some(coins)) => Warmup { global: global[row], coins: coins[row].clone() },
+        }
+    }
+}

@@ -1,0 +1,59 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+__version__: str
+SIDE_PARAMETERS: list[str]
+METRICS: list[str]
+ORDER_TYPES: list[str]
+
+class Engine:
+    coins: list[str]
+    minutes: int
+    def __init__(
+        self,
+        candles: pa.Table,
+        markets: Mapping[str, tuple[float, ...]],
+        starting_balance: float,
+        maker_fee: float,
+        btc_usd: NDArray[np.float64] | None,
+        requested_start_ms: int | None,
+    ) -> None: ...
+    def lives(self) -> list[tuple[int, int]]: ...
+    def backtest(
+        self,
+        bot: Mapping[str, Any],
+        coin_overrides: Mapping[str, Any] | None,
+        warmup: NDArray[np.int64] | None,
+        coin_warmup: NDArray[np.int64] | None,
+    ) -> tuple[pa.Table, pa.Table, dict[str, dict[str, float | None]]]: ...
+    def evaluate(
+        self,
+        bots: Sequence[Mapping[str, Any]],
+        metrics: Sequence[str],
+        coin_overrides: Mapping[str, Any] | None,
+        warmup: NDArray[np.int64] | None,
+        coin_warmup: NDArray[np.int64] | None,
+    ) -> NDArray[np.float64]: ...
+    def evaluate_matrix(
+        self,
+        parameters: NDArray[np.float64],
+        template: Mapping[str, Any],
+        metrics: Sequence[str],
+        coin_overrides: Mapping[str, Any] | None,
+        warmup: NDArray[np.int64] | None,
+        coin_warmup: NDArray[np.int64] | None,
+    ) -> NDArray[np.float64]: ...
+
+def round_significant(values: NDArray[np.float64], digits: int) -> NDArray[np.float64]: ...
+def trailing_flip(
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    close: NDArray[np.float64],
+    adx_1: NDArray[np.float64],
+    adx_2: NDArray[np.float64],
+    parameters: Mapping[str, float],
+) -> tuple[pa.Table, NDArray[np.float64]]: ...
