@@ -17,6 +17,7 @@ from passivbot.config.schema import (
     BOUNDS,
     KINDS,
     Config,
+    missing_bound,
     plain,
     sections,
     suggestion,
@@ -136,7 +137,8 @@ class _Loading:
                 part.setdefault(name, copy.deepcopy(default[name]))
         bounds = self.raw["optimize"]["bounds"]
         for name, bound in BOUNDS.items():
-            bounds.setdefault(name, list(bound))
+            if bounds.setdefault(name, list(bound)) is None:
+                raise ConfigError(missing_bound(name, self.file))
         # Private keys among the bounds have no place in the model's mapping of names to numbers.
         self.raw["optimize"]["bounds"] = {name: bounds[name] for name in BOUNDS}
         live = self.raw["live"]

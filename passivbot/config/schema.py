@@ -275,11 +275,9 @@ class Config(Section):
         for key in unknown_keys(data):
             raise ConfigError(unknown_key(file, key))
         config = validated(cls, data, {}, file)
-        missing = [name for name in BOUNDS if name not in config.optimize.bounds]
-        if missing:
-            raise ConfigError(
-                f"{file}: optimize.bounds.{missing[0]} is missing; allowed is {v.BOUND.allowed}"
-            )
+        for name in BOUNDS:
+            if name not in config.optimize.bounds:
+                raise ConfigError(missing_bound(name, file))
         return config
 
     def engine_overrides(self, coins: Sequence[str]) -> dict[str, dict[str, dict[str, float | bool]]]:
@@ -401,6 +399,11 @@ def suggestion(key: str) -> str:
     near = nearest(name, siblings)
     found = siblings[near] if near else nearest(key, KINDS)
     return f" (nearest known key: {found})" if found else ""
+
+
+def missing_bound(name: str, file: str | Path) -> str:
+    """Return the message for a parameter that has no bound."""
+    return f"{file}: optimize.bounds.{name} is missing; allowed is {v.BOUND.allowed}"
 
 
 def unknown_key(file: str | Path, key: str) -> str:

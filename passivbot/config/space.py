@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from passivbot.config import values as v
 from passivbot.config.findings import Finding
-from passivbot.config.schema import BOUNDS, SIDES, Bot, Config
+from passivbot.config.schema import BOUNDS, SIDES, Bot, Config, missing_bound
 from passivbot.engine import round_significant
 from passivbot.errors import ConfigError, nearest
 
@@ -71,7 +70,7 @@ class ParameterSpace:
         bounds: Mapping[str, float | tuple[float, float]] = config.optimize.bounds
         for name in NAMES:
             if name not in bounds:
-                raise ConfigError(f"optimize.bounds.{name} is missing; allowed is {v.BOUND.allowed}")
+                raise ConfigError(missing_bound(name, "configuration"))
         if fine_tune:
             bounds = _fine_tuned(config, frozenset(fine_tune))
         ends = [b if isinstance(b, tuple) else (b, b) for b in (bounds[name] for name in NAMES)]
