@@ -1,5 +1,14 @@
 """One backtest: scenario, report, plots, summary."""
 
-from passivbot.backtest.scenario import Scenario
+from passivbot.backtest.report import Report, default_folder, new_folder, run_backtest
+from passivbot.backtest.scenario import PROVENANCE, Scenario, provenance
 
-__all__ = ["Scenario"]
+__all__ = [
+    "PROVENANCE",
+    "Report",
+    "Scenario",
+    "default_folder",
+    "new_folder",
+    "provenance",
+    "run_backtest",
+]

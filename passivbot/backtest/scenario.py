@@ -24,6 +24,9 @@ from passivbot.market.folder import listed
 
 DEMO = "demo"
 """How a description names the embedded demo candles; other folders are named by their absolute path."""
+PROVENANCE = "_provenance"
+"""Private key of a configuration that a run or a study wrote: ``scenario`` (what :meth:`Scenario.describe`
+gave), ``metrics`` (name → value of that run) and, of a front member, ``study`` and ``candidate``."""
 DATA_SET = "combined"
 """Name of the one data set that a candle folder is."""
 
@@ -182,8 +185,9 @@ class Scenario:
         )
         if scenario.candles_digest != digest:
             raise CandleError(
-                f"{path}: these are not the candles of the recorded run (digest {scenario.candles_digest[:12]}, "
-                f"recorded {str(digest)[:12]}); --other-candles runs on them anyway"
+                f"{path}: these are not the candles of the recorded run "
+                f"(digest {scenario.candles_digest[:12]}, recorded {str(digest)[:12]}); "
+                "--other-candles runs on them anyway"
             )
         return scenario
 
@@ -301,6 +305,12 @@ class Scenario:
                 f"{utc(self.panel.last_ms)}, are not more than the warm-up of {warmup} minutes; take a "
                 "longer window, or lower live.warmup_ratio or live.max_warmup_minutes"
             )
+
+
+def provenance(config: Config) -> Mapping[str, Any]:
+    """Return what a configuration records of the run it comes from; empty for one that a person wrote."""
+    recorded = (config.model_extra or {}).get(PROVENANCE)
+    return recorded if isinstance(recorded, Mapping) else {}
 
 
 def _named(coins: Sequence[str]) -> bool:

@@ -154,7 +154,8 @@ def _noise(bits: np.random.Philox, count: int) -> Floats:
     """Nearly normal numbers of variance 1 (a sum of four uniform ones), every 400th four times as large."""
     u = _uniform(bits, 5 * count).reshape(5, count)
     noise = (((u[0] + u[1]) + (u[2] + u[3])) - 2.0) * _SQRT3
-    return np.where(u[4] < 0.0025, noise * 4.0, noise)
+    jumping: Floats = np.where(u[4] < 0.0025, noise * 4.0, noise)
+    return jumping
 
 
 def _joined(anchors: Floats, every: int, count: int) -> Floats:
@@ -162,7 +163,8 @@ def _joined(anchors: Floats, every: int, count: int) -> Floats:
     minute = np.arange(count)
     left = minute // every
     share = (minute - left * every) / every
-    return anchors[left] + (anchors[left + 1] - anchors[left]) * share
+    line: Floats = anchors[left] + (anchors[left + 1] - anchors[left]) * share
+    return line
 
 
 def _anchors(regime: str, bits: np.random.Philox, count: int) -> Floats:

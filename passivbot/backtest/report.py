@@ -1,0 +1,210 @@
+"""A finished backtest and the files it leaves (analysis-metrics §9).
+
+``fills.parquet``, ``equity.parquet``, ``analysis.json``, ``config.json`` and two pages of plots. The folder
+appears as a whole, under its name, when all of it is written.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from passivbot.backtest.scenario import DATA_SET, PROVENANCE, Scenario
+from passivbot.config import Config, warmup_minutes
+from passivbot.config.schema import SIDES
+from passivbot.engine import BacktestResult
+from passivbot.errors import ResourceError
+from passivbot.market.clean import MINUTE_MS, Floats
+
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One backtest: what was run and what came out.
+
+    Parameters
+    ----------
+    scenario
+        Candles, market and account.
+    config
+        The configuration that ran.
+    result
+        Fills, equity and analysis of the engine.
+    """
+
+    scenario: Scenario
+    config: Config
+    result: BacktestResult
+
+    @cached_property
+    def analysis(self) -> dict[str, Metrics]:
+        """``{"usd": …, "btc": …}``: metrics of the engine and of a report alone; None where not finite."""
+        fills = self.result.fills
+        sides = _sides(fills)
+        pnl = fills.column("pnl").to_numpy()
+        in_btc = pnl / fills.column("btc_price").to_numpy() if self.scenario.btc_usd is not None else pnl
+        return {
+            name: dict(sorted((_report_metrics(values, sides) | self.result.analysis[name]).items()))
+            for name, values in (("usd", pnl), ("btc", in_btc))
+        }
+
+    @property
+    def metrics(self) -> Metrics:
+        """All metrics by the names that scoring and limits use: ``btc_`` stands before those of the BTC set."""
+        analysis = self.analysis
+        btc = analysis["btc"] if self.scenario.btc_usd is not None else {}
+        return analysis["usd"] | {f"btc_{name}": value for name, value in btc.items()}
+
+    def differences(self, recorded: Mapping[str, float | None]) -> list[str]:
+        """Return the names of recorded metrics that this run does not repeat to the bit."""
+        here = {name: value for name, value in self.analysis["usd"].items()}
+        here |= {f"btc_{name}": value for name, value in self.analysis["btc"].items()}
+        return [name for name, value in sorted(recorded.items()) if name not in here or here[name] != value]
+
+    def config_document(self) -> dict[str, Any]:
+        """Return the configuration with the scenario and the metrics: it runs as it is, anywhere."""
+        document = self.config.to_dict()
+        before = document.get(PROVENANCE)
+        document[PROVENANCE] = {
+            **(before if isinstance(before, dict) else {}),
+            "metrics": self.metrics,
+            "scenario": self.scenario.describe(),
+        }
+        return document
+
+    def write(self, folder: str | Path, *, plots: bool = True) -> Path:
+        """Write the report's folder, all or nothing, and return its path.
+
+        Raises
+        ------
+        ResourceError
+            The folder exists already, or can't be written; nothing is left behind.
+        """
+        with new_folder(folder) as partial:
+            self.save(partial, plots=plots)
+        return Path(folder)
+
+    def save(self, folder: Path, *, plots: bool = True) -> None:
+        """Write the report's files into an existing folder."""
+        first_ms = self.scenario.panel.first_ms
+        _write_table(_timed(self.result.fills, first_ms), folder / "fills.parquet")
+        _write_table(_timed(self.result.equity, first_ms), folder / "equity.parquet")
+        _write_json(self.analysis, folder / "analysis.json")
+        _write_json(self.config_document(), folder / "config.json")
+        if plots:
+            # Plotly takes longer to import than a backtest to run.
+            from passivbot.backtest.plots import write_plots
+
+            write_plots(self, folder)
+
+
+def run_backtest(scenario: Scenario, config: Config | None = None) -> Report:
+    """Run one configuration.
+
+    Parameters
+    ----------
+    scenario
+        Where it runs.
+    config
+        What runs; None: the configuration that the scenario was prepared from.
+    """
+    config = config or scenario.config
+    warmup, coin_warmup = warmup_minutes(config, scenario.coins)
+    result = scenario.engine().backtest(
+        config.bot.to_engine(),
+        config.engine_overrides(scenario.coins),
+        warmup_minutes=warmup,
+        coin_warmup_minutes=coin_warmup,
+    )
+    return Report(scenario, config, result)
+
+
+def default_folder(config: Config, now: datetime | None = None) -> Path:
+    """Return ``<base_dir>/combined/<UTC time>``; a number is appended where that exists already."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    folder = Path(config.backtest.base_dir) / DATA_SET / f"{moment:%Y-%m-%dT%H_%M_%S}"
+    tried, number = folder, 1
+    while tried.exists():
+        number += 1
+        tried = folder.with_name(f"{folder.name}_{number}")
+    return tried
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes the name ``folder`` when the block ends well.
+
+    Raises
+    ------
+    ResourceError
+        ``folder`` exists and is not empty, or something can't be written; nothing is left behind.
+    """
+    target = Path(folder)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise ResourceError(f"{target}: exists already; choose another folder with --out")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        yield partial
+        # An empty folder that a user made before gives way.
+        partial.replace(target)
+    except OSError as error:
+        # Arrow's errors carry the cause in their text alone.
+        cause = error.strerror or str(error).splitlines()[0]
+        raise ResourceError(f"{target}: can't be written ({cause})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sides(fills: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Return which fills are of each side."""
+    order_type = fills.column("order_type")
+    return {side: pc.ends_with(order_type, f"_{side}").to_numpy() for side in SIDES}
+
+
+def _report_metrics(pnl: Floats, sides: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]]) -> Metrics:
+    """Metrics that a report adds (analysis-metrics §9)."""
+    net = {side: _total(pnl[chosen]) for side, chosen in sides.items()}
+    metrics = {"pnl_ratio_long_short": _ratio(net["long"], net["long"] + net["short"])}
+    for side, chosen in sides.items():
+        own = pnl[chosen]
+        ratio = _ratio(_total(own[own < 0]), _total(own[own > 0])) if own.size else 1.0
+        metrics[f"loss_profit_ratio_{side}"] = None if ratio is None else abs(ratio)
+    return metrics
+
+
+def _total(values: Floats) -> float:
+    """Sum in series order (analysis-metrics, head); ``sum`` differs between Python releases."""
+    return float(np.cumsum(values)[-1]) if values.size else 0.0
+
+
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator else None
+
+
+def _timed(table: pa.Table, first_ms: int) -> pa.Table:
+    """Append the UTC time of each row's minute."""
+    times = table.column("minute").to_numpy() * MINUTE_MS + first_ms
+    return table.append_column("timestamp", pa.array(times).cast(pa.timestamp("ms", tz="UTC")))
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd")
+
+
+def _write_json(document: Mapping[str, Any], path: Path) -> None:
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
