@@ -13,8 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from cluster.search.duplicates import Asked
 from cluster.search.sobol_points import SobolPoints
 from cluster.search.streams import MAX_SEED, stream
+from passivbot.errors import ConfigError, located
 
 Array = NDArray[np.float64]
+
+
+def _refused(name: str, value: object, allowed: str) -> ConfigError:
+    return ConfigError(located("search settings", name, value, allowed))
 
 
 def _no_seeds() -> Array:
@@ -101,6 +106,11 @@ class Settings:
         Share of children from polynomial mutation; its distribution index; the probability of each free
         component to mutate (0: one over the number of free components). The two shares add up to at
         most 1; the rest are copies, which the treatment of duplicates then perturbs.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
     """
 
     population: int
@@ -115,15 +125,14 @@ class Settings:
     mutation_indpb: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, least in (("population", 2), ("seed", 0), ("lag", 1), ("block", 1), ("sobol", 1)):
+        for name, least in (("population", 2), ("lag", 1), ("block", 1), ("sobol", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
-        if self.seed > MAX_SEED:
-            raise ValueError(f"seed is {self.seed}, must be at most {MAX_SEED}")
-        if min(self.crossover_probability, self.mutation_probability) < 0 or (
-            self.crossover_probability + self.mutation_probability > 1 + 1e-9
-        ):
-            raise ValueError("crossover_probability and mutation_probability must be >= 0 and add up to <= 1")
+                raise _refused(name, getattr(self, name), f"at least {least}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise _refused("seed", self.seed, f"0 to {MAX_SEED}")
+        shares = self.crossover_probability, self.mutation_probability
+        if not (min(shares) >= 0 and sum(shares) <= 1 + 1e-9):
+            raise _refused("crossover_probability, mutation_probability", shares, "two shares, together <= 1")
 
     @classmethod
     def for_population(

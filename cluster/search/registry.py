@@ -22,6 +22,8 @@ class SearchKind:
         One line: what it suits.
     make
         Makes a fresh search.
+    learns
+        Whether candidates depend on results. If not, nothing is ever waited for, and the lag has no effect.
     model_based
         Whether it fits a model after few results: it has no population, and a start of the length that suits
         an evolution would use up its budget.
@@ -29,6 +31,7 @@ class SearchKind:
 
     help: str
     make: Callable[[Problem, Settings], Search]
+    learns: bool = True
     model_based: bool = False
 
 
@@ -84,9 +87,11 @@ SEARCHES: dict[str, SearchKind] = {
     "optuna-nsga3": SearchKind(
         "Optuna NSGA-III: as nsga3, with generations; some ten thousand", _optuna_nsga3
     ),
-    "gp": SearchKind("Optuna Gaussian process: hundreds of costly candidates; needs the extra gp", _gp, True),
-    "sobol": SearchKind("Sobol sequence: learns nothing, covers the space evenly", _sobol),
-    "random": SearchKind("uniform random points: the yardstick", _random),
+    "gp": SearchKind(
+        "Optuna Gaussian process: hundreds of costly candidates; needs the extra gp", _gp, model_based=True
+    ),
+    "sobol": SearchKind("Sobol sequence: learns nothing, covers the space evenly", _sobol, learns=False),
+    "random": SearchKind("uniform random points: the yardstick", _random, learns=False),
 }
 
 
