@@ -21,6 +21,7 @@ WITHOUT_EFFECT = (
     "config.backtest.base_dir",
     "config.backtest.cache_dir",
     "config.backtest.compress_cache",
+    "config.live",
     "config.logging",
     "config.optimize.compress_results_file",
     "config.optimize.iters",
@@ -29,6 +30,15 @@ WITHOUT_EFFECT = (
     "config.optimize.write_all_results",
     "scenario.candles",
     "scenario.notes",
+)
+# The settings of the live bot that backtests heed all the same (config-format §3).
+WITH_EFFECT = (
+    "config.live.approved_coins",
+    "config.live.empty_means_all_approved",
+    "config.live.ignored_coins",
+    "config.live.max_warmup_minutes",
+    "config.live.minimum_coin_age_days",
+    "config.live.warmup_ratio",
 )
 
 
@@ -66,7 +76,7 @@ class Space:
     names: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    digits: int | None
+    digits: int
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -135,7 +145,7 @@ class Definition:
                 names=tuple(space["names"]),
                 low=tuple(map(float, space["low"])),
                 high=tuple(map(float, space["high"])),
-                digits=space["digits"],
+                digits=int(space["digits"]),
             )
             raw["metrics"] = tuple(raw["metrics"])
             raw["seeds"] = tuple(tuple(map(float, vector)) for vector in raw["seeds"])
@@ -144,7 +154,7 @@ class Definition:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StudyError(f"{file}: the definition of the study can't be read ({error})") from error
 
-    def difference(self, other: Self, ignore: Sequence[str] = WITHOUT_EFFECT) -> Difference | None:
+    def difference(self, other: Self) -> Difference | None:
         """Return the first key in which ``other`` differs, the configuration's keys first, or None.
 
         ``self`` is the stored study, ``other`` what the command line asks for. Private keys (leading ``_``)
@@ -153,7 +163,7 @@ class Definition:
         here = dict(_leaves("", json.loads(self.to_json())))
         there = dict(_leaves("", json.loads(other.to_json())))
         for key in sorted(here.keys() | there.keys(), key=lambda k: (not k.startswith("config."), k)):
-            if any(key == name or key.startswith(f"{name}.") for name in ignore):
+            if _below(key, WITHOUT_EFFECT) and not _below(key, WITH_EFFECT):
                 continue
             if key.startswith("config.") and "._" in key:
                 continue
@@ -186,6 +196,10 @@ def _leaves(prefix: str, value: object) -> Iterator[tuple[str, object]]:
             yield from _leaves(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value
+
+
+def _below(key: str, names: Sequence[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _plain(value: object) -> object:

@@ -136,7 +136,7 @@ class Front:
     def add(self, numbers: Numbers, objectives: Floats, total: Floats, *, final: bool = False) -> None:
         """Add results: ``numbers`` (n,), minimised ``objectives`` (n, k), ``total`` violation (n,).
 
-        A failed candidate has an infinite violation.         ``final`` takes everything into account although
+        A failed candidate has an infinite violation. ``final`` takes everything into account although
         candidates before it are missing.
         """
         new = _Scored(
@@ -244,7 +244,8 @@ class Front:
         told, volume = self.history
         if len(told) < 2:
             return None
-        before = float(volume[np.searchsorted(told, told[-1] * (1 - share), side="right") - 1])
+        then = int(np.searchsorted(told, told[-1] * (1 - share), side="right")) - 1
+        before = float(volume[then]) if then >= 0 else 0.0
         return float(volume[-1]) / before - 1 if before > 0 else None
 
     def _merge(self) -> None:
@@ -269,9 +270,8 @@ class Front:
             self._least = least.take(np.lexsort((least.numbers, least.total))[:LEAST])
         if len(feasible):
             self._least = _Scored.empty(self._k)
-            both = _Scored.join(
-                self._front, feasible
-            )  # by number, so of equal objectives the first candidate stays
+            # Both parts are by number, so that of equal objectives the first candidate stays.
+            both = _Scored.join(self._front, feasible)
             kept = both.take(moocore.is_nondominated(both.objectives, keep_weakly=False))
             if len(kept) != len(self._front) or not np.array_equal(kept.numbers, self._front.numbers):
                 self._volume = None

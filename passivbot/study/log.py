@@ -58,6 +58,8 @@ CREATE TABLE events (
 _INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
 _SELECT = "SELECT number, parameters, metrics, status, worker, seconds, error, logged FROM evaluations"
 
+_SELECT_NAMED = f"{_SELECT} WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
@@ -290,19 +292,28 @@ class StudyLog:
             One of them is not in the log.
         """
         wanted = sorted({int(n) for n in numbers})
-        found = self._rows(
-            f"{_SELECT} WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
-            (json.dumps(wanted),),
-        )
+        found = self._rows(_SELECT_NAMED, (json.dumps(wanted),))
         if len(found) != len(wanted):
             missing = min(set(wanted) - {int(n) for n in found.numbers})
             raise StudyError(f"{self.path}: candidate {missing} is not in the log")
         return found
 
+    def sample(self, size: int) -> Rows:
+        """Return at most ``size`` candidates, spread evenly over the log."""
+        last = self.last()
+        wanted = range(0, last + 1, max(1, -(-(last + 1) // size)))
+        return self._rows(_SELECT_NAMED, (json.dumps(list(wanted)),))
+
     def count(self) -> int:
         """Return the number of logged candidates."""
         with self._reading() as connection:
             return int(connection.execute("SELECT count(*) FROM evaluations").fetchone()[0])
+
+    def statuses(self) -> dict[str, int]:
+        """Return status → number of candidates."""
+        with self._reading() as connection:
+            query = "SELECT status, count(*) FROM evaluations GROUP BY status ORDER BY status"
+            return dict(connection.execute(query).fetchall())
 
     def last(self) -> int:
         """Return the largest logged candidate number, −1 if there is none."""

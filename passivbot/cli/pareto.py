@@ -1,0 +1,102 @@
+"""``passivbot pareto STUDY``: the front of a study, printed, plotted, exported."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from passivbot.study.front import Front
+    from passivbot.study.study import Results, Study
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("pareto")(pareto)
+
+
+def pareto(
+    study: Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")],
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON records and nothing else; write no files.")
+    ] = False,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD[:ARGUMENT]",
+            help="Choose one member: knee, ideal, min, utopian, midrange, geomedian, percentile[:P], "
+            "weights:METRIC=W,…, weighted:METRIC=W,…, reference:METRIC=VALUE,…",
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC<NUMBER", help="Keep only members for which this holds; repeatable."),
+    ] = None,
+    objectives: Annotated[
+        str | None, typer.Option(metavar="METRIC,…", help="Choose by these objectives only.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All logged candidates, not only the front; with --json.")
+    ] = False,
+    cap: Annotated[
+        int, typer.Option(min=1, help="Most members of the front that are kept, by crowding.")
+    ] = 1000,
+    rows: Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")] = 20,
+) -> None:
+    """Print the front of a study; write its page and each member's configuration into the study's folder."""
+    from passivbot.errors import ConfigError
+    from passivbot.study.select import check_method
+    from passivbot.study.select import matching as matches
+    from passivbot.study.select import pick as choose
+    from passivbot.study.study import Study, write_records
+
+    if pick:
+        check_method(pick)
+    if everything and (not json or pick or where):
+        raise ConfigError("the command line: --all needs --json, and goes with neither --pick nor --where")
+    with Study.open(study) as opened:
+        if everything:
+            write_records((r for results in opened.all() for r in results.records()), sys.stdout)
+            return
+        front = opened.front(cap)
+        members = opened.members(front)
+        kept = members
+        for expression in where or ():
+            kept = kept.take(matches(kept, expression))
+        if not front.feasible:
+            typer.echo("note: no candidate keeps all limits; these break them least", err=True)
+        if pick:
+            by = [name.strip() for name in (objectives or "").split(",") if name.strip()]
+            index = choose(kept, pick, by)
+            kept = kept.take(slice(index, index + 1))
+        if json:
+            write_records(kept.records(), sys.stdout)
+            return
+        _print(opened, front, members, kept, pick, rows)
+
+
+def _print(
+    opened: "Study", front: "Front", members: "Results", kept: "Results", pick: str | None, rows: int
+) -> None:
+    """Print what --where and --pick left of the front; write page and configurations of all of it."""
+    from passivbot.errors import ResourceError, StudyError
+    from passivbot.study.publish import default_marks, publish
+    from passivbot.study.terminal import console, render_front
+
+    marks = {int(kept.numbers[0]): pick} if pick else default_marks(members)
+    stdout = console()
+    stdout.print(render_front(front, kept, rows=rows, marks=marks, background=members, plot=not pick))
+    if not len(members):
+        return
+    try:
+        published = publish(opened, front, members, marks)
+    except (StudyError, ResourceError) as error:
+        # A study on a read-only mount can still be looked at.
+        typer.echo(f"warning: no files were written: {error}", err=True)
+        return
+    if pick:
+        typer.echo(f"configuration: {published.front / f'{int(kept.numbers[0]):07d}.json'}")
+    else:
+        typer.echo(f"configurations: {published.front}{os.sep}  ({len(members)} files)")
+    typer.echo(f"page: {published.page}")

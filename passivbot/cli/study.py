@@ -1,0 +1,132 @@
+"""``passivbot study list | show | export``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from passivbot.cli.options import help_if_alone
+
+if TYPE_CHECKING:
+    from passivbot.study.study import Study
+
+StudyArgument = Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    group = typer.Typer(help="List, show or export studies.", invoke_without_command=True)
+    group.callback()(help_if_alone)
+    group.command("list")(list_studies)
+    group.command("show")(show)
+    group.command("export")(export)
+    app.add_typer(group, name="study")
+
+
+def list_studies(
+    folder: Annotated[Path, typer.Option("--dir", help="Folder that holds the studies.")] = Path("studies"),
+) -> None:
+    """List the studies of a folder."""
+    from rich.table import Table
+
+    from passivbot.errors import PassivbotError
+    from passivbot.study.lock import holder
+    from passivbot.study.log import StudyLog
+    from passivbot.study.study import listing
+    from passivbot.study.terminal import console
+
+    found = listing(folder)
+    if not found:
+        typer.echo(f"{folder}: no studies")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("study", "created", "search", "candidates", "seed", "coins", "now"):
+        table.add_column(name, justify="right" if name == "candidates" else "left")
+    for path in found:
+        try:
+            with StudyLog.open(path) as log:
+                d, last = log.definition, log.last()
+        except PassivbotError as error:
+            # One unreadable study does not hide the others.
+            typer.echo(f"warning: {error}", err=True)
+            continue
+        writer = holder(path)
+        coins = d.scenario.get("coins", ())
+        table.add_row(
+            path.name,
+            d.created,
+            d.search,
+            f"{last + 1:,}",
+            str(d.seed),
+            ", ".join(coins) if len(coins) <= 4 else f"{len(coins)} coins",
+            f"running, {writer}" if writer else "",
+        )
+    console().print(table)
+
+
+def show(study: StudyArgument) -> None:
+    """Show what a study is, how far it got and what happened to it."""
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+
+    from passivbot.study.lock import holder
+    from passivbot.study.study import Study
+    from passivbot.study.terminal import console, headline, number
+
+    with Study.open(study) as opened:
+        front = opened.front()
+        stdout = console()
+        facts = Table(box=None, pad_edge=False, show_header=False)
+        facts.add_column(style="bold")
+        facts.add_column()
+        for name, value in _facts(opened):
+            facts.add_row(name, value)
+        statuses = ", ".join(f"{count:,} {status}" for status, count in opened.log.statuses().items())
+        facts.add_row("logged", statuses or "nothing yet")
+        facts.add_row("front", headline(front, opened.members(front)))
+        if front.reference:
+            point = ", ".join(number(value) for value in front.reference.point)
+            facts.add_row("reference", f"{point} (minimised)")
+        writer = holder(opened.folder)
+        facts.add_row("now", f"running, {writer}" if writer else "nobody writes")
+        stdout.print(facts)
+        stdout.print("\nevents", style="bold")
+        for event in opened.log.events():
+            at = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            payload = " ".join(f"{key}={value}" for key, value in event.payload.items())
+            stdout.print(f"  {at}  {event.kind}  {payload}", markup=False)
+
+
+def _facts(opened: "Study") -> list[tuple[str, str]]:
+    """Return what a study is as (name, text) pairs."""
+    d, scenario = opened.definition, opened.definition.scenario
+    window = scenario.get("window", {})
+    arrows = {-1: "↑", 1: "↓"}
+    return [
+        ("study", str(opened.folder)),
+        ("created", f"{d.created}, engine {d.engine}"),
+        ("search", f"{d.search}, seed {d.seed}"),
+        ("population", f"{d.population}, Sobol start {d.sobol}, told in blocks of {d.block}"),
+        ("lag", ", ".join(f"{lag} from candidate {start}" for start, lag in opened.log.lags())),
+        ("objectives", ", ".join(f"{o.metric} {arrows[o.weight]}" for o in opened.scoring.objectives)),
+        ("limits", ", ".join(f"{limit.key} {limit.value:g}" for limit in opened.scoring.limits) or "none"),
+        ("parameters", f"{len(d.space.free)} of {len(d.space.names)} free, {d.space.digits} digits"),
+        ("coins", ", ".join(scenario.get("coins", ()))),
+        ("candles", f"{scenario.get('candles')}, {window.get('minutes', 0):,} minutes"),
+    ]
+
+
+def export(
+    study: StudyArgument,
+    form: Annotated[str, typer.Option("--format", help="csv, parquet or json.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output if none.")] = None,
+) -> None:
+    """Write all evaluations of a study as a table."""
+    from passivbot.study.study import Study
+    from passivbot.study.table import export_table
+
+    with Study.open(study) as opened:
+        count = export_table(opened, form, out)
+    if out is not None:
+        typer.echo(f"{out}: {count:,} candidates")

@@ -1,0 +1,226 @@
+"""A study as a person means it: its log, what the logged metrics are worth, and its front."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passivbot.config import Config, ParameterSpace, Scoring
+from passivbot.errors import StudyError, nearest
+from passivbot.study.front import CAP, Front
+from passivbot.study.log import LOG_FILE, Rows, StudyLog
+
+STUDIES = Path("studies")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Logged candidates (by number) with their objectives and violations.
+
+    ``objectives`` (n, k) are minimised, in the order of ``scoring.objectives``; ``violations`` (n, l) in that
+    of ``scoring.limits``; ``total`` (n,) is their sum, infinite for a candidate that failed or could not be
+    scored.
+    """
+
+    rows: Rows
+    parameter_names: tuple[str, ...]
+    metric_names: tuple[str, ...]
+    scoring: Scoring
+    objectives: Floats
+    violations: Floats
+    total: Floats
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Candidates (n,), ascending."""
+        return self.rows.numbers
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Mask (n,) of the candidates that keep all limits."""
+        return np.asarray(self.total == 0)
+
+    def metric(self, name: str) -> Floats:
+        """Return one metric (n,), NaN for null.
+
+        Raises
+        ------
+        StudyError
+            The study did not log it.
+        """
+        if name not in self.metric_names:
+            near = nearest(name, self.metric_names)
+            raise StudyError(
+                f"{name} is not logged by this study; it has {', '.join(self.metric_names)}"
+                + (f" (nearest: {near})" if near else "")
+            )
+        return self.rows.metrics[:, self.metric_names.index(name)]
+
+    def take(self, which: NDArray[Any] | slice) -> "Results":
+        """Return some of the candidates, by mask, indices or slice, in that order."""
+        r = self.rows
+        index = np.arange(len(r))[which]
+        rows = Rows(
+            r.numbers[index],
+            r.parameters[index],
+            r.metrics[index],
+            r.status[index],
+            tuple(r.worker[i] for i in index),
+            r.seconds[index],
+            tuple(r.error[i] for i in index),
+            r.logged[index],
+        )
+        return Results(
+            rows,
+            self.parameter_names,
+            self.metric_names,
+            self.scoring,
+            self.objectives[index],
+            self.violations[index],
+            self.total[index],
+        )
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield each candidate as the JSON-able record of ``passivbot pareto --json``.
+
+        Nothing in it depends on time, machine or worker; what is not finite is None.
+        """
+        names = [objective.metric for objective in self.scoring.objectives]
+        limits = [limit.key for limit in self.scoring.limits]
+        for i, number in enumerate(self.numbers.tolist()):
+            yield {
+                "candidate": number,
+                "metrics": _named(self.metric_names, self.rows.metrics[i]),
+                "objectives": _named(names, self.objectives[i]),
+                "parameters": _named(self.parameter_names, self.rows.parameters[i]),
+                "violations": _named(limits, self.violations[i]),
+            }
+
+
+def _named(names: Sequence[str], values: Floats) -> dict[str, float | None]:
+    return {n: (v if math.isfinite(v) else None) for n, v in zip(names, values.tolist(), strict=True)}
+
+
+def write_records(records: Iterable[dict[str, Any]], stream: TextIO) -> None:
+    """Write records as one JSON array, a line each, keys sorted, floats in shortest round-trip form."""
+    separator = "["
+    for record in records:
+        stream.write(f"{separator}\n{json.dumps(record, sort_keys=True, allow_nan=False)}")
+        separator = ","
+    stream.write("[]\n" if separator == "[" else "\n]\n")
+
+
+class Study:
+    """A study over its open log; :meth:`open` finds it by folder or by name."""
+
+    def __init__(self, log: StudyLog) -> None:
+        definition = log.definition
+        self.log = log
+        self.definition = definition
+        self.folder = log.folder
+        self.name = log.folder.absolute().name
+        file = log.path
+        self.config = Config.from_dict(definition.config, file=f"{file}: configuration of the study")
+        self.scoring = Scoring.from_config(self.config, file=str(file))
+        missing = sorted(set(self.scoring.metrics) - set(definition.metrics))
+        if missing:
+            raise StudyError(f"{file}: {missing[0]} is scored or limited but not logged")
+
+    @classmethod
+    def open(cls, study: str | Path, *, root: Path = STUDIES) -> Self:
+        """Open a study for reading, given its folder or its name below ``root``.
+
+        Raises
+        ------
+        StudyError
+            There is none, or it can't be read.
+        """
+        log = StudyLog.open(find(study, root))
+        try:
+            return cls(log)
+        except BaseException:
+            log.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.log.close()
+
+    @property
+    def space(self) -> ParameterSpace:
+        """The searched vector with what ``enable_overrides`` makes of it."""
+        space = self.definition.space
+        return ParameterSpace(
+            names=space.names,
+            low=np.array(space.low),
+            high=np.array(space.high),
+            digits=space.digits,
+            enable_overrides=self.config.optimize.enable_overrides,
+        )
+
+    def front(self, cap: int = CAP) -> Front:
+        """Return the front of everything logged by now."""
+        return Front.of(self.log, self.scoring, cap=cap)
+
+    def results(self, rows: Rows) -> Results:
+        """Return rows with their objectives and violations."""
+        objectives, violations, total = self.scoring.evaluate(self.definition.metrics, rows.metrics)
+        return Results(
+            rows=rows,
+            parameter_names=self.definition.space.names,
+            metric_names=self.definition.metrics,
+            scoring=self.scoring,
+            objectives=objectives,
+            violations=violations,
+            total=np.where(rows.status == "ok", total, np.inf),
+        )
+
+    def members(self, front: Front | None = None) -> Results:
+        """Return what is shown of a front: its members, or the least violating candidates."""
+        numbers, _ = (front or self.front()).members()
+        return self.results(self.log.rows(numbers))
+
+    def all(self, size: int = 20_000) -> Iterator[Results]:
+        """Yield all candidates in pieces, by number."""
+        for rows in self.log.chunks(size=size):
+            yield self.results(rows)
+
+
+def find(study: str | Path, root: Path = STUDIES) -> Path:
+    """Return the folder of a study given by folder or by its name below ``root``.
+
+    Raises
+    ------
+    StudyError
+        Neither holds a study; names the nearest name there is.
+    """
+    candidates = [Path(study), root / study]
+    for folder in candidates:
+        if (folder / LOG_FILE).is_file():
+            return folder
+    near = nearest(str(study), [folder.name for folder in listing(root)])
+    raise StudyError(
+        f"{study}: no such study; there is no {LOG_FILE} in {candidates[0]} nor in {candidates[1]}"
+        + (f" (nearest: {near})" if near else "")
+    )
+
+
+def listing(root: Path = STUDIES) -> list[Path]:
+    """Return the folders below ``root`` that hold a study, by name."""
+    if not root.is_dir():
+        return []
+    return sorted(folder for folder in root.iterdir() if (folder / LOG_FILE).is_file())
