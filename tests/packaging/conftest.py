@@ -1,0 +1,36 @@
+"""A wheel built from this checkout, once for all tests of this folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def needed(program: str) -> str:
+    """Path of a program; without it the test is skipped, in CI it fails."""
+    path = shutil.which(program)
+    if path is None:
+        message = f"needs {program}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release wheel. Cargo is kept offline: what it needs is there since the environment was built."""
+    needed("cargo")
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "maturin", "build", "--release", "--offline", "--quiet", "--out", str(out)],
+        cwd=ROOT,
+        check=True,
+    )
+    (built,) = out.glob("*.whl")
+    return built
