@@ -1,0 +1,370 @@
+"""The driver of a study: asks for candidates, keeps the workers busy, scores, logs and tells.
+
+What reaches the search is in the log before (:class:`~cluster.search.lag.Lagged` says why), so a study is
+restored from its log alone, wherever it was cut off.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.display import Best, Display, Progress
+from cluster.pace import Pace
+from cluster.pool import Batch, Done, Lost, Pool
+from cluster.search import Lagged
+from cluster.workers import private_bytes
+from passivbot.config import Scoring
+from passivbot.study import Evaluation, Front, StudyLog
+
+Array = NDArray[np.float64]
+
+LOSSES = 2
+"""A candidate that was there that often when a worker was lost, the last time alone, has failed."""
+
+GRACE_SECONDS = 5.0
+"""How long a stopped study waits for what its workers are at."""
+
+_ASKING_SECONDS = 0.1  # for one batch: a model-based search may take that for a single candidate
+_FEEDING_SECONDS = 0.3  # for all workers, before the head listens again
+_TICK_SECONDS = 0.5
+_RATE_SECONDS = 30.0
+_HELD_BACK = 0.05  # share of idle time from which the display mentions the lag
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    finished
+        Whether the whole budget is in the log.
+    evaluated
+        Candidates that this run evaluated.
+    seconds
+        From the first batch to the last result.
+    engine_share
+        Share of the workers' time that was spent in the evaluator.
+    overhead
+        Seconds a candidate that a worker spent outside the evaluator, the call itself not counted.
+    """
+
+    finished: bool
+    evaluated: int
+    seconds: float
+    engine_share: float
+    overhead: float
+
+
+class Head:
+    """Runs a study to the end of its budget.
+
+    Parameters
+    ----------
+    search
+        Restored from the log; ``holes`` are what its restore returned.
+    log
+        Open for writing.
+    scoring
+        Objectives and limits.
+    front
+        Of what is in the log already.
+    pool, pace
+        Workers and the size of their batches.
+    budget
+        Number of candidates of the whole study.
+    display
+        Where progress is shown.
+    shared_bytes
+        Size of the candles, for the display.
+    """
+
+    def __init__(
+        self,
+        search: Lagged,
+        log: StudyLog,
+        scoring: Scoring,
+        front: Front,
+        pool: Pool,
+        pace: Pace,
+        *,
+        budget: int,
+        display: Display,
+        holes: Sequence[tuple[int, Array]] = (),
+        shared_bytes: int = 0,
+    ) -> None:
+        self._search = search
+        self._log = log
+        self._metrics = log.definition.metrics
+        self._scoring = scoring
+        self._front = front
+        self._pool = pool
+        self._pace = pace
+        self._budget = budget
+        self._display = display
+        self._shared_bytes = shared_bytes
+        self._holes = deque((n, vector) for n, vector in holes if n < budget)
+        self._again: deque[Batch] = deque()
+        self._losses: dict[int, int] = {}
+        self._left = budget - _count_below(log, budget)
+        self._total = log.count()
+        self._failed = 0
+        self._evaluated = 0
+        self._workers_lost = 0
+        self._stopping_since: float | None = None
+        self._grace = GRACE_SECONDS
+        self._started: float | None = None
+        self._last_result = 0.0
+        self._engine_seconds = 0.0
+        self._overhead_seconds = 0.0
+        self._held_back = _HeldBack()
+        self._rates: deque[tuple[float, int]] = deque()
+        self._next_tick = 0.0
+
+    def stop(self) -> None:
+        """End soon: ask for nothing more, wait a little for what is under way. A second call ends the wait."""
+        if self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+        else:
+            self._grace = 0.0
+
+    def run(self) -> Outcome:
+        """Evaluate until the budget is in the log, or :meth:`stop` was called."""
+        while self._left and not self._stopped():
+            hurry = self._stopping_since is None and self._feed()
+            before, idle, held = time.monotonic(), self._pool.idle, self._waits_for_results()
+            for event in self._pool.wait(0.0 if hurry else _TICK_SECONDS / 5):
+                if isinstance(event, Done):
+                    self._take(event)
+                else:
+                    self._recover(event)
+            self._held_back.note(time.monotonic() - before, idle if held else 0, len(self._pool))
+            self._tick()
+        self._tick(last=True)
+        seconds = self._last_result - self._started if self._started and self._last_result else 0.0
+        return Outcome(
+            finished=not self._left,
+            evaluated=self._evaluated,
+            seconds=seconds,
+            engine_share=self._engine_share(seconds),
+            overhead=self._overhead_seconds / max(1, self._evaluated),
+        )
+
+    def _stopped(self) -> bool:
+        if self._stopping_since is None:
+            return False
+        return not self._pool.in_flight or time.monotonic() - self._stopping_since >= self._grace
+
+    # ---- handing out ----
+
+    def _feed(self) -> bool:
+        """Hand out batches; return whether there are more, but it is time to listen."""
+        until = time.monotonic() + _FEEDING_SECONDS
+        while self._pool.wants():
+            batch = self._next_batch()
+            if batch is None:
+                return False
+            if self._started is None:
+                self._started = time.monotonic()
+            self._pool.hand_in(batch)
+            if time.monotonic() > until:
+                return True
+        return False
+
+    def _next_batch(self) -> Batch | None:
+        while self._again:
+            batch = self._unknown(self._again.popleft())
+            if len(batch):
+                return batch
+        size = self._pace.batch_size(self._search.lag, self._left)
+        until = time.monotonic() + _ASKING_SECONDS
+        numbers: list[int] = []
+        vectors: list[Array] = []
+        while len(numbers) < size and time.monotonic() < until:
+            candidate = self._next_candidate()
+            if candidate is None:
+                break
+            numbers.append(candidate[0])
+            vectors.append(candidate[1])
+        return Batch(tuple(numbers), np.array(vectors)) if numbers else None
+
+    def _next_candidate(self) -> tuple[int, Array] | None:
+        if self._holes:
+            return self._holes.popleft()
+        while (n := self._search.next_number) < self._budget and self._search.ready(n):
+            vector = self._search.ask(n)
+            if not self._search.known(n):
+                return n, vector
+        return None
+
+    def _unknown(self, batch: Batch) -> Batch:
+        """Return a batch without the candidates whose result came in by another way."""
+        keep = [i for i, n in enumerate(batch.numbers) if not self._search.known(n)]
+        return Batch(tuple(batch.numbers[i] for i in keep), batch.parameters[keep])
+
+    def _waits_for_results(self) -> bool:
+        """Whether only the lag keeps the next candidate back."""
+        n = self._search.next_number
+        return not self._holes and not self._again and n < self._budget and not self._search.ready(n)
+
+    # ---- taking back ----
+
+    def _take(self, done: Done) -> None:
+        reply, numbers = done.reply, done.batch.numbers
+        self._engine_seconds += reply.seconds
+        self._overhead_seconds += reply.overhead
+        self._pace.note(reply.seconds, len(numbers))
+        self._store(
+            [
+                Evaluation(
+                    number=n,
+                    parameters=done.batch.parameters[i],
+                    metrics=reply.metrics[i],
+                    status="failed" if i in reply.errors else "ok",
+                    worker=done.worker,
+                    seconds=float(reply.seconds_each[i]),
+                    error=reply.errors.get(i),
+                )
+                for i, n in enumerate(numbers)
+                if not self._search.known(n)
+            ]
+        )
+        self._last_result = time.monotonic()
+
+    def _recover(self, lost: Lost) -> None:
+        """Queue what a lost worker had; a candidate that was alone with it for the second time has failed."""
+        self._workers_lost += 1
+        self._log.event(
+            "worker_lost",
+            {
+                "worker": lost.worker,
+                "cause": lost.cause,
+                "candidates": list(lost.batch.numbers) if lost.batch else [],
+            },
+        )
+        self._display.say(f"{lost.worker} was lost: {lost.cause}; a new one takes its place")
+        self._again.extend(lost.unstarted)
+        if lost.batch is None:
+            return
+        if lost.node_lost:
+            self._again.append(lost.batch)
+            return
+        for n in lost.batch.numbers:
+            self._losses[n] = self._losses.get(n, 0) + 1
+        n = lost.batch.numbers[0]
+        if len(lost.batch) > 1 or self._losses[n] < LOSSES:
+            self._again.extend(lost.batch.halves())
+        elif not self._search.known(n):
+            self._store(
+                [
+                    Evaluation(
+                        number=n,
+                        parameters=lost.batch.parameters[0],
+                        metrics=np.full(len(self._metrics), np.nan),
+                        status="failed",
+                        worker=lost.worker,
+                        error=f"{lost.cause} ({self._losses[n]} times)",
+                    )
+                ]
+            )
+
+    def _store(self, rows: list[Evaluation]) -> None:
+        """Log results, then tell them; in this order, see the module's text."""
+        if not rows:
+            return
+        self._log.append(rows)
+        numbers = np.array([row.number for row in rows], dtype=np.int64)
+        objectives, _, total = self._scoring.evaluate(self._metrics, np.stack([row.metrics for row in rows]))
+        failed = np.array([row.status != "ok" for row in rows])
+        total = np.where(failed, np.inf, total)
+        self._front.add(numbers, objectives, total)
+        for row, values, violation in zip(rows, objectives, total.tolist(), strict=True):
+            self._search.submit(row.number, None if row.status != "ok" else values, violation)
+            self._losses.pop(row.number, None)
+            if row.status != "ok":
+                self._display.say(f"candidate {row.number} failed: {row.error}")
+        self._failed += int(failed.sum())
+        self._total += len(rows)
+        self._evaluated += len(rows)
+        self._left -= int((numbers < self._budget).sum())
+
+    # ---- showing ----
+
+    def _tick(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if now < self._next_tick and not last:
+            return
+        self._next_tick = now + _TICK_SECONDS
+        if last or self._display.due(now):
+            self._display.show(self._progress(now), last=last)
+
+    def _progress(self, now: float) -> Progress:
+        elapsed = now - self._started if self._started else 0.0
+        self._rates.append((now, self._evaluated))
+        while len(self._rates) > 2 and now - self._rates[1][0] > _RATE_SECONDS:
+            self._rates.popleft()
+        then, count = self._rates[0]
+        rate = (self._evaluated - count) / (now - then) if now > then else 0.0
+        if not rate and elapsed:
+            rate = self._evaluated / elapsed
+        numbers, objectives = self._front.members()
+        lag = self._search.lag
+        held_back = self._held_back.share()
+        return Progress(
+            elapsed=elapsed,
+            logged=self._total,
+            budget=self._budget,
+            left=self._left,
+            failed=self._failed,
+            in_flight=self._pool.in_flight,
+            workers=len(self._pool),
+            workers_ready=self._pool.ready,
+            workers_lost=self._workers_lost,
+            rate=rate,
+            front=len(self._front),
+            feasible=self._front.feasible_count,
+            hypervolume=self._front.hypervolume,
+            best=tuple(
+                Best(objective.metric, float(column.min()) * objective.weight + 0.0)
+                for objective, column in zip(self._scoring.objectives, objectives.T, strict=True)
+                if len(numbers)
+            ),
+            engine_share=self._engine_share(elapsed),
+            batch=self._pace.batch_size(lag, self._left),
+            lag=lag,
+            held_back=held_back if held_back > _HELD_BACK else 0.0,
+            feeding_lag=self._pace.feeding_lag(lag),
+            head_bytes=private_bytes(),
+            worker_bytes=sum(self._pool.private_bytes.values()),
+            shared_bytes=self._shared_bytes,
+            stopping=self._stopping_since is not None,
+        )
+
+    def _engine_share(self, seconds: float) -> float:
+        return self._engine_seconds / (seconds * len(self._pool)) if seconds > 0 else 0.0
+
+
+class _HeldBack:
+    """Share of the workers' time, over the last ten seconds or so, in which only the lag kept them idle."""
+
+    _WINDOW = 10.0
+
+    def __init__(self) -> None:
+        self._idle = self._time = 0.0
+
+    def note(self, seconds: float, idle: int, workers: int) -> None:
+        fade = max(0.0, 1.0 - seconds / self._WINDOW)
+        self._idle = self._idle * fade + seconds * idle
+        self._time = self._time * fade + seconds * workers
+
+    def share(self) -> float:
+        return self._idle / self._time if self._time else 0.0
+
+
+def _count_below(log: StudyLog, budget: int) -> int:
+    """Return how many candidates of the budget are in the log."""
+    return log.count() if log.last() < budget else sum(1 for n in log.read().numbers if n < budget)

@@ -1,0 +1,226 @@
+"""Ray for one study: started on this machine, or joined where it runs already.
+
+``ray`` is imported here and not at the top of a module: it takes a second, and its settings are read from
+the environment once, when it is imported.
+"""
+
+import importlib
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from passivbot.errors import ClusterError, ResourceError
+
+FAULT_SETTINGS: Mapping[str, str] = {
+    # With Ray's own settings a machine that loses power stays unnoticed for a minute, and calls on it hang.
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "4",
+    "RAY_grpc_client_keepalive_time_ms": "2000",
+    "RAY_grpc_client_keepalive_timeout_ms": "2000",
+    "RAY_raylet_liveness_self_check_interval_ms": "2000",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
+"""The same for head, nodes and driver; what stands in the environment already is left as it is."""
+
+_PROBE = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).get_all_node_info()"
+_CONNECT_SECONDS = 5.0
+_PROBE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that this process is the driver of.
+
+    Attributes
+    ----------
+    local
+        Started by us, on this machine; ends with us.
+    cpus
+        Of all nodes that are alive.
+    nodes
+        Number of nodes that are alive.
+    """
+
+    local: bool
+    cpus: int
+    nodes: int
+
+
+@contextmanager
+def local_cluster(
+    cpus: int, object_store: int, *, plasma_folder: Path | None = None, dashboard: bool = False
+) -> Iterator[Cluster]:
+    """Start Ray on this machine, and end it.
+
+    Parameters
+    ----------
+    cpus
+        How many workers may run at once.
+    object_store
+        Bytes for shared objects: the candles.
+    plasma_folder
+        Where they lie; default: ``/dev/shm``.
+    dashboard
+        Whether Ray's dashboard is served.
+
+    Raises
+    ------
+    ResourceError
+        The machine does not let Ray start.
+    """
+    prepare_environment()
+    secure_token()
+    ray = _ray()
+    try:
+        ray.init(
+            address="local",  # never what RAY_ADDRESS or an earlier `ray start` says
+            num_cpus=cpus,
+            num_gpus=0,
+            object_store_memory=object_store,
+            include_dashboard=dashboard,
+            _plasma_directory=str(plasma_folder) if plasma_folder else None,
+            **_quiet(),
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        ray.shutdown()
+        raise ResourceError(f"Ray does not start on this machine: {_first_line(error)}") from error
+    try:
+        yield Cluster(local=True, cpus=cpus, nodes=1)
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def attached_cluster(address: str) -> Iterator[Cluster]:
+    """Join a running cluster as a driver, and leave it.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT`` of its head, or ``auto`` for the one on this machine.
+
+    Raises
+    ------
+    ClusterError
+        Nothing answers there, it is not the head of a Ray cluster, or one that does not let us in.
+    """
+    prepare_environment()
+    if address != "auto":
+        _require_head(address)
+    ray = _ray()
+    try:
+        ray.init(address=address, **_quiet())
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        ray.shutdown()
+        raise ClusterError(f"--address {address}: can't join the cluster: {_first_line(error)}") from error
+    try:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        yield Cluster(
+            local=False,
+            cpus=sum(int(node["Resources"].get("CPU", 0)) for node in nodes),
+            nodes=len(nodes),
+        )
+    finally:
+        ray.shutdown()
+
+
+def prepare_environment(environment: dict[str, str] | None = None) -> None:
+    """Set what Ray reads from the environment: quick detection of faults, no usage statistics."""
+    target = os.environ if environment is None else environment
+    for name, value in {**FAULT_SETTINGS, "RAY_USAGE_STATS_ENABLED": "0"}.items():
+        target.setdefault(name, value)
+
+
+def secure_token() -> None:
+    """Keep the cluster's token from other users of the machine.
+
+    A local Ray asks for a token unless ``RAY_AUTH_MODE=disabled``, as its ports are open to the network, and
+    writes one into the home folder that everybody may read if there is none. So write it first.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):  # a home that can't be written is Ray's to report
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+        else:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ray() -> Any:
+    ray = importlib.import_module("ray")
+    # Ray prints every death of a worker to stdout, past its own log settings; the head reports them itself.
+    # Not public: where it is missing, the messages are printed.
+    with suppress(AttributeError):
+        ray._private.worker.print_to_stdstream = _to_log
+    return ray
+
+
+def _to_log(data: Mapping[str, Any], *_: object, **__: object) -> None:
+    for line in data.get("lines", ()):
+        logging.getLogger("cluster.ray").info("%s", line)
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _require_head(address: str) -> None:
+    """Raise unless a Ray head answers: Ray itself ends the whole process where none does."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ClusterError(f"--address is {address!r}; allowed is HOST:PORT of a Ray head, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"--address {address}: no Ray head answers there ({error.strerror or error})"
+        ) from error
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE, address],
+            timeout=_PROBE_SECONDS,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"--address {address}: no Ray head that lets us in: no answer in time") from error
+    if probe.returncode:
+        raise ClusterError(f"--address {address}: no Ray head that lets us in: {_reason(probe.stderr)}")
+
+
+def _reason(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any("uthentication" in line or "Unauthenticated" in line for line in lines):
+        return "it asks for another token (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or ~/.ray/auth_token)"
+    if not lines or any("Failed to connect to GCS" in line for line in lines):
+        return "what listens there does not answer as one"
+    return lines[-1][:200]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]

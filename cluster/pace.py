@@ -1,0 +1,83 @@
+"""How large a batch is and how long it may take, from what candidates were measured to take."""
+
+from math import ceil
+
+from cluster.pool import QUEUED, Batch
+
+TARGET_SECONDS = 0.5
+"""What a call should take: long against its cost (about a millisecond), short against a person's patience."""
+
+FEEDING_SECONDS = 0.1
+"""Calls shorter than this are not worth having a larger lag for."""
+
+_PATIENCE = 20.0  # a batch may take that many times the mean
+_WEIGHT = 0.2  # of the newest batch in the mean
+
+
+class Pace:
+    """Measures candidates and sizes batches.
+
+    Nothing of it touches a candidate or a result.
+
+    Parameters
+    ----------
+    workers
+        Number of workers.
+    limit
+        Largest batch that the user allows; None for any.
+    floor_seconds
+        Least deadline of a batch.
+    unmeasured_seconds
+        Deadline of a candidate while none was measured.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        limit: int | None = None,
+        *,
+        floor_seconds: float = 60.0,
+        unmeasured_seconds: float = 600.0,
+    ) -> None:
+        self._workers = workers
+        self._limit = limit
+        self._floor = floor_seconds
+        self._unmeasured = unmeasured_seconds
+        self.seconds_each: float | None = None
+        """Mean seconds of a candidate lately; None while none came back."""
+
+    def note(self, seconds: float, count: int) -> None:
+        """Take in that ``count`` candidates took ``seconds``."""
+        each = seconds / max(1, count)
+        if self.seconds_each is None:
+            self.seconds_each = each
+        else:
+            self.seconds_each += _WEIGHT * (each - self.seconds_each)
+
+    def batch_size(self, lag: int, left: int) -> int:
+        """Return the size of the next batch.
+
+        Parameters
+        ----------
+        lag
+            Candidates that may be in flight; two batches for each worker have to fit in.
+        left
+            Candidates left to evaluate: the last ones are spread over the workers.
+        """
+        if self.seconds_each is None:
+            return 1  # to be measured
+        wanted = max(1, round(TARGET_SECONDS / max(self.seconds_each, 1e-6)))
+        if self._limit is not None:
+            wanted = min(wanted, self._limit) if wanted < self._limit else self._limit
+        return max(1, min(wanted, lag // (self._workers * QUEUED), ceil(left / self._workers)))
+
+    def feeding_lag(self, lag: int) -> int:
+        """Return a lag that keeps all workers busy, larger than the present one."""
+        size = ceil(FEEDING_SECONDS / max(self.seconds_each or FEEDING_SECONDS, 1e-6))
+        return max(self._workers * QUEUED * max(1, size), 2 * lag)
+
+    def allowed_seconds(self, batch: Batch) -> float:
+        """Return after how many seconds a batch is given up."""
+        if self.seconds_each is None:
+            return max(self._floor, self._unmeasured * len(batch))
+        return max(self._floor, _PATIENCE * self.seconds_each * len(batch))

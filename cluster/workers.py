@@ -1,0 +1,244 @@
+"""What runs in a worker: an evaluator over the node's candles, inside a Ray actor.
+
+The actor keeps nothing from one batch to the next but counters, since workers live as long as the study.
+"""
+
+import importlib
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.candles import SharedCandles
+from passivbot.backtest import Scenario
+from passivbot.config import ParameterSpace, WarmupRule
+from passivbot.engine import Engine, MarketRules
+
+Array = NDArray[np.float64]
+
+
+class Evaluator(Protocol):
+    """Turns parameters into metrics; a pure function of one row, whatever the other rows are."""
+
+    def evaluate(self, parameters: Array) -> Array:
+        """Return the metrics (n, m) of parameters (n, d); NaN for null."""
+
+
+@dataclass(frozen=True)
+class EngineFactory:
+    """Makes a worker's evaluator: the engine over the shared candles.
+
+    Attributes
+    ----------
+    candles
+        The panel in the object store.
+    markets, starting_balance, maker_fee, requested_start_ms
+        As ``Engine`` takes them.
+    space
+        The searched vector, for its overrides.
+    warmup
+        Warm-up of each candidate.
+    template, overrides
+        The bot and the coins' overrides that the candidates have in common.
+    metrics
+        Names of the metrics to return, in this order.
+    """
+
+    candles: SharedCandles
+    markets: Mapping[str, MarketRules]
+    starting_balance: float
+    maker_fee: float
+    requested_start_ms: int
+    space: ParameterSpace
+    warmup: WarmupRule
+    template: Mapping[str, Mapping[str, float]]
+    overrides: Mapping[str, Mapping[str, Mapping[str, float]]]
+    metrics: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, scenario: Scenario, space: ParameterSpace, metrics: Sequence[str], candles: SharedCandles
+    ) -> Self:
+        """Return the factory for the candidates of a scenario, whose candles were placed."""
+        config = scenario.config
+        return cls(
+            candles=candles,
+            markets=scenario.markets,
+            starting_balance=scenario.starting_balance,
+            maker_fee=scenario.maker_fee,
+            requested_start_ms=scenario.requested_start_ms,
+            space=space,
+            warmup=WarmupRule.from_config(config, scenario.coins),
+            template=config.bot.to_engine(),
+            overrides=config.engine_overrides(scenario.coins),
+            metrics=tuple(metrics),
+        )
+
+    def __call__(self) -> "EngineEvaluator":
+        """Make the evaluator, in the worker."""
+        return EngineEvaluator(self)
+
+
+class EngineEvaluator:
+    """Runs candidates in the engine: enforced vectors in, metrics out."""
+
+    def __init__(self, setup: EngineFactory) -> None:
+        table, btc_usd = setup.candles.read()
+        self._setup = setup
+        self._engine = Engine(
+            table,
+            setup.markets,
+            starting_balance=setup.starting_balance,
+            maker_fee=setup.maker_fee,
+            btc_usd=btc_usd,
+            requested_start_ms=setup.requested_start_ms,
+        )
+
+    def evaluate(self, parameters: Array) -> Array:
+        """Return the metrics (n, m) of enforced vectors (n, 58); NaN for null."""
+        setup = self._setup
+        evaluated = setup.space.evaluated(parameters)
+        warmup, coin_warmup = setup.warmup.for_matrix(evaluated)
+        return self._engine.evaluate_matrix(
+            evaluated,
+            setup.template,
+            setup.metrics,
+            coin_overrides=setup.overrides,
+            warmup_minutes=warmup,
+            coin_warmup_minutes=coin_warmup,
+        )
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What a worker says when it is ready; ``failure`` says why it is not."""
+
+    host: str
+    pid: int
+    node: str
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The results of one batch.
+
+    Attributes
+    ----------
+    metrics
+        (n, m) in the order of the batch; a failed candidate's row is NaN.
+    errors
+        Position in the batch → cause, of the candidates whose evaluation raised.
+    seconds
+        In the evaluator.
+    seconds_each
+        (n,) share of each candidate: its own time where it ran alone, else the mean.
+    overhead
+        Seconds of the call outside the evaluator.
+    private_bytes
+        Memory of the worker that it does not share.
+    """
+
+    metrics: Array
+    errors: Mapping[int, str]
+    seconds: float
+    seconds_each: Array
+    overhead: float
+    private_bytes: int
+
+
+@dataclass
+class Worker:
+    """The actor. ``factory`` runs here; what it raises is told by :meth:`introduce`, not by a dead actor."""
+
+    factory: Callable[[], Evaluator]
+    width: int
+    _evaluator: Evaluator | None = field(init=False, default=None)
+    _failure: str | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        try:
+            self._evaluator = self.factory()
+        except BaseException as error:
+            self._failure = describe(error)
+
+    def introduce(self) -> Introduction:
+        """Say who and where this worker is."""
+        ray = importlib.import_module("ray")
+        node = ray.get_runtime_context().get_node_id()
+        return Introduction(socket.gethostname(), os.getpid(), node, self._failure)
+
+    def evaluate(self, parameters: Array) -> Reply:
+        """Evaluate a batch (n, d); a candidate whose evaluation raises fails alone."""
+        started = time.perf_counter()
+        if self._evaluator is None:
+            raise RuntimeError(f"the worker has no evaluator: {self._failure}")
+        errors: dict[int, str] = {}
+        count = len(parameters)
+        before = time.perf_counter()
+        try:
+            metrics = self._checked(parameters)
+            seconds = time.perf_counter() - before
+            each = np.full(count, seconds / max(1, count))
+        except BaseException as error:
+            _let_pass(error)
+            metrics, each = self._singly(parameters, errors)
+            seconds = time.perf_counter() - before
+        return Reply(
+            metrics=metrics,
+            errors=errors,
+            seconds=seconds,
+            seconds_each=each,
+            overhead=time.perf_counter() - started - seconds,
+            private_bytes=private_bytes(),
+        )
+
+    def _singly(self, parameters: Array, errors: dict[int, str]) -> tuple[Array, Array]:
+        metrics = np.full((len(parameters), self.width), np.nan)
+        each = np.zeros(len(parameters))
+        for i in range(len(parameters)):
+            before = time.perf_counter()
+            try:
+                metrics[i] = self._checked(parameters[i : i + 1])[0]
+            except BaseException as error:
+                _let_pass(error)
+                errors[i] = describe(error)
+            each[i] = time.perf_counter() - before
+        return metrics, each
+
+    def _checked(self, parameters: Array) -> Array:
+        assert self._evaluator is not None
+        metrics = np.asarray(self._evaluator.evaluate(parameters), dtype=np.float64)
+        if metrics.shape != (len(parameters), self.width):
+            raise ValueError(f"metrics of shape {metrics.shape}, not {(len(parameters), self.width)}")
+        return metrics
+
+
+def describe(error: BaseException) -> str:
+    """Return an error as one line for the log."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def _let_pass(error: BaseException) -> None:
+    """Raise what ends a process; a panic of the engine is a BaseException too, but one of the candidate."""
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+
+
+def private_bytes() -> int:
+    """Return the resident memory of this process less what it shares, such as the candles."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
