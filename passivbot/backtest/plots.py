@@ -114,7 +114,7 @@ def fills_figure(report: "Report") -> go.Figure:
         }
         for place, (coin, count) in enumerate(coins)
     ]
-    menu = {"buttons": buttons, "x": 1.0, "xanchor": "right", "y": 1.12, "yanchor": "top"}
+    menu = {"buttons": buttons, "x": 1.0, "xanchor": "right", "y": 1.08, "yanchor": "top"}
     figure.update_layout(title=titles[0], updatemenus=[menu], **(_LAYOUT | {"hovermode": "closest"}))
     figure.update_xaxes(type="date", rangeslider={"visible": False})
     return figure

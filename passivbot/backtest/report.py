@@ -25,7 +25,7 @@ from passivbot.config import Config, warmup_minutes
 from passivbot.config.schema import SIDES
 from passivbot.engine import BacktestResult
 from passivbot.errors import ResourceError
-from passivbot.market.clean import MINUTE_MS, Floats
+from passivbot.market.clean import MINUTE_MS, Floats, utc
 
 Metrics = dict[str, float | None]
 
@@ -62,10 +62,28 @@ class Report:
 
     @property
     def metrics(self) -> Metrics:
-        """All metrics by the names that scoring and limits use: ``btc_`` stands before those of the BTC set."""
+        """All metrics by the names that scoring and limits use; ``btc_`` stands before the BTC set's."""
         analysis = self.analysis
         btc = analysis["btc"] if self.scenario.btc_usd is not None else {}
         return analysis["usd"] | {f"btc_{name}": value for name, value in btc.items()}
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What in the result is easily misread, one line each."""
+        panel, fills = self.scenario.panel, self.result.fills
+        size = fills.column("position_size").to_numpy()
+        held: dict[tuple[str, str], float] = {}
+        for row, (coin, kind) in enumerate(
+            zip(fills.column("coin").to_pylist(), fills.column("order_type").to_pylist(), strict=True)
+        ):
+            held[coin, kind.rpartition("_")[2]] = size[row]
+        ends = dict(zip(panel.coins, panel.last_valid, strict=True))
+        return tuple(
+            f"{coin}: its candles end at {utc(panel.first_ms + ends[coin] * MINUTE_MS)} with a {side} "
+            "position open; from then on it counts neither as profit nor as loss"
+            for (coin, side), left in sorted(held.items())
+            if left != 0 and ends[coin] < panel.minutes - 1
+        )
 
     def differences(self, recorded: Mapping[str, float | None]) -> list[str]:
         """Return the names of recorded metrics that this run does not repeat to the bit."""

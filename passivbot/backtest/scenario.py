@@ -289,6 +289,10 @@ class Scenario:
             },
         }
 
+    def with_note(self, note: str) -> "Scenario":
+        """Return a copy with one more note, before the others."""
+        return replace(self, notes=(note, *self.notes))
+
     def check_warmup(self, where: str | Path) -> None:
         """Refuse a panel in which no order could ever be placed and filled (trading-semantics §7.2, §8).
 

@@ -149,6 +149,8 @@ def build_panel(
                 why = f"old enough only from {utc(begin)} on" if too_young else "no candles in the window"
                 notes.append(f"{coin} is left out: {why}")
             continue
+        if coin in wanted and first and earliest <= timestamp[first - 1]:
+            notes.append(f"{coin} takes part from {utc(int(timestamp[first]))} on, when it is old enough")
         used = timestamp[first:last]
         span.append((int(used[0]), int(used[-1])))
         if coin in wanted:

@@ -1,0 +1,113 @@
+"""From a configuration file to the scenario it runs on: a person's own file, or one that records its run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from passivbot.backtest.scenario import DEMO, Scenario, provenance
+from passivbot.config import Config, Finding, load_config
+from passivbot.config.schema import SIDES
+from passivbot.errors import ConfigError
+
+_DEMO_NOTE = "no --candles: these are the embedded demo candles, synthetic, of six coins and 14 days"
+_OF_SCENARIO = {
+    "backtest": (
+        "end_date",
+        "gap_tolerance_ohlcvs_minutes",
+        "start_date",
+        "starting_balance",
+        "use_btc_collateral",
+    ),
+    "live": ("approved_coins", "empty_means_all_approved", "ignored_coins", "minimum_coin_age_days"),
+}
+"""Keys that act on a run by its scenario alone, and so have no effect where the scenario is recorded."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one call of ``passivbot backtest`` runs.
+
+    Parameters
+    ----------
+    scenario
+        Candles and configuration.
+    findings
+        What in the configuration is most likely not meant.
+    recorded
+        Metrics that the run must repeat; empty unless it repeats a recorded run with nothing changed.
+    """
+
+    scenario: Scenario
+    findings: tuple[Finding, ...]
+    recorded: Mapping[str, float | None]
+
+
+def prepare_run(
+    source: Path | None,
+    candles: Path | None = None,
+    *,
+    coins: Sequence[str] | None = None,
+    sets: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+    other_candles: bool = False,
+) -> Run:
+    """Load a configuration and prepare what it runs on.
+
+    A configuration that records its scenario (a front member, a report's ``config.json``) gets that scenario
+    back, from where the candles lay or from ``candles``; with ``other_candles`` it is run like any other,
+    with the recorded coins unless ``coins`` names others.
+
+    Raises
+    ------
+    ConfigError
+        Wrong configuration, or a change to a recorded scenario without ``other_candles``.
+    CandleError
+        Unusable candles, or others than the recorded ones without ``other_candles``.
+    """
+    loaded = load_config(source, sets=sets, options=options)
+    config, record = loaded.config, provenance(loaded.config)
+    facts = record.get("scenario")
+    if not isinstance(facts, Mapping):
+        scenario = Scenario.prepare(config, candles, coins=coins)
+        return Run(_noted(scenario), loaded.findings, {})
+    if other_candles:
+        place = facts.get("candles", DEMO) if candles is None else candles
+        if coins is None:
+            config = _with_coins(config, facts)
+        scenario = Scenario.prepare(config, None if place == DEMO else place, coins=coins)
+        return Run(_noted(scenario), loaded.findings, {})
+    changed = ["--coins"] if coins is not None else []
+    if sets or options:
+        changed += _changed_keys(config, load_config(source).config)
+    if changed:
+        raise ConfigError(
+            f"{loaded.source}: records the scenario of its run, which {changed[0]} would change; "
+            "--other-candles allows it"
+        )
+    recorded = record.get("metrics") if not sets and not options else None
+    return Run(
+        Scenario.replay(config, facts, candles),
+        loaded.findings,
+        recorded if isinstance(recorded, Mapping) else {},
+    )
+
+
+def _changed_keys(config: Config, before: Config) -> list[str]:
+    return [
+        f"{section}.{key}"
+        for section, keys in _OF_SCENARIO.items()
+        for key in keys
+        if getattr(getattr(config, section), key) != getattr(getattr(before, section), key)
+    ]
+
+
+def _with_coins(config: Config, facts: Mapping[str, Any]) -> Config:
+    """Return the configuration with the recorded coins approved."""
+    coins = tuple(facts.get("coins", ()))
+    live = config.live.model_copy(update={"approved_coins": {side: coins for side in SIDES}})
+    return config.model_copy(update={"live": live})
+
+
+def _noted(scenario: Scenario) -> Scenario:
+    return scenario.with_note(_DEMO_NOTE) if scenario.candles == DEMO else scenario
