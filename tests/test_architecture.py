@@ -1,4 +1,4 @@
-"""The rules of the layout that no compiler checks: who imports whom, how long a file gets, what it may name."""
+"""The rules of the layout that no compiler checks: who imports whom, how long a file is, what it names."""
 
 import ast
 import re

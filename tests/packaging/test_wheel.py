@@ -1,6 +1,5 @@
 """What the wheel carries, and that it works where the checkout is not."""
 
-import glob
 import os
 import shutil
 import subprocess
@@ -38,9 +37,9 @@ def environment(python: str | Path, wheel: Path, where: Path) -> Path:
 
 def interpreter(version: str) -> str | None:
     """A CPython of this version that starts: on the search path or among those of pyenv."""
-    pyenv = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
-    found = [shutil.which(f"python{version}"), *glob.glob(f"{pyenv}/versions/{version}.*/bin/python")]
-    for candidate in filter(None, found):
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python")]
+    for candidate in map(str, filter(None, found)):
         if subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
             return candidate
     return None
@@ -50,8 +49,8 @@ def interpreter(version: str) -> str | None:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Interpreter of a fresh environment outside the checkout: the wheel, over the dependencies of ours.
 
-    A folder named in a ``.pth`` file is searched last and its own ``.pth`` files are not read, so the editable
-    install of the checkout stays out.
+    A folder named in a ``.pth`` file is searched last and its own ``.pth`` files are not read, so the
+    editable install of the checkout stays out.
     """
     where = tmp_path_factory.mktemp("installed")
     inside = environment(sys.executable, wheel, where)
