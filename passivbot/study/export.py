@@ -7,9 +7,7 @@ bits.
 """
 
 import json
-import math
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from passivbot.study.study import Results, Study
 FRONT = "front"
 PROVENANCE = "_provenance"
 _MEMBER = re.compile(r"\d{7,}\.json(\.part)?")
-_DAY_MS = 86_400_000
 
 
 def evaluated_config(study: Study, vector: NDArray[np.float64]) -> Config:
@@ -44,8 +41,6 @@ def _document(study: Study, vector: NDArray[np.float64], record: dict[str, Any])
     document = evaluated_config(study, vector).to_dict()
     coins = list(definition.scenario.get("coins", ()))
     _pin_coins(document["live"], coins)
-    if document["backtest"]["end_date"] in ("now", "today"):
-        document["backtest"]["end_date"] = _end_date(definition.scenario)
     document[PROVENANCE] = {
         **definition.scenario,
         "candidate": record["candidate"],
@@ -69,12 +64,6 @@ def _pin_coins(live: dict[str, Any], coins: list[str]) -> None:
     live["ignored_coins"] = {
         side: [c for c in listed if c not in coins] for side, listed in live["ignored_coins"].items()
     }
-
-
-def _end_date(scenario: Any) -> str:
-    """Return the first day that begins at or after the last candle: of an end date only the day counts."""
-    last = int(scenario["window"]["last_ms"])
-    return datetime.fromtimestamp(math.ceil(last / _DAY_MS) * _DAY_MS / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def export_front(study: Study, members: Results, folder: Path | None = None) -> Path:

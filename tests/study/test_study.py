@@ -1,0 +1,168 @@
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passivbot.backtest.scenario import Scenario
+from passivbot.config import load_config
+from passivbot.errors import StudyError
+from passivbot.study import StudyLog
+from passivbot.study.export import export_front
+from passivbot.study.replay import compare, logged
+from passivbot.study.study import Study, find, write_records
+
+from .conftest import Example
+
+
+def text_of(study: Study, *, everything: bool = False) -> str:
+    stream = io.StringIO()
+    results = list(study.all()) if everything else [study.members()]
+    write_records((record for part in results for record in part.records()), stream)
+    return stream.getvalue()
+
+
+def test_equal_studies_print_equal_bytes(tmp_path: Path, example: Example) -> None:
+    """Order, batches, workers, seconds and folder do not show."""
+    order = np.random.default_rng(3).permutation(len(example.rows))
+    with StudyLog.create(tmp_path / "other", replace(example.definition, created="later")) as log:
+        for batch in np.array_split(order, 6):
+            log.append(replace(example.rows[i], worker="elsewhere", seconds=9.0) for i in batch)
+        log.event("resumed")
+    with Study.open(example.folder) as one, Study.open(tmp_path / "other") as other:
+        assert text_of(one) == text_of(other)
+        assert text_of(one, everything=True) == text_of(other, everything=True)
+        assert one.front().hypervolume == other.front().hypervolume
+
+
+def test_records(example: Example) -> None:
+    with Study.open(example.folder) as study:
+        front = study.front()
+        records = json.loads(text_of(study))
+        everything = json.loads(text_of(study, everything=True))
+    assert len(records) == len(front) > 1
+    assert [r["candidate"] for r in records] == front.numbers.tolist()
+    assert [r["candidate"] for r in everything] == list(range(40))
+    for record in records:
+        row = example.rows[record["candidate"]]
+        assert sorted(record) == ["candidate", "metrics", "objectives", "parameters", "violations"]
+        assert [record["parameters"][n] for n in example.definition.space.names] == row.parameters.tolist()
+        assert record["objectives"]["adg"] == -record["metrics"]["adg"]
+        assert record["objectives"]["drawdown_worst"] == record["metrics"]["drawdown_worst"]
+        assert set(record["violations"].values()) == {0.0}
+        logged_metrics = dict(zip(example.definition.metrics, row.metrics.tolist(), strict=True))
+        assert all(record["metrics"][name] in (value, None) for name, value in logged_metrics.items())
+    failed = everything[5]
+    assert set(failed["metrics"].values()) == set(failed["objectives"].values()) == {None}
+    assert set(failed["violations"].values()) == {None}
+    assert {5, 9}.isdisjoint(r["candidate"] for r in records)
+
+
+def test_no_records_are_an_empty_array() -> None:
+    stream = io.StringIO()
+    write_records([], stream)
+    assert json.loads(stream.getvalue()) == []
+
+
+def test_export_runs_to_the_bits_of_the_log(tmp_path: Path, example: Example) -> None:
+    folder = tmp_path / "example"
+    shutil.copytree(example.folder, folder)
+    with Study.open(folder) as study:
+        members = study.members()
+        assert export_front(study, members) == folder / "front"
+        files = sorted((folder / "front").iterdir())
+        assert [path.name for path in files] == [f"{n:07d}.json" for n in members.numbers.tolist()]
+        for path, number in zip(files, members.numbers.tolist(), strict=True):
+            loaded = load_config(path)
+            assert loaded.findings == ()
+            config = loaded.config
+            vector = study.space.evaluated(example.rows[number].parameters).tolist()
+            bot = config.bot.to_engine()
+            for name, value in zip(example.definition.space.names, vector, strict=True):
+                side, _, key = name.partition("_")
+                # Loading rounds the number of slots as the engine does; everything else is the very value.
+                assert bot[side][key] == (np.floor(value + 0.5) if key == "n_positions" else value)
+            assert config.optimize.bounds == study.config.optimize.bounds
+            document = json.loads(path.read_text())
+            provenance = document["_provenance"]
+            scenario = Scenario.replay(config, provenance)
+            assert scenario.coins == example.scenario.coins
+            assert config.live.approved_coins["long"] == example.scenario.coins
+            candidate = logged(study, number)
+            assert candidate.config.bot.to_engine() == bot
+            replayed = replace(candidate, config=config).run(scenario)
+            assert candidate.deviations(replayed) == ()
+            assert compare(provenance["metrics"], replayed) == ()
+            assert (provenance["study"], provenance["candidate"]) == ("example", number)
+            assert provenance["candles_digest"] == example.scenario.candles_digest
+
+
+def test_lossless_override_is_in_the_export(tmp_path: Path, example: Example) -> None:
+    config = json.loads(json.dumps(example.definition.config))
+    config["optimize"]["enable_overrides"] = ["lossless_close_trailing"]
+    with StudyLog.create(tmp_path / "s", replace(example.definition, config=config)) as log:
+        log.append(example.rows[:3])
+        study = Study(log)
+        changed = 0
+        for row in example.rows[:3]:
+            bot = logged(study, row.number).config.bot.long
+            logged_value = row.parameters[
+                example.definition.space.names.index("long_close_trailing_threshold_pct")
+            ]
+            expected = max(logged_value, bot.close_trailing_retracement_pct)
+            assert bot.close_trailing_threshold_pct == expected
+            changed += expected != logged_value
+        assert changed
+
+
+def test_export_replaces_stale_members_only(tmp_path: Path, example: Example) -> None:
+    target = tmp_path / "front"
+    target.mkdir()
+    (target / "0009999.json").write_text("{}")
+    (target / "0009998.json.part").write_text("{")
+    (target / "mine.json").write_text("{}")
+    with Study.open(example.folder) as study:
+        members = study.members()
+        export_front(study, members, target)
+        names = {path.name for path in target.iterdir()}
+        assert names == {"mine.json", *(f"{n:07d}.json" for n in members.numbers.tolist())}
+        stamp = {path: path.stat().st_mtime_ns for path in target.iterdir()}
+        export_front(study, members.take(slice(0, 1)), target)
+        assert {path.name for path in target.iterdir()} == {"mine.json", f"{members.numbers[0]:07d}.json"}
+        assert all(path.stat().st_mtime_ns == stamp[path] for path in target.iterdir())
+
+
+def test_deviations_name_the_metric(example: Example) -> None:
+    metrics = {"adg": 0.1, "gain": None, "btc_adg": 2.0, "flat_btc_balance_hours": 1.0}
+    same = {"usd": {"adg": 0.1, "flat_btc_balance_hours": 1.0}, "btc": {"adg": 2.0}}
+    assert compare(metrics, same) == ()
+    other = {
+        "usd": {"adg": np.nextafter(0.1, 1), "gain": 3.0, "flat_btc_balance_hours": 1.0},
+        "btc": {"adg": 2.0},
+    }
+    assert [d.metric for d in compare(metrics, other)] == ["adg", "gain"]
+    assert str(compare(metrics, other)[1]) == "gain: logged None, found 3.0"
+    assert [d.metric for d in compare({"x": 0.0}, {"usd": {"x": -0.0}, "btc": {}})] == ["x"]
+    with (
+        Study.open(example.folder) as study,
+        pytest.raises(StudyError, match="candidate 5 failed: killed its"),
+    ):
+        logged(study, 5)
+
+
+def test_find(tmp_path: Path, example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(example.folder) == example.folder
+    assert find("example", example.folder.parent) == example.folder
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"exampel: no such study; .* \(nearest: example\)"):
+        find("exampel", example.folder.parent)
+
+
+def test_scored_metric_that_is_not_logged(tmp_path: Path, example: Example) -> None:
+    definition = replace(example.definition, metrics=("adg",))
+    StudyLog.create(tmp_path / "s", definition).close()
+    with pytest.raises(StudyError, match="drawdown_worst is scored or limited but not logged"):
+        Study.open(tmp_path / "s")

@@ -1,0 +1,249 @@
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console, RenderableType
+
+from passivbot.cli.main import main
+from passivbot.study import Front, StudyLog
+from passivbot.study.plot import page_data, write_page
+from passivbot.study.publish import default_marks, publish
+from passivbot.study.study import Study
+from passivbot.study.terminal import Scatter, render_front
+
+from .conftest import Example
+
+
+def printed(renderable: RenderableType, *, encoding: str = "utf-8", width: int = 100) -> str:
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding=encoding)
+    Console(file=stream, width=width, color_system=None).print(renderable)
+    stream.flush()
+    return buffer.getvalue().decode(encoding)
+
+
+def test_terminal_view(example: Example) -> None:
+    with Study.open(example.folder) as study:
+        front = study.front()
+        members = study.members(front)
+    text = printed(render_front(front, members, marks=default_marks(members)))
+    assert text.startswith(
+        f"front of {len(front)} from 40 candidates, {front.feasible_count} of them feasible; hyper"
+    )
+    assert "adg ↑" in text
+    assert "drawdown_worst ↓" in text
+    for number in members.numbers.tolist():
+        assert re.search(rf"^ *{number} ", text, re.MULTILINE)
+    assert "knee" in text
+    assert len({c for c in text if 0x2800 < ord(c) < 0x2900}) > 1
+    assert "2 of" in printed(render_front(front, members, rows=2))
+
+
+def test_scatter_places_points() -> None:
+    corners = np.array([[0.0, 0.0], [1.0, 1.0]])
+    lines = printed(Scatter(corners, ("a", "b"), height=6, width=20), encoding="ascii", width=60).splitlines()
+    plot = [line.split("|", 1)[1] for line in lines[1:7]]
+    assert [(r, c) for r, line in enumerate(plot) for c, x in enumerate(line) if x == "*"] == [
+        (0, 19),
+        (5, 0),
+    ]
+    assert plot[2].strip() == ""
+    assert printed(Scatter(np.array([[3.0, 4.0]]), ("a", "b")), encoding="ascii").count("*") == 1
+    assert printed(Scatter(np.empty((0, 2)), ("a", "b"))) == ""
+
+
+def test_page_holds_the_points_and_needs_no_network(tmp_path: Path, example: Example) -> None:
+    with Study.open(example.folder) as study:
+        front = study.front()
+        members = study.members(front)
+        path = write_page(study, front, members, tmp_path / "front.html", marks=default_marks(members))
+        data = page_data(study, front, members, {})
+    text = path.read_text()
+    found = re.search(r'<script type="application/json" id="study-data">(.*?)</script>', text)
+    library = re.search(r"<script>/\*\*.*?</script>", text, re.DOTALL)
+    assert found
+    assert library
+    embedded = json.loads(found[1])
+    assert embedded["front"] == data["front"]
+    assert embedded["front"]["candidate"] == members.numbers.tolist()
+    assert embedded["front"]["metrics"]["adg"] == members.metric("adg").tolist()
+    assert embedded["others"]["candidate"] == [
+        n for n in range(40) if n not in {5, *members.numbers.tolist()}
+    ]
+    assert embedded["history"]["candidates"][-1] == 40
+    assert embedded["history"]["hypervolume"][-1] == front.hypervolume
+    assert set(embedded["marks"].values()) & {"knee", "ideal", "knee, ideal"}
+    assert len(embedded["parameters"]) == 29
+    for name in (
+        "front-plot",
+        "hypervolume-plot",
+        "parallel-plot",
+        "axis-x",
+        "axis-y",
+        "axis-z",
+        "front-table",
+    ):
+        assert f'id="{name}"' in text
+    outside = text.replace(library[0], "")
+    assert len(outside) < 200_000
+    assert not re.search(r"https?://|src=", outside)
+
+
+def test_page_survives_hostile_names(tmp_path: Path, example: Example) -> None:
+    scenario = {**example.definition.scenario, "coins": ["</script><b>$x"]}
+    with StudyLog.create(tmp_path / "s", replace(example.definition, scenario=scenario)) as log:
+        log.append(example.rows)
+        study = Study(log)
+        front = study.front()
+        text = write_page(study, front, study.members(front)).read_text()
+    assert "</script><b>" not in text
+    assert "\\u003c/script>\\u003cb>$x" in text or "\\u003c/script>" in text
+
+
+def nothing_feasible(folder: Path, example: Example) -> None:
+    config = json.loads(json.dumps(example.definition.config))
+    config["optimize"]["limits"] = {"drawdown_worst": -1.0}
+    with StudyLog.create(folder, replace(example.definition, config=config)) as log:
+        log.append(example.rows)
+
+
+def test_nothing_feasible(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    nothing_feasible(tmp_path / "s", example)
+    assert main(["pareto", str(tmp_path / "s"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    records = json.loads(out)
+    assert len(records) == 10
+    assert all(record["violations"]["drawdown_worst"] > 0 for record in records)
+    assert "note: no candidate keeps all limits; these break them least" in err
+    assert main(["pareto", str(tmp_path / "s")]) == 0
+    out, _ = capsys.readouterr()
+    assert (
+        "no front yet: none of 40 candidates keeps all limits; the 10 that break them least are shown" in out
+    )
+    assert "violation" in out
+    assert (tmp_path / "s" / "front.html").exists()
+
+
+def test_empty_study(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    StudyLog.create(tmp_path / "s", example.definition).close()
+    assert main(["pareto", str(tmp_path / "s"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert main(["pareto", str(tmp_path / "s")]) == 0
+    assert "no front yet: none of 0 candidates could be scored" in capsys.readouterr().out
+    assert main(["pareto", str(tmp_path / "s"), "--pick", "knee"]) == 2
+    assert "error: there is no scored candidate to choose from" in capsys.readouterr().err
+    assert main(["study", "show", str(tmp_path / "s")]) == 0
+    assert "nothing yet" in capsys.readouterr().out
+
+
+def test_pareto_command(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    with StudyLog.create(tmp_path / "s", example.definition) as log:
+        log.append(example.rows)
+    name = str(tmp_path / "s")
+    assert main(["pareto", name]) == 0
+    out = capsys.readouterr().out
+    assert f"page: {tmp_path / 's' / 'front.html'}" in out
+    files = sorted(path.name for path in (tmp_path / "s" / "front").iterdir())
+    assert main(["pareto", name, "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert files == [f"{record['candidate']:07d}.json" for record in records]
+    assert main(["pareto", name, "--json", "--pick", "knee"]) == 0
+    (chosen,) = json.loads(capsys.readouterr().out)
+    assert chosen in records
+    assert main(["pareto", name, "--pick", "knee"]) == 0
+    assert (
+        f"configuration: {tmp_path / 's' / 'front'}/{chosen['candidate']:07d}.json" in capsys.readouterr().out
+    )
+    best = min(record["metrics"]["drawdown_worst"] for record in records)
+    assert main(["pareto", name, "--json", "--where", f"drawdown_worst<={best!r}"]) == 0
+    assert [r["metrics"]["drawdown_worst"] for r in json.loads(capsys.readouterr().out)] == [best]
+    assert main(["pareto", name, "--json", "--cap", "2"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert main(["pareto", name, "--json", "--all"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 40
+    for arguments, message in (
+        (["--all"], "--all needs --json"),
+        (["--pick", "best"], "allowed is one of knee"),
+        (["--json", "--where", "nonsense<1"], "nonsense is not logged"),
+    ):
+        assert main(["pareto", name, *arguments]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["pareto", str(tmp_path / "nowhere")]) == 2
+    assert "no such study" in capsys.readouterr().err
+
+
+def test_study_commands(
+    tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "list"]) == 0
+    assert "studies: no studies" in capsys.readouterr().out
+    log = StudyLog.create(tmp_path / "studies" / "first", example.definition)
+    log.append(example.rows)
+    log.change_lag(30, 16)
+    (tmp_path / "studies" / "broken").mkdir()
+    (tmp_path / "studies" / "broken" / "study.sqlite").write_bytes(b"x" * 5000)
+    assert main(["study", "list"]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"first +2026-01-01T00:00:00Z +random +40 +7 +6 coins +running, pid \d+ on ", out)
+    assert "broken/study.sqlite: damaged" in err
+    assert main(["study", "show", "first"]) == 0
+    out = capsys.readouterr().out
+    assert "1 failed, 38 ok, 1 stopped" in out
+    assert "8 from candidate 0, 16 from candidate 30" in out
+    assert "29 of 58 free" in out
+    assert re.search(r"\d\d:\d\d:\d\d +created +engine=0", out)
+    assert re.search(r"lag +from=30 lag=16", out)
+    log.close()
+    assert main(["study", "show", "first"]) == 0
+    assert "nobody writes" in capsys.readouterr().out
+
+
+def test_export_formats(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    name = str(example.folder)
+    assert main(["study", "export", name]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 41
+    header = lines[0].split(",")
+    assert header[:5] == ["candidate", "status", "worker", "seconds", "error"]
+    first = dict(zip(header, lines[1].split(","), strict=True))
+    assert float(first["long_ema_span_0"]) == example.rows[0].parameters[header.index("long_ema_span_0") - 5]
+    assert float(first["objective.adg"]) == -float(first["adg"])
+    assert lines[6].startswith("5,failed,,0.0,killed its worker twice,")
+    out = tmp_path / "all.parquet"
+    assert main(["study", "export", name, "--format", "parquet", "--out", str(out)]) == 0
+    assert "40 candidates" in capsys.readouterr().out
+    table = pq.read_table(out)
+    assert table.column_names == header
+    assert table.column("candidate").to_pylist() == list(range(40))
+    assert table.column("adg")[5].as_py() is None
+    assert main(["study", "export", name, "--format", "json", "--out", str(tmp_path / "all.json")]) == 0
+    records = json.loads((tmp_path / "all.json").read_text())
+    assert [record["status"] for record in records].count("ok") == 38
+    assert records[3]["parameters"]["long_ema_span_1"] == table.column("long_ema_span_1")[3].as_py()
+    capsys.readouterr()
+    assert main(["study", "export", name, "--format", "parquet"]) == 2
+    assert "--format parquet needs --out FILE" in capsys.readouterr().err
+    assert main(["study", "export", name, "--format", "xml"]) == 2
+    assert "--format is 'xml'; allowed is one of csv, parquet, json" in capsys.readouterr().err
+    assert main(["study", "export", name, "--out", str(tmp_path / "no" / "x.csv")]) == 2
+    assert "x.csv: can't be written (No such file or directory)" in capsys.readouterr().err
+
+
+def test_publish_of_a_live_front(tmp_path: Path, example: Example) -> None:
+    """As the head uses it: one open log, one front that grows."""
+    with StudyLog.create(tmp_path / "s", example.definition) as log:
+        study = Study(log)
+        front = Front(len(study.scoring.objectives), population=example.definition.population)
+        for start in range(0, 40, 8):
+            log.append(example.rows[start : start + 8])
+            front.add_rows(log.read(after=front.told - 1), example.definition.metrics, study.scoring)
+        assert front.numbers.tolist() == study.front().numbers.tolist()
+        published = publish(study, front, study.members(front))
+    assert published.page.stat().st_size > 1_000_000
+    assert len(list(published.front.iterdir())) == len(front)
