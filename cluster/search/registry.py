@@ -1,7 +1,7 @@
 """The searches by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cluster.search.base import Problem, Search, Settings
 from passivbot.errors import ConfigError, located
@@ -31,8 +31,8 @@ class SearchKind:
 
     help: str
     make: Callable[[Problem, Settings], Search]
-    learns: bool = True
-    model_based: bool = False
+    learns: bool = field(default=True, kw_only=True)
+    model_based: bool = field(default=False, kw_only=True)
 
 
 def _nsga2(problem: Problem, settings: Settings) -> Search:
@@ -82,7 +82,9 @@ SEARCHES: dict[str, SearchKind] = {
     "nsga2": SearchKind("DEAP NSGA-II: the large runs, thousands to millions; up to 3 objectives", _nsga2),
     "nsga3": SearchKind("DEAP NSGA-III: the large runs with 4 objectives or more", _nsga3),
     "tpe": SearchKind(
-        "Optuna TPE: a model of good and bad, for hundreds to a few thousand candidates", _tpe, True
+        "Optuna TPE: a model of good and bad, for hundreds to a few thousand candidates",
+        _tpe,
+        model_based=True,
     ),
     "optuna-nsga3": SearchKind(
         "Optuna NSGA-III: as nsga3, with generations; some ten thousand", _optuna_nsga3

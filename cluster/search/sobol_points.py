@@ -36,7 +36,8 @@ class SobolPoints:
         if chunk != self._chunk:
             if chunk != self._chunk + 1:
                 self._engine.reset()
-                self._engine.fast_forward(chunk * CHUNK)
+                if chunk:  # scipy can't go forward by nothing
+                    self._engine.fast_forward(chunk * CHUNK)
             self._points = self._engine.random(CHUNK)
             self._chunk = chunk
         point: NDArray[np.float64] = self._points[row]
