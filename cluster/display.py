@@ -142,7 +142,9 @@ class PlainDisplay:
         parts = [
             f"{progress.logged}/{progress.budget}",
             f"{progress.rate:.1f}/s",
-            f"{duration(progress.seconds_left)} left" if progress.left else f"{duration(progress.elapsed)} in all",
+            f"{duration(progress.seconds_left)} left"
+            if progress.left
+            else f"{duration(progress.elapsed)} in all",
             f"front {progress.front_text()}",
             *([f"hypervolume {progress.hypervolume:.5g}"] if progress.hypervolume is not None else []),
             *(f"best {best.metric} {best.value:.5g}" for best in progress.best),

@@ -1,0 +1,200 @@
+"""``passivbot optimize``: run a search over a configuration's bounds on all processors, or on a cluster."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from passivbot.cli.options import config_command, given_options
+
+if TYPE_CHECKING:
+    from cluster.head import Outcome
+    from cluster.prepare import Plan
+    from passivbot.study import StudyLog
+
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("optimize", cls=config_command("optimize"))(optimize)
+
+
+def optimize(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Configuration; the shipped template if none, or with --resume that of the study."
+        ),
+    ] = None,
+    candles: Annotated[
+        Path | None,
+        typer.Option(help="Candle folder: one Parquet file a coin. Default: the embedded demo candles."),
+    ] = None,
+    coins: Annotated[
+        str | None, typer.Option(metavar="all|A,B,…", help="Coins in place of the approved ones.")
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder of the study. Default: studies/UTC-NAME."),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="auto, nsga2, nsga3, tpe, optuna-nsga3, gp, sobol or random. auto: tpe for up to 500 "
+            "candidates, nsga2 for more, nsga3 for more than three objectives.",
+        ),
+    ] = None,
+    iters: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of candidates of the whole study. Default: optimize.iters."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of workers. Default: one a processor."),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Most candidates of one call to a worker. Default: what suits.")
+    ] = None,
+    population: Annotated[
+        int | None, typer.Option(min=2, help="Size of the population. Default: optimize.population_size.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of all random numbers. Default: drawn, printed and stored."),
+    ] = None,
+    lag: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most candidates in flight: candidate n is made from results up to n - lag. Default: a third "
+            "of the population, at least 8. With --resume: from there on.",
+        ),
+    ] = None,
+    start: Annotated[
+        list[Path] | None,
+        typer.Option("--start", "-t", help="Starting configurations: a file or folder; repeatable."),
+    ] = None,
+    fine_tune: Annotated[
+        str | None,
+        typer.Option(
+            "--fine-tune",
+            "--fine_tune_params",
+            "-ft",
+            metavar="KEY,…",
+            help="Names of bounds to keep free, such as long_ema_span_0; all others stay as configured.",
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Run on this Ray cluster (auto: the one on this machine)."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the study that --study names.")
+    ] = False,
+) -> None:
+    """Search for good configurations: run candidates in the engine, keep all results and the front of the best.
+
+    The study can be stopped at any time with Ctrl-C and continued with --resume; its candidates depend on
+    configuration, candles and seed alone, not on workers, batches or interruptions.
+
+    The memory needed is shown before the start. PASSIVBOT_MEMORY_LIMIT (bytes) says how much may be taken.
+    """
+    from cluster.prepare import Request, plan_new, plan_resumed
+    from cluster.run import execute
+
+    options = given_options(context)
+    request = Request(
+        config=config,
+        candles=candles,
+        coins=None if coins is None else tuple(coins.split(",")),
+        study=study,
+        search=search,
+        iters=iters,
+        population=population,
+        seed=seed,
+        lag=lag,
+        start=tuple(start or ()),
+        fine_tune=tuple(name.strip() for name in (fine_tune or "").split(",") if name.strip()),
+        sets=tuple(sets or ()),
+        options=options,
+        resume=resume,
+    )
+    plan = plan_resumed(request) if resume else plan_new(request)
+    _introduce(plan)
+    if workers is None and "optimize.n_cpus" in options:
+        workers = plan.scenario.config.optimize.n_cpus
+    log, outcome = execute(plan, workers=workers, batch=batch, lag=lag, address=address, say=typer.echo)
+    with log:
+        _conclude(plan, log, outcome)
+    if outcome is not None and not outcome.finished:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _introduce(plan: "Plan") -> None:
+    """Say what is going to run."""
+    for warning in plan.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    for note in plan.notes:
+        typer.echo(f"note: {note}", err=True)
+    d, scenario = plan.definition, plan.scenario
+    arrows = {-1: "more", 1: "less"}
+    objectives = ", ".join(f"{o.metric} ({arrows[o.weight]} is better)" for o in plan.scoring.objectives)
+    limits = ", ".join(f"{limit.key} {limit.value:g}" for limit in plan.scoring.limits) or "none"
+    typer.echo(f"study: {plan.folder} ({'resumed' if plan.log else 'new'}), {plan.budget:,} candidates")
+    typer.echo(
+        f"search: {d.search}, seed {d.seed}, population {d.population}, lag {d.lag}; "
+        f"{len(d.space.free)} of {len(d.space.names)} parameters free"
+    )
+    typer.echo(
+        f"candles: {', '.join(scenario.coins)}; {scenario.panel.minutes:,} minutes; {scenario.candles}"
+    )
+    typer.echo(f"objectives: {objectives}; limits: {limits}")
+
+
+def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
+    """Print the front, write its files, and name the next commands."""
+    import os
+
+    from passivbot.errors import ResourceError, StudyError
+    from passivbot.study.publish import default_marks, publish
+    from passivbot.study.study import Study
+    from passivbot.study.terminal import console, render_front
+
+    if outcome is None:
+        typer.echo(f"finished: all {plan.budget:,} candidates are in the log already")
+    else:
+        rate = outcome.evaluated / outcome.seconds if outcome.seconds else 0.0
+        typer.echo(
+            f"{'finished' if outcome.finished else 'stopped'}: {outcome.evaluated:,} candidates in "
+            f"{outcome.seconds:.1f} s, {rate:.1f}/s; {outcome.engine_share:.1%} of the workers' time in the "
+            f"engine, {outcome.overhead * 1e6:.0f} µs a candidate beside it"
+        )
+    study = Study(log)
+    front = study.front()
+    members = study.members(front)
+    marks = default_marks(members)
+    typer.echo("")
+    console().print(render_front(front, members, marks=marks))
+    name = str(plan.folder)
+    best = next(iter(marks), int(members.numbers[0]) if len(members) else None)
+    if len(members):
+        try:
+            published = publish(study, front, members, marks)
+        except (StudyError, ResourceError) as error:
+            typer.echo(f"warning: no files were written: {error}", err=True)
+        else:
+            typer.echo(f"\nconfigurations: {published.front}{os.sep}  ({len(members)} files)")
+            typer.echo(f"page: {published.page}")
+    typer.echo("\nnext:")
+    if best is not None:
+        typer.echo(f"  passivbot pareto {name} --pick knee")
+        typer.echo(f"  passivbot backtest {plan.folder / 'front' / f'{best:07d}.json'}")
+    more = "" if outcome is not None and not outcome.finished else f" --iters {plan.budget * 2}"
+    typer.echo(f"  passivbot optimize --study {name} --resume{more}")

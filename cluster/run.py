@@ -1,0 +1,228 @@
+"""Running a study on a cluster: workers, interruption, and what is said before and after."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
+
+import numpy as np
+
+from cluster.candles import SharedCandles, panel_bytes
+from cluster.display import Display, make_display
+from cluster.head import Head, Outcome
+from cluster.launch import Cluster, attached_cluster, local_cluster, usable_cpus
+from cluster.memory import Estimate, available_memory, plasma_folder
+from cluster.pace import Pace
+from cluster.pool import Pool
+from cluster.prepare import BUDGET_EVENT, Plan
+from cluster.search import Lagged, LoggedResult, Problem, Settings
+from cluster.search.base import Array
+from cluster.search.registry import make_search
+from cluster.workers import EngineFactory, Evaluator
+from passivbot.config import Scoring
+from passivbot.study import Front, StudyLog
+
+
+def execute(
+    plan: Plan,
+    *,
+    workers: int | None,
+    batch: int | None,
+    lag: int | None,
+    address: str | None,
+    say: Callable[[str], None],
+) -> tuple[StudyLog, Outcome | None]:
+    """Run a planned study as far as its budget; the log comes back open.
+
+    Parameters
+    ----------
+    plan
+        New or resumed.
+    workers
+        Number of workers; None for one a processor.
+    batch
+        Largest batch; None for what suits.
+    lag
+        For a resumed study: the lag from here on.
+    address
+        Of a running Ray cluster; None to start one here.
+    say
+        Prints one line.
+
+    Returns
+    -------
+    The log, and how the run ended: None if there was nothing left to do.
+
+    Raises
+    ------
+    PassivbotError
+        Whatever keeps the study from being run; what was logged until then stays.
+    """
+    log = plan.log
+    if log is not None and missing(log, plan.budget) == 0:
+        return log, None
+    table, btc_usd = plan.scenario.panel.table, plan.scenario.btc_usd
+    size = panel_bytes(table, btc_usd)
+    here = workers or usable_cpus()
+    estimate = Estimate.of(
+        candles=size,
+        minutes=table.num_rows,
+        workers=here,
+        budget=plan.budget,
+        width=len(plan.definition.space.names) + len(plan.definition.metrics),
+        local=address is None,
+    )
+    say(f"memory: {estimate}; log at the end about {estimate.log_text}")
+    estimate.require(available_memory())
+    cluster: AbstractContextManager[Cluster]
+    if address is None:
+        folder = plasma_folder(estimate.object_store)
+        if folder is not None:
+            say(f"note: shared memory is too small for the candles; they are kept in {folder}")
+        cluster = local_cluster(here, estimate.object_store, plasma_folder=folder)
+    else:
+        cluster = attached_cluster(address)
+    new = log is None
+    if log is None:
+        log = StudyLog.create(plan.folder, plan.definition)
+    try:
+        with cluster as joined:
+            if not new:
+                log.event("resumed", {"logged": log.count()})
+            log.event(BUDGET_EVENT, {"iters": plan.budget})
+            if lag is not None and not new:
+                change_lag(log, lag)
+            shared = SharedCandles.place(table, btc_usd)
+            factory = EngineFactory.of(plan.scenario, plan.space, plan.definition.metrics, shared)
+            display = make_display(sys.stdout, plan.folder.name)
+            try:
+                outcome = drive(
+                    log,
+                    plan.problem,
+                    plan.settings,
+                    plan.scoring,
+                    factory,
+                    budget=plan.budget,
+                    workers=workers or max(1, joined.cpus),
+                    batch=batch,
+                    display=display,
+                    shared_bytes=size,
+                )
+            finally:
+                display.close()
+    except BaseException:
+        log.close()
+        raise
+    return log, outcome
+
+
+def drive(
+    log: StudyLog,
+    problem: Problem,
+    settings: Settings,
+    scoring: Scoring,
+    factory: Callable[[], Evaluator],
+    *,
+    budget: int,
+    workers: int,
+    display: Display,
+    batch: int | None = None,
+    pace: Pace | None = None,
+    shared_bytes: int = 0,
+) -> Outcome:
+    """Run a study from where its log ends, on the Ray that this process is joined to.
+
+    Parameters
+    ----------
+    log
+        Open for writing.
+    problem, settings, scoring
+        As the study was made.
+    factory
+        Makes the evaluator in a worker.
+    budget, workers, batch
+        Candidates of the whole study; number of workers; largest batch.
+    display
+        Where progress is shown.
+    pace
+        In place of the usual sizes and deadlines of batches.
+    shared_bytes
+        Size of what the workers share, for the display.
+    """
+    search, front, holes = restore(log, problem, settings, scoring)
+    pace = pace or Pace(workers, batch)
+    pool = Pool(factory, len(log.definition.metrics), workers, pace.allowed_seconds)
+    head = Head(
+        search,
+        log,
+        scoring,
+        front,
+        pool,
+        pace,
+        budget=budget,
+        display=display,
+        holes=holes,
+        shared_bytes=shared_bytes,
+    )
+    try:
+        with stopped_by_signals(head.stop):
+            outcome = head.run()
+    finally:
+        pool.close()
+    log.event(
+        "finished" if outcome.finished else "stopped",
+        {"logged": log.count(), "seconds": round(outcome.seconds, 3)},
+    )
+    return outcome
+
+
+def restore(
+    log: StudyLog, problem: Problem, settings: Settings, scoring: Scoring
+) -> tuple[Lagged, Front, list[tuple[int, Array]]]:
+    """Return search and front as the log leaves them, and the candidates that are missing in it."""
+    definition = log.definition
+    front = Front(len(scoring.objectives), population=definition.population)
+    results: list[LoggedResult] = []
+    for rows in log.chunks():
+        front.add_rows(rows, definition.metrics, scoring)
+        objectives, _, total = scoring.evaluate(definition.metrics, rows.metrics)
+        total = np.where(rows.status == "ok", total, np.inf)
+        results += [
+            LoggedResult(int(n), vector, values if status == "ok" else None, float(violation))
+            for n, vector, values, status, violation in zip(
+                rows.numbers, rows.parameters, objectives, rows.status, total, strict=True
+            )
+        ]
+    # Two changes of the lag at the same candidate: the later one counts.
+    schedule = sorted(dict(log.lags()).items())
+    search = Lagged(make_search(definition.search, problem, settings), schedule)
+    return search, front, search.restore(results)
+
+
+def change_lag(log: StudyLog, lag: int) -> None:
+    """Let the search run with another lag from the first candidate on that the log can't know."""
+    if log.lags()[-1][1] != lag:
+        log.change_lag(log.last() + 1, lag)
+
+
+def missing(log: StudyLog, budget: int) -> int:
+    """Return how many candidates of a budget are not in the log."""
+    if log.last() < budget:
+        return budget - log.count()
+    return budget - sum(int((rows.numbers < budget).sum()) for rows in log.chunks())
+
+
+@contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM call ``stop`` while the body runs."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
