@@ -109,8 +109,10 @@ class ParameterSpace:
         matrix
             (n, 58), or one vector (58,).
         """
+        # Below 1e-12 round_sig gives 0 (its clean-up to 10 decimals), or NaN where 10^e overflows.
+        values = np.where(np.abs(matrix) < 1e-12, 0.0, matrix)
         # + 0.0: a value that rounds to −0 is 0, so that equal vectors are equal bits.
-        return np.clip(round_significant(matrix, self.digits), self.low, self.high) + 0.0
+        return np.clip(round_significant(values, self.digits), self.low, self.high) + 0.0
 
     def evaluated(self, matrix: Array) -> Array:
         """Return what the engine runs: the vectors after ``enable_overrides`` (§1.5); same shape."""

@@ -63,7 +63,8 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
         ({"backtest": {"exchanges": [1]}}, "backtest.exchanges is [1]; allowed is a list of names"),
         (
             {"backtest": {"start_date": "soon"}},
-            "backtest.start_date is 'soon'; allowed is YYYY, YYYY-MM, YYYY-MM-DD, a timestamp, or empty for the "
+            "backtest.start_date is 'soon'; allowed is YYYY, YYYY-MM, YYYY-MM-DD, a timestamp, or empty for "
+            "the "
             "first candle",
         ),
         (
@@ -91,12 +92,14 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
         ),
         (
             {"live": {"approved_coins": 3}},
-            "live.approved_coins is 3; allowed is a list of coins, a text BTC,ETH, a path to a file of coins, or "
+            "live.approved_coins is 3; allowed is a list of coins, a text BTC,ETH, a path to a file of "
+            "coins, or "
             "{long, short} of these",
         ),
         (
             {"live": {"approved_coins": {"long": [1]}}},
-            "live.approved_coins.long is [1]; allowed is a list of coins, a text BTC,ETH, a path to a file of coins, "
+            "live.approved_coins.long is [1]; allowed is a list of coins, a text BTC,ETH, a path to a file "
+            "of coins, "
             "or {long, short} of these",
         ),
         (
@@ -129,12 +132,14 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
         ({"optimize": {"scoring": []}}, "optimize.scoring is []; allowed is at least one metric"),
         (
             {"optimize": {"limits": {"drawdown": 0.3}}},
-            "optimize.limits.drawdown names no known metric; allowed is a metric such as drawdown_worst, alone or "
+            "optimize.limits.drawdown names no known metric; allowed is a metric such as drawdown_worst, "
+            "alone or "
             "after penalize_if_greater_than_ or penalize_if_lower_than_",
         ),
         (
             {"optimize": {"limits": "--penalize_if_lower_than_gane 0.3"}},
-            "optimize.limits.penalize_if_lower_than_gane names no known metric; allowed is a metric such as gain, "
+            "optimize.limits.penalize_if_lower_than_gane names no known metric; allowed is a metric such as "
+            "gain, "
             "alone or after penalize_if_greater_than_ or penalize_if_lower_than_",
         ),
         (
@@ -142,7 +147,8 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
                 "optimize": {"limits": {"btc_total_wallet_exposure_max": 0.3}},
                 "backtest": {"use_btc_collateral": True},
             },
-            "optimize.limits.btc_total_wallet_exposure_max states no direction and btc_total_wallet_exposure_max has "
+            "optimize.limits.btc_total_wallet_exposure_max states no direction and "
+            "btc_total_wallet_exposure_max has "
             "none of its own; allowed is penalize_if_greater_than_btc_total_wallet_exposure_max or "
             "penalize_if_lower_than_btc_total_wallet_exposure_max",
         ),
@@ -152,18 +158,21 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
         ),
         (
             {"optimize": {"limits": "--drawdown_worst"}},
-            "optimize.limits is '--drawdown_worst'; allowed is a mapping of limit to number, or a text such as "
+            "optimize.limits is '--drawdown_worst'; allowed is a mapping of limit to number, or a text such "
+            "as "
             '"--drawdown_worst 0.3"',
         ),
         (
             {"optimize": {"limits": ["drawdown_worst"]}},
-            "optimize.limits is ['drawdown_worst']; allowed is a mapping of limit to number, or a text such as "
+            "optimize.limits is ['drawdown_worst']; allowed is a mapping of limit to number, or a text such "
+            "as "
             '"--drawdown_worst 0.3"',
         ),
         # coins
         (
             {"live": {"approved_coins": "BTC", "ignored_coins": "BTC", "empty_means_all_approved": True}},
-            "live.ignored_coins.long removes every coin of live.approved_coins.long; an empty list would mean "
+            "live.ignored_coins.long removes every coin of live.approved_coins.long; an empty list would "
+            "mean "
             "all coins",
         ),
         ({"live": {"coin_flags": {"BTC": "-xx 3"}}}, f"live.coin_flags.BTC is '-xx 3'; allowed is {FLAGS}"),

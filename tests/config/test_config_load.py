@@ -115,7 +115,8 @@ def test_private_keys_are_kept_everywhere() -> None:
         ),
         (
             {"optimize": {"enable_overrides": ["example", "lossless", "lossless_close_trailing"]}},
-            "c.json: optimize.enable_overrides: 'lossless' is unknown; it and the names after it have no effect "
+            "c.json: optimize.enable_overrides: 'lossless' is unknown; it and the names after it have no "
+            "effect "
             "(known: lossless_close_trailing, example)",
         ),
         (
