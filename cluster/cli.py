@@ -69,8 +69,8 @@ def optimize(
         int | None,
         typer.Option(
             min=1,
-            help="Most candidates in flight: candidate n is made from results up to n - lag. Default: a third "
-            "of the population, at least 8. With --resume: from there on.",
+            help="Most candidates in flight: candidate n is made from results up to n - lag. Default: a "
+            "third of the population, at least 8. With --resume: from there on.",
         ),
     ] = None,
     start: Annotated[
@@ -99,7 +99,7 @@ def optimize(
         bool, typer.Option("--resume", help="Go on with the study that --study names.")
     ] = False,
 ) -> None:
-    """Search for good configurations: run candidates in the engine, keep all results and the front of the best.
+    """Search for good configurations: run candidates in the engine, keep every result, show the front.
 
     The study can be stopped at any time with Ctrl-C and continued with --resume; its candidates depend on
     configuration, candles and seed alone, not on workers, batches or interruptions.

@@ -223,9 +223,9 @@ class LiveDisplay:
             table.add_row(f"best {best.metric}", f"{best.value:.6g}")
         table.add_row(
             "workers",
-            f"{progress.workers_ready} of {progress.workers}, {progress.engine_share:.0%} of their time in the "
-            f"engine, {progress.in_flight} candidates in flight in batches of {progress.batch} (lag {progress.lag})"
-            + (f", {progress.workers_lost} replaced" if progress.workers_lost else ""),
+            f"{progress.workers_ready} of {progress.workers}, {progress.engine_share:.0%} of their time in "
+            f"the engine; {progress.in_flight} candidates in flight, batches of {progress.batch}, "
+            f"lag {progress.lag}" + (f", {progress.workers_lost} replaced" if progress.workers_lost else ""),
         )
         table.add_row("memory", progress.memory_text())
         hint = progress.hint()

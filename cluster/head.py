@@ -126,7 +126,7 @@ class Head:
         self._next_tick = 0.0
 
     def stop(self) -> None:
-        """End soon: ask for nothing more, wait a little for what is under way. A second call ends the wait."""
+        """End soon: ask for nothing more and wait a little for what runs; a second call ends the wait."""
         if self._stopping_since is None:
             self._stopping_since = time.monotonic()
         else:

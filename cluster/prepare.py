@@ -135,8 +135,8 @@ def plan_new(request: Request) -> Plan:
         seed=secrets.randbelow(2**32) if request.seed is None else request.seed,
         lag=request.lag,
         offspring_multiplier=config.optimize.offspring_multiplier,
-        **variation,
     )
+    settings = replace(settings, **variation)
     make_search(name, problem, settings)  # an unknown one, or one that is not installed, says so here
     scenario = Scenario.prepare(config, request.candles, coins=request.coins)
     return Plan(
