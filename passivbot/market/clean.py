@@ -4,6 +4,8 @@ A candle file is checked as a whole before anything of it is used: a wrong row o
 still a sign that the file is not what it should be.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,29 +23,10 @@ PRICES = ("open", "high", "low", "close")
 REQUIRED = ("timestamp", "high", "low", "close", "volume")
 """Columns a candle file must have; ``open`` is checked where it is there, further columns are left alone."""
 
+_BATCH_ROWS = 131_072
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Candles:
-    """The checked candles of one coin.
-
-    Parameters
-    ----------
-    timestamp
-        int64 (n,), UTC milliseconds of the minute's start; ascending, unique, on the minute.
-    high, low, close
-        float64 (n,), quote per base; finite and positive.
-    volume
-        float64 (n,), base units; finite and not negative.
-    """
-
-    timestamp: Ints
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
 
 
 def utc(timestamp_ms: int) -> str:
@@ -70,33 +53,72 @@ def read_timestamps(path: Path) -> Ints:
     return _minutes(path, _read(path, ["timestamp"]))
 
 
-def read_candles(path: Path) -> Candles:
-    """Read and check one candle file.
+def read_batches(path: Path, timestamp: Ints) -> Iterator[tuple[int, dict[str, Floats]]]:
+    """Read and check the prices and volumes of one candle file, a stretch at a time.
+
+    Parameters
+    ----------
+    path
+        The file.
+    timestamp
+        Its minutes, from :func:`read_timestamps`.
+
+    Yields
+    ------
+    row
+        First row of the stretch.
+    columns
+        ``high``, ``low``, ``close`` (quote per base), ``volume`` (base units) and ``open`` where the file has
+        it; float64, finite; prices positive, volumes not negative.
 
     Raises
     ------
     CandleError
-        As :func:`read_timestamps`; or a value is null, NaN, infinite, zero or negative (volume may be zero),
-        high is below low, or open or close lies outside low … high; names the file and the first offending
+        The file can't be read; or a value is null, NaN, infinite, zero or negative (volume may be zero), high
+        is below low, or open or close lies outside low … high; names the file and the first offending
         timestamp.
     """
-    table = _read(path, ["timestamp", *PRICES, "volume"])
-    timestamp = _minutes(path, table)
-    columns: dict[str, Floats] = {}
-    for name in table.column_names[1:]:
-        column = table.column(name)
-        if column.null_count:
-            row = int(np.argmax(column.is_null().to_numpy()))
-            raise CandleError(f"{path}: {name} is null at {_stamp(timestamp, row)}")
-        columns[name] = column.to_numpy()
-    if np.isnan(columns["close"]).all():
-        raise CandleError(f"{path}: every close is NaN; the coin has no candles")
+    row = 0
+    with _opened(path) as file:
+        present = [name for name in (*PRICES, "volume") if name in file.schema_arrow.names]
+        # One thread: coins are read side by side, each by a thread of its own.
+        for batch in file.iter_batches(_BATCH_ROWS, columns=present, use_threads=False):
+            columns: dict[str, Floats] = {}
+            for name in present:
+                column = batch.column(name)
+                if column.null_count:
+                    first = row + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+                    raise CandleError(f"{path}: {name} is null at {_stamp(timestamp, first)}")
+                columns[name] = column.to_numpy()
+            _check(path, timestamp[row : row + batch.num_rows], columns)
+            yield row, columns
+            row += batch.num_rows
+
+
+def read_closes(path: Path) -> tuple[Ints, Floats]:
+    """Return the minutes (int64 (n,), UTC milliseconds) and closes (float64 (n,)) of one candle file.
+
+    Raises
+    ------
+    CandleError
+        As :func:`read_timestamps` and :func:`read_batches`.
+    """
+    timestamp = read_timestamps(path)
+    close = np.empty(timestamp.size)
+    for row, columns in read_batches(path, timestamp):
+        close[row : row + columns["close"].size] = columns["close"]
+    return timestamp, close
+
+
+def _check(path: Path, timestamp: Ints, columns: dict[str, Floats]) -> None:
     for name, values in columns.items():
         if name == "volume":
             wrong, allowed = ~(np.isfinite(values) & (values >= 0)), "a finite number of at least 0"
         else:
             wrong, allowed = ~(np.isfinite(values) & (values > 0)), "a finite number above 0"
         if wrong.any():
+            if np.isnan(columns["close"]).all() and np.isnan(_read(path, ["close"]).column("close")).all():
+                raise CandleError(f"{path}: every close is NaN; the coin has no candles")
             row = int(np.argmax(wrong))
             raise CandleError(
                 f"{path}: {name} is {values[row]} at {_stamp(timestamp, row)}; allowed is {allowed}"
@@ -114,7 +136,6 @@ def read_candles(path: Path) -> Candles:
                 f"{path}: {name} {values[row]} lies outside low {low[row]} … high {high[row]} "
                 f"at {_stamp(timestamp, row)}"
             )
-    return Candles(timestamp, high, low, columns["close"], columns["volume"])
 
 
 def _stamp(timestamp: Ints, row: int) -> str:
@@ -143,21 +164,24 @@ def _minutes(path: Path, table: pa.Table) -> Ints:
     return timestamp
 
 
-def _read(path: Path, columns: list[str]) -> pa.Table:
-    """Read those of some columns that a file has, after a look at its schema."""
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a candle file, look at its schema, and name it in what goes wrong inside."""
     try:
         with pq.ParquetFile(path) as file:
             _check_schema(path, file.schema_arrow)
-            present = [name for name in columns if name in file.schema_arrow.names]
-            # One thread: coins are read side by side, each by a thread of its own.
-            table = file.read(columns=present, use_threads=False)
+            if file.metadata.num_rows == 0:
+                raise CandleError(f"{path}: holds no candles")
+            yield file
     except (pa.ArrowException, OSError) as error:
         # The first line: the rest is a stack of C++ frames.
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise CandleError(f"{path}: is not a readable Parquet file ({cause})") from None
-    if table.num_rows == 0:
-        raise CandleError(f"{path}: holds no candles")
-    return table.select(present)
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    with _opened(path) as file:
+        return file.read(columns=columns, use_threads=False)
 
 
 def _check_schema(path: Path, schema: pa.Schema) -> None:
@@ -209,37 +233,50 @@ def find_gaps(timestamp: Ints) -> Gaps:
     )
 
 
-def fill(candles: Candles, rows: slice, out: Floats, start: int) -> None:
-    """Write candles into a panel's columns, filling holes and turning base volume into quote volume.
+def load(path: Path, rows: slice, out: Floats, start: int) -> None:
+    """Read a coin's candles into a panel's columns; fill holes and turn base volume into quote volume.
 
     A missing minute inside the coin's life gets high = low = close = the previous close and volume 0; then
     volume = base volume × close of the same minute (trading-semantics §7.4, steps 4 and 5).
 
     Parameters
     ----------
-    candles
-        Checked candles.
+    path
+        The candle file.
     rows
-        The rows to use; at least one.
+        Its rows to use, at least one; all of it is checked.
     out
-        float64 (4, T): high, low, close, volume; only the minutes of the coin's life are written.
+        float64 (4, T), filled with NaN: high, low, close, volume. Only the minutes of the life are written.
     start
         Index in ``out`` of the first row.
+
+    Raises
+    ------
+    CandleError
+        As :func:`read_timestamps` and :func:`read_batches`.
     """
-    timestamp = candles.timestamp[rows]
-    index = (timestamp - timestamp[0]) // MINUTE_MS
-    minutes = int(index[-1]) + 1
-    high, low, close, volume = out[:, start : start + minutes]
-    if minutes == index.size:
-        high[:] = candles.high[rows]
-        low[:] = candles.low[rows]
-        close[:] = candles.close[rows]
-        np.multiply(candles.volume[rows], close, out=volume)
-        return
-    close[:] = np.repeat(candles.close[rows], np.diff(index, append=minutes))
-    high[:] = close
-    low[:] = close
-    high[index] = candles.high[rows]
-    low[index] = candles.low[rows]
-    volume[:] = 0.0
-    volume[index] = candles.volume[rows] * candles.close[rows]
+    timestamp = read_timestamps(path)
+    first_ms = timestamp[rows.start]
+    for row, columns in read_batches(path, timestamp):
+        begin, end = max(rows.start, row), min(rows.stop, row + columns["close"].size)
+        if begin >= end:
+            continue
+        index = (timestamp[begin:end] - first_ms) // MINUTE_MS + start
+        # Without a hole a slice does what an array of indices does, several times as fast.
+        whole = int(index[-1] - index[0]) + 1 == index.size
+        where: slice | Ints = slice(int(index[0]), int(index[-1]) + 1) if whole else index
+        for field, name in enumerate(("high", "low", "close")):
+            out[field, where] = columns[name][begin - row : end - row]
+        out[3, where] = columns["volume"][begin - row : end - row] * columns["close"][begin - row : end - row]
+    minutes = int(timestamp[rows.stop - 1] - first_ms) // MINUTE_MS + 1
+    if minutes > rows.stop - rows.start:
+        _fill(out[:, start : start + minutes])
+
+
+def _fill(life: Floats) -> None:
+    """Fill the holes, NaN, of a coin's life, float64 (4, n); its first minute is none."""
+    high, low, close, volume = life
+    missing = np.isnan(close)
+    last_known = np.maximum.accumulate(np.where(missing, 0, np.arange(close.size)))[missing]
+    high[missing] = low[missing] = close[missing] = close[last_known]
+    volume[missing] = 0.0

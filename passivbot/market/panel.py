@@ -20,9 +20,9 @@ from passivbot.market.clean import (
     Floats,
     Gaps,
     Ints,
-    fill,
     find_gaps,
-    read_candles,
+    load,
+    read_closes,
     read_timestamps,
     utc,
 )
@@ -104,8 +104,8 @@ def build_panel(
 
     Each coin is cleaned by trading-semantics §7.4 (steps 4, 5), except that a hole above the tolerance does
     not discard the coin: a folder is the user's own choice of candles, so every hole is filled and the large
-    ones are noted. Prices go straight into the panel's columns; beside the panel itself the raw candles of at
-    most four coins are in memory.
+    ones are noted. Files are read a stretch at a time straight into the panel's columns; little else than the
+    panel is ever in memory.
 
     Parameters
     ----------
@@ -133,41 +133,27 @@ def build_panel(
     if not wanted:
         raise CandleError(f"{folder.path}: no coins are chosen")
     earliest = max(0, ((start_ms or 0) - warmup_minutes * MINUTE_MS) // MINUTE_MS * MINUTE_MS)
-    lives: dict[str, _Life] = {}
-    span: list[tuple[int, int]] = []
-    notes: list[str] = []
-    spans: dict[str, tuple[int, int]] = {}
-    for coin in sorted({*wanted, *(union_of or wanted)}):
-        timestamp = read_timestamps(folder.file(coin))
-        spans[coin] = (int(timestamp[0]), int(timestamp[-1]))
-        begin = max(earliest, (coin_start_ms or {}).get(coin, 0))
-        first = int(np.searchsorted(timestamp, begin, "left"))
-        last = timestamp.size if end_ms is None else int(np.searchsorted(timestamp, end_ms, "right"))
-        if first >= last:
-            if coin in wanted:
-                too_young = begin > earliest and begin > timestamp[0]
-                why = f"old enough only from {utc(begin)} on" if too_young else "no candles in the window"
-                notes.append(f"{coin} is left out: {why}")
-            continue
-        if coin in wanted and first and earliest <= timestamp[first - 1]:
-            notes.append(f"{coin} takes part from {utc(int(timestamp[first]))} on, when it is old enough")
-        used = timestamp[first:last]
-        span.append((int(used[0]), int(used[-1])))
-        if coin in wanted:
-            lives[coin] = _Life(slice(first, last), int(used[0]), int(used[-1]), find_gaps(used))
-    _check_overlap(folder, lives, spans, wanted, start_ms, end_ms)
-    first_ms = min(begin for begin, _ in span)
-    minutes = (max(end for _, end in span) - first_ms) // MINUTE_MS + 1
+    spanning, notes = _find_lives(
+        folder, sorted({*wanted, *(union_of or ())}), wanted, earliest, end_ms, coin_start_ms or {}
+    )
+    lives = {coin: spanning[coin] for coin in wanted if coin in spanning}
+    # Candles of the warm-up alone are no window: nothing may be traded in them.
+    if not any(start_ms is None or life.last_ms >= start_ms for life in lives.values()):
+        raise CandleError(_no_overlap(folder, wanted, start_ms, end_ms))
+    first_ms = min(life.first_ms for life in spanning.values())
+    minutes = (max(life.last_ms for life in spanning.values()) - first_ms) // MINUTE_MS + 1
 
-    def load(coin: str) -> tuple[Floats, list[str]]:
+    def columns_of(coin: str) -> tuple[Floats, list[str]]:
         life = lives[coin]
         block = np.full((len(FIELDS), minutes), np.nan)
-        fill(read_candles(folder.file(coin)), life.rows, block, (life.first_ms - first_ms) // MINUTE_MS)
+        load(folder.file(coin), life.rows, block, (life.first_ms - first_ms) // MINUTE_MS)
         return block, [hashlib.sha256(row.data).hexdigest() for row in block]
 
-    # Decoding, checking and hashing release the GIL; more threads would only hold more raw candles in memory.
+    # Decoding, checking and hashing release the GIL.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        loaded = dict(zip(lives, pool.map(load, lives), strict=True))
+        loaded = dict(zip(lives, pool.map(columns_of, lives), strict=True))
+    # Arrow keeps what it freed; the panel is meant to be all that stays.
+    pa.default_memory_pool().release_unused()
 
     timestamp = np.arange(first_ms, first_ms + minutes * MINUTE_MS, MINUTE_MS, dtype=np.int64)
     columns = {"timestamp": pa.array(timestamp)}
@@ -210,12 +196,12 @@ def carried_forward(
     CandleError
         The folder has no such coin, or none of its candles lies before the end of the axis.
     """
-    candles = read_candles(folder.file(coin))
+    timestamp, close = read_closes(folder.file(coin))
     axis = np.arange(first_ms, first_ms + minutes * MINUTE_MS, MINUTE_MS, dtype=np.int64)
-    known = np.searchsorted(candles.timestamp, axis, "right") - 1
+    known = np.searchsorted(timestamp, axis, "right") - 1
     if known[-1] < 0:
         raise CandleError(
-            f"{folder.file(coin)}: its first candle, {utc(int(candles.timestamp[0]))}, "
+            f"{folder.file(coin)}: its first candle, {utc(int(timestamp[0]))}, "
             f"comes after the end of the window, {utc(int(axis[-1]))}"
         )
     notes = []
@@ -225,12 +211,12 @@ def carried_forward(
             f"{coin} has no price in the first {early} minutes of the window: its first one is used there"
         )
     known = np.maximum(known, 0)
-    oldest = int((axis - candles.timestamp[known]).max()) // MINUTE_MS
+    oldest = int((axis - timestamp[known]).max()) // MINUTE_MS
     if oldest > 1440:
         notes.append(
             f"{coin} has no price for {oldest} minutes of the window: the last known one is used there"
         )
-    return candles.close[known], tuple(notes)
+    return close[known], tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -243,25 +229,44 @@ class _Life:
     gaps: Gaps
 
 
-def _check_overlap(
+def _find_lives(
     folder: CandleFolder,
-    lives: Mapping[str, _Life],
-    spans: Mapping[str, tuple[int, int]],
+    coins: Sequence[str],
     wanted: Sequence[str],
-    start_ms: int | None,
+    earliest: int,
     end_ms: int | None,
-) -> None:
-    have_from = min(spans[coin][0] for coin in wanted)
-    have_to = max(spans[coin][1] for coin in wanted)
-    # Candles of the warm-up alone are no window: nothing may be traded in them.
-    late = start_ms is not None and all(life.last_ms < start_ms for life in lives.values())
-    if not lives or late:
-        asked_from = "their beginning" if start_ms is None else utc(start_ms)
-        asked_to = "their end" if end_ms is None else utc(end_ms)
-        raise CandleError(
-            f"{folder.path}: no candles between {asked_from} and {asked_to}; "
-            f"those of the chosen coins run from {utc(have_from)} to {utc(have_to)}"
-        )
+    coin_start_ms: Mapping[str, int],
+) -> tuple[dict[str, _Life], list[str]]:
+    """Return the lives of the coins that have candles in the window, and notes about the wanted ones."""
+    lives: dict[str, _Life] = {}
+    notes: list[str] = []
+    for coin in coins:
+        timestamp = read_timestamps(folder.file(coin))
+        begin = max(earliest, coin_start_ms.get(coin, 0))
+        first = int(np.searchsorted(timestamp, begin, "left"))
+        last = timestamp.size if end_ms is None else int(np.searchsorted(timestamp, end_ms, "right"))
+        too_young = begin > earliest and first > 0 and timestamp[first - 1] >= earliest
+        if first < last:
+            used = timestamp[first:last]
+            lives[coin] = _Life(slice(first, last), int(used[0]), int(used[-1]), find_gaps(used))
+            note = f"{coin} takes part from {utc(int(used[0]))} on: before that it is too young"
+        else:
+            why = f"it is old enough only from {utc(begin)} on" if too_young else "no candles in the window"
+            note = f"{coin} is left out: {why}"
+        if coin in wanted and (too_young or first >= last):
+            notes.append(note)
+    return lives, notes
+
+
+def _no_overlap(folder: CandleFolder, coins: Sequence[str], start_ms: int | None, end_ms: int | None) -> str:
+    files = [read_timestamps(folder.file(coin)) for coin in coins]
+    have = f"{utc(min(int(file[0]) for file in files))} to {utc(max(int(file[-1]) for file in files))}"
+    asked_from = "their beginning" if start_ms is None else utc(start_ms)
+    asked_to = "their end" if end_ms is None else utc(end_ms)
+    return (
+        f"{folder.path}: no candles between {asked_from} and {asked_to}; "
+        f"those of the chosen coins run from {have}"
+    )
 
 
 def _gap_note(coin: str, gaps: Gaps, tolerance: float) -> str | None:
