@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points, version
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -35,8 +34,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_program)
     for name in _BUILT_IN:
-        if find_spec(name):
-            import_module(name).register(app)
+        import_module(name).register(app)
     for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
         try:
             register = entry.load()

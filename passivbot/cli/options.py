@@ -52,7 +52,7 @@ _FIXED: Mapping[CommandName, Mapping[str, str]] = {
         "optimize.scoring": "-os",
         "optimize.n_cpus": "-c",
     },
-    "config": {"live.approved_coins": "-s", "live.ignored_coins": "-i", "optimize.scoring": "-os"},
+    "config": {},
 }
 _PREFIXES = ("backtest.", "live.", "optimize.bounds.", "optimize.limits.", "optimize.", "bot.")
 
@@ -74,7 +74,7 @@ class OptionTable:
 
 @cache
 def option_table(command: CommandName) -> OptionTable:
-    """Return the options that a command offers, with their short forms."""
+    """Return the options that a command offers, with the short forms of backtest and optimize."""
     from passivbot.config.schema import KINDS
 
     keys: dict[str, str] = {}
@@ -83,6 +83,9 @@ def option_table(command: CommandName) -> OptionTable:
         if not key.startswith(_OFFERED[command]):
             continue
         keys[f"--{key}"] = keys[f"--{key.replace('.', '_')}"] = key
+        if command == "config":
+            # Among all keys half of the acronyms collide: numbered ones would help nobody.
+            continue
         short = _FIXED[command].get(key) or _acronym(key, taken)
         taken.add(short)
         keys[short] = key
