@@ -11,38 +11,14 @@ TEMPLATE = "template.json"
 def configs_dir() -> Path:
     """Return the folder of the shipped configurations.
 
-    An installed wheel carries them inside the package; a source tree has them beside it.
+    It lies inside the package: in a wheel the files themselves, in a source tree a link to ``configs``.
 
     Raises
     ------
     ConfigError
-        Neither place has the template: the installation is incomplete.
+        The template is not there: the installation is incomplete.
     """
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "_resources" / "configs", package.parent / "configs"):
-        if (folder / TEMPLATE).is_file():
-            return folder
-    raise ConfigError(f"{package}: the shipped configurations are missing; install the package again")
-
-
-def write_template(out: Path | None) -> str:
-    """Return the text of the shipped template; write it to ``out`` if that is given.
-
-    Raises
-    ------
-    ConfigError
-        ``out`` exists already, or can't be written.
-    """
-    text = (configs_dir() / TEMPLATE).read_text(encoding="utf-8")
-    if out is None:
-        return text
-    if out.exists():
-        raise ConfigError(f"{out}: exists already; name another file")
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(out)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigError(f"{out}: can't be written ({error.strerror})") from None
-    return text
+    folder = (Path(__file__).parents[1] / "_resources" / "configs").resolve()
+    if not (folder / TEMPLATE).is_file():
+        raise ConfigError(f"{folder}: the shipped configurations are missing; install the package again")
+    return folder

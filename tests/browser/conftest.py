@@ -112,7 +112,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         engine=version("passivbot-cluster"),
         created="2026-01-01T00:00:00Z",
     )
-    folder = tmp_path_factory.mktemp("studies") / "demo <b>&amp;</b>"
+    folder = tmp_path_factory.mktemp("studies") / 'demo <b>&amp; "x"'
     with StudyLog.create(folder, definition) as log:
         log.append([Evaluation(n, vectors[n], metrics[n], worker="w") for n in range(CANDIDATES)])
     with Study.open(folder) as opened:
