@@ -22,3 +22,26 @@ def configs_dir() -> Path:
     if not (folder / TEMPLATE).is_file():
         raise ConfigError(f"{folder}: the shipped configurations are missing; install the package again")
     return folder
+
+
+def write_template(out: Path | None) -> str:
+    """Return the text of the shipped template; write it to ``out`` if that is given.
+
+    Raises
+    ------
+    ConfigError
+        ``out`` exists already, or can't be written.
+    """
+    text = (configs_dir() / TEMPLATE).read_text(encoding="utf-8")
+    if out is None:
+        return text
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; name another file")
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(out)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigError(f"{out}: can't be written ({error.strerror})") from None
+    return text
