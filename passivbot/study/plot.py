@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -86,7 +87,7 @@ def page_data(study: Study, front: Front, members: Results, marks: Mapping[int, 
         },
         "objectives": objectives,
         "directions": {o.metric: o.weight for o in study.scoring.objectives},
-        "limits": [{"key": limit.key, "value": limit.value} for limit in study.scoring.limits],
+        "limits": [asdict(limit) for limit in study.scoring.limits],
         "metrics": [*objectives, *(m for m in definition.metrics if m not in objectives)],
         "parameters": list(free),
         "feasible": front.feasible,

@@ -92,6 +92,7 @@ def test_page_holds_the_points_and_needs_no_network(tmp_path: Path, example: Exa
     outside = text.replace(library[0], "")
     assert len(outside) < 200_000
     assert not re.search(r"https?://|src=", outside)
+    assert "showSendToCloud: false" in outside
 
 
 def test_page_survives_hostile_names(tmp_path: Path, example: Example) -> None:

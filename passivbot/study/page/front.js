@@ -5,7 +5,11 @@ window.study = study;
 const element = (id) => document.getElementById(id);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+// plotly.js offers to upload a chart to its maker's cloud unless told not to.
+const config = {
+  responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "",
+  modeBarButtonsToRemove: ["lasso2d", "select2d"],
+};
 const front = study.front;
 const others = study.others;
 const arrow = (metric) => ({ "-1": " ↑", "1": " ↓" })[study.directions[metric]] || "";
@@ -30,11 +34,17 @@ function layout(extra) {
     font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
     margin: { l: 64, r: 16, t: 12, b: 52 }, hovermode: "closest",
     legend: { orientation: "h", y: 1.06, x: 0 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--accent") },
     hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
   }, extra);
   for (const key of ["xaxis", "yaxis"]) merged[key] = Object.assign({}, axis, merged[key]);
   return merged;
 }
+
+// Readable on the ground of either scheme at both ends, which no ready-made scale is.
+const shades = () => dark.matches
+  ? [[0, "#6f86e8"], [0.5, "#2fb5ae"], [1, "#fde725"]]
+  : [[0, "#440154"], [0.5, "#21918c"], [1, "#8fb800"]];
 
 // Front -------------------------------------------------------------------------------------------------------------
 
@@ -42,7 +52,9 @@ function hover(i) {
   const lines = [`<b>candidate ${front.candidate[i]}</b>`];
   const marked = study.marks[front.candidate[i]];
   if (marked) lines[0] += ` · ${marked}`;
-  for (const metric of study.metrics) lines.push(`${metric}${arrow(metric)} ${short(front.metrics[metric][i])}`);
+  for (const metric of new Set([...study.objectives, ...study.limits.map((limit) => limit.metric)])) {
+    lines.push(`${metric}${arrow(metric)} ${short(front.metrics[metric][i])}`);
+  }
   if (front.violation[i]) lines.push(`violation ${short(front.violation[i])}`);
   return lines.join("<br>");
 }
@@ -71,7 +83,7 @@ function traces() {
   const marker = { size: axes.length === 3 ? 4 : 8, color: colour("--accent") };
   if (shade) {
     Object.assign(marker, {
-      color: shade, colorscale: "Viridis", showscale: true, reversescale: dark.matches,
+      color: shade, colorscale: shades(), showscale: true,
       colorbar: { title: { text: by, side: "right" }, thickness: 12, outlinewidth: 0 },
     });
   }
@@ -95,7 +107,8 @@ function view(metric) {
   if (!values.length) return undefined;
   const low = Math.min(...values), high = Math.max(...values);
   const room = high > low ? (high - low) * 0.35 : Math.abs(high) * 0.1 || 1;
-  return [low - room, high + room];
+  // No room below 0 for what can't be negative, but enough for a point on the axis to be whole.
+  return [low >= 0 ? Math.max(low - room, -0.04 * (high + room)) : low - room, high + room];
 }
 
 function drawFront() {
@@ -141,6 +154,7 @@ function drawHypervolume() {
   Plotly.react("hypervolume-plot", [{
     x: study.history.candidates, y: study.history.hypervolume, mode: "lines+markers", name: "hypervolume",
     line: { color: colour("--accent"), width: 2 }, marker: { size: 4 }, fill: "tozeroy",
+    fillcolor: `${colour("--accent")}26`,
     hovertemplate: "%{y:.5g} after %{x} candidates<extra></extra>",
   }], layout({ xaxis: { title: { text: "candidates" } }, yaxis: { rangemode: "tozero" }, showlegend: false }), config);
 }
@@ -155,13 +169,13 @@ function drawParallel() {
     return plot.replaceChildren(make("p", "Two members are needed.", null, "empty"));
   }
   Plotly.react(plot, [{
-    type: "parcoords", line: { color: axes[0][1], colorscale: "Viridis", reversescale: dark.matches },
+    type: "parcoords", line: { color: axes[0][1], colorscale: shades() },
     dimensions: axes.map(([label, values]) => ({ label, values })), labelangle: -22, labelfont: { size: 11 },
     tickfont: { size: 10 }, rangefont: { size: 10, color: "rgba(0,0,0,0)" },
   }], layout({ margin: { l: 60, r: 60, t: 110, b: 20 } }), config);
 }
 
-let sorted = { column: 1, down: false };
+let sorted = { column: 1, down: study.directions[study.objectives[0]] < 0 };
 function drawTable() {
   const head = element("front-table").tHead, body = element("front-table").tBodies[0];
   const columns = ["candidate", ...study.metrics];
@@ -174,7 +188,7 @@ function drawTable() {
   });
   make("th", "", row);
   const sign = sorted.down ? -1 : 1;
-  const rank = (i) => { const v = value(i, sorted.column); return v === null ? Infinity : sign * v; };
+  const rank = (i) => { const v = value(i, sorted.column); return v === null ? Number.MAX_VALUE : sign * v; };
   body.replaceChildren();
   for (const i of [...front.candidate.keys()].sort((a, b) => rank(a) - rank(b) || a - b)) {
     const line = make("tr", undefined, body);
