@@ -128,7 +128,7 @@ def extremes(values: Floats, buckets: int) -> Ints:
     values
         float64 (n,), n ≥ 1.
     buckets
-        About how many equal stretches to cut it into; at most twice as many indices come back, and two.
+        About how many equal stretches to cut it into; at most twice as many indices come back, and four.
 
     Returns
     -------
@@ -136,12 +136,14 @@ def extremes(values: Floats, buckets: int) -> Ints:
     """
     size = -(-values.size // buckets)
     whole = values.size // size * size
-    if size <= 2 or whole == 0:
+    if size <= 2:
         return np.arange(values.size, dtype=np.int64)
     blocks = values[:whole].reshape(-1, size)
     start = np.arange(0, whole, size)
-    ends = np.array([0, values.size - 1])
-    return np.unique(np.concatenate((ends, start + blocks.argmin(1), start + blocks.argmax(1))))
+    kept = [start + blocks.argmin(1), start + blocks.argmax(1), np.array([0, values.size - 1])]
+    if whole < values.size:
+        kept.append(whole + np.array([values[whole:].argmin(), values[whole:].argmax()]))
+    return np.unique(np.concatenate(kept))
 
 
 @dataclass(frozen=True, eq=False)

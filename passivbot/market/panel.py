@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +53,7 @@ class Panel:
         SHA-256 over coins, minutes and the bytes of every column: equal digests, equal candles.
     """
 
-    table: pa.Table
+    table: pa.Table = field(repr=False)
     coins: tuple[str, ...]
     first_ms: int
     requested_start_ms: int
