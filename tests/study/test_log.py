@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from passivbot.errors import PassivbotError, ResourceError, StudyError
 from passivbot.study import Definition, Evaluation, StudyLog
 from passivbot.study.lock import holder
 
-from .conftest import METRICS, NAMES
+from .conftest import METRICS, NAMES, mount
 
 MakeRows = Callable[..., list[Evaluation]]
 
@@ -212,25 +212,6 @@ def test_kill_9_loses_no_committed_row_and_tears_none(tmp_path: Path, definition
     check = sqlite3.connect(tmp_path / "study.sqlite")
     assert check.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     check.close()
-
-
-def mount(target: Path, *options: str) -> None:
-    """Mount, or say why that is not possible; on the build machine it has to be."""
-    done = subprocess.run(["mount", *options, str(target)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        message = f"needs the right to mount: {done.stderr.strip()}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    target = tmp_path / "disk"
-    target.mkdir()
-    mount(target, "-t", "tmpfs", "-o", "size=1m", "tmpfs")
-    yield target
-    subprocess.run(["umount", "-l", str(target)], check=True)
 
 
 def test_full_disk(small_disk: Path, definition: Definition, rows: MakeRows) -> None:

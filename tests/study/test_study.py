@@ -1,6 +1,8 @@
 import io
 import json
+import os
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +10,15 @@ import numpy as np
 import pytest
 
 from passivbot.backtest.scenario import Scenario
+from passivbot.cli.main import main
 from passivbot.config import load_config
-from passivbot.errors import StudyError
+from passivbot.errors import ResourceError, StudyError
 from passivbot.study import StudyLog
 from passivbot.study.export import export_front
 from passivbot.study.replay import compare, logged
 from passivbot.study.study import Study, find, write_records
 
-from .conftest import Example
+from .conftest import Example, mount
 
 
 def text_of(study: Study, *, everything: bool = False) -> str:
@@ -98,6 +101,50 @@ def test_export_runs_to_the_bits_of_the_log(tmp_path: Path, example: Example) ->
             assert compare(provenance["metrics"], replayed) == ()
             assert (provenance["study"], provenance["candidate"]) == ("example", number)
             assert provenance["candles_digest"] == example.scenario.candles_digest
+
+
+def test_backtest_command_repeats_every_member(tmp_path: Path, example: Example) -> None:
+    with Study.open(example.folder) as study:
+        folder = export_front(study, study.members(), tmp_path / "front")
+    for path in sorted(folder.iterdir()):
+        out = tmp_path / "reports" / path.stem
+        assert main(["backtest", str(path), "--out", str(out), "--disable-plotting"]) == 0
+        document = json.loads(path.read_text())
+        analysis = json.loads((out / "analysis.json").read_text())
+        assert compare(document["_provenance"]["metrics"], analysis) == ()
+
+
+def test_full_disk_leaves_no_half_export(small_disk: Path, example: Example) -> None:
+    with Study.open(example.folder) as study:
+        everything = study.results(study.log.read())
+        room = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+        (small_disk / "filler").write_bytes(bytes(room - 3 * 4096 * 6))
+        with pytest.raises(ResourceError, match=rf"{small_disk}/front/\d+\.json: the disk is full"):
+            export_front(study, everything, small_disk / "front")
+    written = list((small_disk / "front").iterdir())
+    assert 0 < len(written) < 40
+    for path in written:
+        assert path.suffix == ".json"
+        assert json.loads(path.read_text())["_provenance"]["study"] == "example"
+
+
+def test_read_only_study_can_be_looked_at(
+    tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    mount(target, "--bind", "-o", "ro", str(example.folder.parent))
+    try:
+        assert main(["pareto", str(target / "example")]) == 0
+    finally:
+        subprocess.run(["umount", "-l", str(target)], check=True)
+    out, err = capsys.readouterr()
+    assert "front of " in out
+    assert "page:" not in out
+    assert (
+        f"warning: no files were written: {target}/example/front: can't be written (Read-only file system)"
+        in err
+    )
 
 
 def test_lossless_override_is_in_the_export(tmp_path: Path, example: Example) -> None:
