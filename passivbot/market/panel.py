@@ -159,9 +159,9 @@ def build_panel(
     columns = {"timestamp": pa.array(timestamp)}
     digest = hashlib.sha256(b"panel 1\0" + hashlib.sha256(timestamp.data).digest())
     for coin, (block, sums) in loaded.items():
-        for field, row, total in zip(FIELDS, block, sums, strict=True):
-            columns[f"{coin}.{field}"] = pa.array(row, from_pandas=False)
-            digest.update(f"{coin}\0{field}\0{total}\0".encode())
+        for name, row, total in zip(FIELDS, block, sums, strict=True):
+            columns[f"{coin}.{name}"] = pa.array(row, from_pandas=False)
+            digest.update(f"{coin}\0{name}\0{total}\0".encode())
         note = _gap_note(coin, lives[coin].gaps, gap_tolerance_minutes)
         if note:
             notes.append(note)
