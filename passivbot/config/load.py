@@ -115,8 +115,8 @@ class _Loading:
 
     def drop_unknown(self) -> None:
         """Remove keys that the schema does not have; a finding each, except for retired names."""
-        for key in unknown_keys(self.raw):
-            parent, _, name = key.rpartition(".")
+        for parent, name in unknown_keys(self.raw):
+            key = f"{parent}.{name}" if parent else name
             part = self.raw
             for step in parent.split(".") if parent else ():
                 part = part[step]

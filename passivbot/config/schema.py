@@ -5,7 +5,7 @@ are a mapping, bounds are ordered. ``passivbot.config.load`` makes one from a fi
 at raw files.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -272,8 +272,8 @@ class Config(Section):
         ConfigError
             Wrong type, unknown key, missing bound; names the key, the value and what is allowed.
         """
-        for key in unknown_keys(data):
-            raise ConfigError(unknown_key(file, key))
+        for parent, name in unknown_keys(data):
+            raise ConfigError(unknown_key(file, f"{parent}.{name}" if parent else name))
         config = validated(cls, data, {}, file)
         for name in BOUNDS:
             if name not in config.optimize.bounds:
@@ -365,32 +365,31 @@ KINDS: Mapping[str, v.Kind] = dict(leaves())
 """Dotted key → kind of value, in schema order."""
 
 
-def unknown_keys(data: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys that the schema does not have. Private keys are known everywhere."""
-    found = []
-    for prefix, model in sections():
+def unknown_keys(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (dotted key of the section, name) of keys that the schema does not have.
+
+    Private keys are known everywhere. A name may itself hold dots.
+    """
+    found: list[tuple[str, str]] = []
+    known: Iterable[tuple[str, Collection[str]]] = [
+        *((prefix, model.model_fields) for prefix, model in sections()),
+        ("optimize.bounds", BOUNDS),
+    ]
+    for prefix, names in known:
         part: Any = data
-        for name in prefix.split(".") if prefix else ():
-            part = part.get(name) if isinstance(part, Mapping) else None
+        for step in prefix.split(".") if prefix else ():
+            part = part.get(step) if isinstance(part, Mapping) else None
         if isinstance(part, Mapping):
-            dots = f"{prefix}." if prefix else ""
-            found += [
-                f"{dots}{key}"
-                for key in part
-                if not str(key).startswith("_") and key not in model.model_fields
-            ]
-            if prefix == "optimize" and isinstance(part.get("bounds"), Mapping):
-                found += [
-                    f"{prefix}.bounds.{key}"
-                    for key in part["bounds"]
-                    if not str(key).startswith("_") and key not in BOUNDS
-                ]
+            found += [(prefix, name) for name in part if name not in names and not name.startswith("_")]
     return found
 
 
 def suggestion(key: str) -> str:
     """Return `` (nearest known key: …)``, or nothing if no key is close."""
     parent, _, name = key.rpartition(".")
+    if key in KINDS:
+        # A dotted key written as one name.
+        return f" (known is {name} inside {parent})"
     siblings = {
         k.rpartition(".")[2]: k
         for k in [*KINDS, *(s for s, _ in sections())]

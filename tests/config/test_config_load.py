@@ -110,6 +110,10 @@ def test_private_keys_are_kept_everywhere() -> None:
         ),
         ({"live": {"xyz": 1}}, "c.json: live.xyz: is unknown and left out"),
         (
+            {"backtest.start_date": "2024"},
+            "c.json: backtest.start_date: is unknown and left out (known is start_date inside backtest)",
+        ),
+        (
             {"optimize": {"bounds": {"long_ema_span_0": [1440, 200]}}},
             "c.json: optimize.bounds.long_ema_span_0: [1440, 200] is reversed and read as [200, 1440]",
         ),
