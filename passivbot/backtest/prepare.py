@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passivbot.backtest.scenario import DEMO, Scenario, provenance
+from passivbot.backtest.scenario import DEMO, PROVENANCE, Scenario, provenance
 from passivbot.config import Config, Finding, load_config
 from passivbot.config.schema import SIDES
 from passivbot.errors import ConfigError
@@ -67,14 +67,14 @@ def prepare_run(
     """
     loaded = load_config(source, sets=sets, options=options)
     config, record = loaded.config, provenance(loaded.config)
-    facts = record.get("scenario")
-    if not isinstance(facts, Mapping):
+    if not record:
         scenario = Scenario.prepare(config, candles, coins=coins)
         return Run(_noted(scenario), loaded.findings, {})
     if other_candles:
-        place = facts.get("candles", DEMO) if candles is None else candles
+        place = record.get("candles", DEMO) if candles is None else candles
+        config = _without_record(config)
         if coins is None:
-            config = _with_coins(config, facts)
+            config = _with_coins(config, record)
         scenario = Scenario.prepare(config, None if place == DEMO else place, coins=coins)
         return Run(_noted(scenario), loaded.findings, {})
     changed = ["--coins"] if coins is not None else []
@@ -85,12 +85,11 @@ def prepare_run(
             f"{loaded.source}: records the scenario of its run, which {changed[0]} would change; "
             "--other-candles allows it"
         )
-    recorded = record.get("metrics") if not sets and not options else None
-    return Run(
-        Scenario.replay(config, facts, candles),
-        loaded.findings,
-        recorded if isinstance(recorded, Mapping) else {},
-    )
+    if sets or options:
+        return Run(Scenario.replay(_without_record(config), record, candles), loaded.findings, {})
+    metrics = record.get("metrics")
+    recorded = metrics if isinstance(metrics, Mapping) else {}
+    return Run(Scenario.replay(config, record, candles), loaded.findings, recorded)
 
 
 def _changed_keys(config: Config, before: Config) -> list[str]:
@@ -102,9 +101,14 @@ def _changed_keys(config: Config, before: Config) -> list[str]:
     ]
 
 
-def _with_coins(config: Config, facts: Mapping[str, Any]) -> Config:
+def _without_record(config: Config) -> Config:
+    """Return the configuration as one of its own: its report must not claim to be the recorded run."""
+    return Config.from_dict({key: value for key, value in config.to_dict().items() if key != PROVENANCE})
+
+
+def _with_coins(config: Config, record: Mapping[str, Any]) -> Config:
     """Return the configuration with the recorded coins approved."""
-    coins = tuple(facts.get("coins", ()))
+    coins = tuple(record.get("coins", ()))
     live = config.live.model_copy(update={"approved_coins": {side: coins for side in SIDES}})
     return config.model_copy(update={"live": live})
 

@@ -5,6 +5,7 @@ appears as a whole, under its name, when all of it is written.
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -86,10 +87,9 @@ class Report:
         )
 
     def differences(self, recorded: Mapping[str, float | None]) -> list[str]:
-        """Return the names of recorded metrics that this run does not repeat to the bit."""
-        here = {name: value for name, value in self.analysis["usd"].items()}
-        here |= {f"btc_{name}": value for name, value in self.analysis["btc"].items()}
-        return [name for name, value in sorted(recorded.items()) if name not in here or here[name] != value]
+        """Return the names of recorded metrics that this run does not repeat to the bit; None is no value."""
+        here = {f"btc_{name}": value for name, value in self.analysis["btc"].items()} | self.analysis["usd"]
+        return [name for name, value in sorted(recorded.items()) if not _same_bits(here.get(name), value)]
 
     def config_document(self) -> dict[str, Any]:
         """Return the configuration with the scenario and the metrics: it runs as it is, anywhere."""
@@ -97,8 +97,8 @@ class Report:
         before = document.get(PROVENANCE)
         document[PROVENANCE] = {
             **(before if isinstance(before, dict) else {}),
+            **self.scenario.describe(),
             "metrics": self.metrics,
-            "scenario": self.scenario.describe(),
         }
         return document
 
@@ -207,6 +207,12 @@ def _report_metrics(pnl: Floats, sides: Mapping[str, np.ndarray[Any, np.dtype[np
 def _total(values: Floats) -> float:
     """Sum in series order (analysis-metrics, head); ``sum`` differs between Python releases."""
     return float(np.cumsum(values)[-1]) if values.size else 0.0
+
+
+def _same_bits(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other and math.copysign(1.0, one) == math.copysign(1.0, other)
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:

@@ -25,8 +25,8 @@ from passivbot.market.folder import listed
 DEMO = "demo"
 """How a description names the embedded demo candles; other folders are named by their absolute path."""
 PROVENANCE = "_provenance"
-"""Private key of a configuration that a run or a study wrote: ``scenario`` (what :meth:`Scenario.describe`
-gave), ``metrics`` (name → value of that run) and, of a front member, ``study`` and ``candidate``."""
+"""Private key of a configuration that a run or a study wrote: what :meth:`Scenario.describe` gave, "metrics"
+(name → value of that run) and, of a front member, "study", "candidate" and more."""
 DATA_SET = "combined"
 """Name of the one data set that a candle folder is."""
 

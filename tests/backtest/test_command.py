@@ -77,7 +77,7 @@ def test_default_folder_and_layers(run: Run, write_config: Any, candles: Path, t
     (report,) = (tmp_path / "backtests" / "combined").iterdir()
     assert out.splitlines()[-1] == f"Report: {report.relative_to(tmp_path)}"
     document = json.loads((report / "config.json").read_text())
-    scenario = document[PROVENANCE]["scenario"]
+    scenario = document[PROVENANCE]
     assert scenario["coins"] == ["BTC", "ETH"]
     assert scenario["starting_balance"] == 500.0
     assert scenario["window"]["requested_start_ms"] == 1_741_132_800_000
@@ -120,7 +120,7 @@ def test_front_member_gives_the_bits_of_the_batch(
         values = {n: None if v != v else float(v) for n, v in zip(METRICS, metrics[number], strict=True)}
         document = member.to_dict() | {
             PROVENANCE: {
-                "scenario": scenario.describe(),
+                **scenario.describe(),
                 "metrics": values,
                 "study": "s",
                 "candidate": number,
@@ -161,7 +161,7 @@ def test_other_candles_are_refused_unless_told(
     code, out, _ = run("one/config.json", "--candles", "set", "--out", "two", "-dp", "--other-candles")
     assert code == 0
     assert "to the bit" not in out
-    scenario = json.loads((tmp_path / "two" / "config.json").read_text())[PROVENANCE]["scenario"]
+    scenario = json.loads((tmp_path / "two" / "config.json").read_text())[PROVENANCE]
     assert scenario["coins"] == ["BTC", "ETH"]
     assert scenario["candles"] == str(tmp_path / "set")
 
@@ -185,11 +185,20 @@ def test_recorded_scenario_is_not_changed_silently(
     )
 
 
-def test_parameters_of_a_recorded_run_may_be_changed(run: Run, write_config: Any, candles: Path) -> None:
+def test_parameters_of_a_recorded_run_may_be_changed(
+    run: Run, write_config: Any, candles: Path, tmp_path: Path
+) -> None:
     run(write_config(), "--candles", candles, "--out", "one", "-dp")
-    code, out, _ = run("one/config.json", "--set", "bot.long.n_positions=1", "--out", "two", "-dp")
+    document = json.loads((tmp_path / "one" / "config.json").read_text())
+    document[PROVENANCE]["candidate"] = 7
+    (tmp_path / "member.json").write_text(json.dumps(document))
+    code, out, _ = run("member.json", "--set", "bot.long.n_positions=1", "--out", "two", "-dp")
     assert code == 0
     assert "to the bit" not in out
+    after = json.loads((tmp_path / "two" / "config.json").read_text())
+    assert after["bot"]["long"]["n_positions"] == 1.0
+    assert "candidate" not in after[PROVENANCE]
+    assert after[PROVENANCE]["digest"] == document[PROVENANCE]["digest"]
 
 
 def test_bad_input(run: Run, write_config: Any, candles: Path, tmp_path: Path) -> None:

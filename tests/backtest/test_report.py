@@ -127,10 +127,7 @@ def test_recorded_configuration_is_complete(report: Report, tmp_path: Path) -> N
     document = json.loads((folder / "config.json").read_text())
     record = document.pop(PROVENANCE)
     assert document == json.loads(json.dumps(report.config.to_dict()))
-    assert record == {
-        "metrics": report.metrics,
-        "scenario": json.loads(json.dumps(report.scenario.describe())),
-    }
+    assert record == {**report.scenario.describe(), "metrics": report.metrics}
 
 
 def test_differences_are_found_to_the_bit(report: Report) -> None:
@@ -141,6 +138,10 @@ def test_differences_are_found_to_the_bit(report: Report) -> None:
     assert gain is not None
     changed = {"gain": math.nextafter(gain, 2.0), "adg": None, "nonsense": 1.0, "mdg": recorded["mdg"]}
     assert report.differences(changed) == ["adg", "gain", "nonsense"]
+    zeros = [name for name, value in sorted(recorded.items()) if value == 0.0]
+    assert zeros
+    assert report.differences(dict.fromkeys(zeros, -0.0)) == zeros
+    assert report.differences({"nonsense": None}) == []
 
 
 def test_position_left_open_at_the_end_of_a_coin_is_noted(report: Report) -> None:
