@@ -142,7 +142,8 @@ class Head:
                     self._take(event)
                 else:
                     self._recover(event)
-            self._held_back.note(time.monotonic() - before, idle if held else 0, len(self._pool))
+            if self._started is not None:
+                self._held_back.note(time.monotonic() - before, idle if held else 0, self._pool.ready)
             self._tick()
         self._tick(last=True)
         seconds = self._last_result - self._started if self._started and self._last_result else 0.0

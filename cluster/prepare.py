@@ -127,7 +127,6 @@ def plan_new(request: Request) -> Plan:
     name = request.search or AUTO
     if name == AUTO:
         name = resolve_auto(budget, problem.n_objectives)
-    variation, warnings = _variation(config, loaded.source)
     settings = settings_for(
         name,
         problem,
@@ -136,20 +135,20 @@ def plan_new(request: Request) -> Plan:
         lag=request.lag,
         offspring_multiplier=config.optimize.offspring_multiplier,
     )
-    settings = replace(settings, **variation)
     make_search(name, problem, settings)  # an unknown one, or one that is not installed, says so here
     scenario = Scenario.prepare(config, request.candles, coins=request.coins)
+    findings = (*loaded.findings, *space.findings, *seeds.findings)
     return Plan(
         folder=folder,
         log=None,
         definition=_definition(config, scenario, name, settings, scoring, problem, space),
         problem=problem,
-        settings=settings,
+        settings=_varied(settings, config),
         space=space,
         scoring=scoring,
         scenario=scenario,
         budget=budget,
-        warnings=(*map(str, (*loaded.findings, *space.findings, *seeds.findings)), *warnings),
+        warnings=(*map(str, findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario),
     )
 
@@ -191,7 +190,6 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
     else:
         seeds = np.array(stored.seeds, dtype=np.float64).reshape(-1, len(space.names))
     problem = _problem(space, scoring, seeds)
-    variation, warnings = _variation(config, loaded.source)
     name = stored.search if request.search in (None, AUTO) else str(request.search)
     settings = Settings(
         population=stored.population,
@@ -199,7 +197,6 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         lag=stored.lag,
         block=stored.block,
         sobol=stored.sobol,
-        **variation,
     )
     if request.population is not None:
         settings = replace(
@@ -217,12 +214,12 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         log=log,
         definition=stored,
         problem=problem,
-        settings=settings,
+        settings=_varied(settings, config),
         space=space,
         scoring=scoring,
         scenario=scenario,
         budget=_budget_again(request, log, config),
-        warnings=(*map(str, loaded.findings), *warnings),
+        warnings=(*map(str, loaded.findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario),
     )
 
@@ -274,25 +271,29 @@ def _problem(space: ParameterSpace, scoring: Scoring, seeds: NDArray[np.float64]
     )
 
 
-def _variation(config: Config, source: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return what the evolutionary searches vary by, and a warning if the two shares exceed 1."""
+def _varied(settings: Settings, config: Config) -> Settings:
+    """Return settings with what the configuration says of crossover and mutation."""
     optimize = config.optimize
-    crossover, mutation = optimize.crossover_probability, optimize.mutation_probability
-    variation = {
-        "crossover_probability": crossover,
-        "crossover_eta": optimize.crossover_eta,
+    return replace(
+        settings,
+        crossover_probability=optimize.crossover_probability,
+        crossover_eta=optimize.crossover_eta,
         # One draw decides: below the first share crossover, below the sum of both mutation.
-        "mutation_probability": min(mutation, 1.0 - crossover),
-        "mutation_eta": optimize.mutation_eta,
-        "mutation_indpb": optimize.mutation_indpb,
-    }
-    if crossover + mutation <= 1.0 + 1e-9:
-        return variation, ()
-    warning = (
-        f"{source}: optimize.crossover_probability {crossover:g} and optimize.mutation_probability "
-        f"{mutation:g} add up to more than 1; mutation gets the rest, {1.0 - crossover:.4g}"
+        mutation_probability=min(optimize.mutation_probability, 1.0 - optimize.crossover_probability),
+        mutation_eta=optimize.mutation_eta,
+        mutation_indpb=optimize.mutation_indpb,
     )
-    return variation, (warning,)
+
+
+def _variation_warnings(config: Config, source: str) -> tuple[str, ...]:
+    crossover = config.optimize.crossover_probability
+    mutation = config.optimize.mutation_probability
+    if crossover + mutation <= 1.0 + 1e-9:
+        return ()
+    return (
+        f"{source}: optimize.crossover_probability {crossover:g} and optimize.mutation_probability "
+        f"{mutation:g} add up to more than 1; mutation gets the rest, {1.0 - crossover:.4g}",
+    )
 
 
 def _definition(

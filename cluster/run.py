@@ -3,7 +3,8 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import numpy as np
@@ -22,6 +23,7 @@ from cluster.search.registry import make_search
 from cluster.workers import EngineFactory, Evaluator
 from passivbot.config import Scoring
 from passivbot.study import Front, StudyLog
+from passivbot.study.lock import LOCK_FILE
 
 
 def execute(
@@ -112,9 +114,20 @@ def execute(
             finally:
                 display.close()
     except BaseException:
+        empty = new and log.count() == 0
         log.close()
+        if empty:
+            _discard(log)
         raise
     return log, outcome
+
+
+def _discard(log: StudyLog) -> None:
+    """Remove a study in which nothing was evaluated, so that the corrected command can be typed again."""
+    for path in (log.path, *(Path(f"{log.path}{end}") for end in ("-wal", "-shm")), log.folder / LOCK_FILE):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # what else lies there is not ours
+        log.folder.rmdir()
 
 
 def drive(

@@ -1,0 +1,285 @@
+"""The command itself, with the engine, on the demo candles."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from passivbot.cli.main import main
+from passivbot.config.resources import configs_dir
+from passivbot.errors import StudyError
+from passivbot.market import demo_folder
+from passivbot.study import StudyLog
+
+PROGRAM = Path(sys.executable).with_name("passivbot")
+QUICKSTART = str(configs_dir() / "quickstart.json")
+BUDGET = 120
+ARGUMENTS = (
+    QUICKSTART,
+    *("--coins", "BTC,ETH", "--search", "nsga2", "--population", "24"),
+    *("--seed", "3", "--iters", str(BUDGET)),
+)
+
+
+def program(*args: str, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *args], cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def started(*args: str, cwd: Path) -> "subprocess.Popen[str]":
+    """Start the program in a session of its own, as a terminal does."""
+    return subprocess.Popen(
+        [PROGRAM, *args],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_rows(process: "subprocess.Popen[str]", folder: Path, count: int) -> None:
+    until = time.monotonic() + 180
+    while time.monotonic() < until:
+        assert process.poll() is None, process.communicate()[0]
+        try:
+            with StudyLog.open(folder) as log:
+                if log.count() >= count:
+                    return
+        except StudyError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the study does not get on")
+
+
+def gone_within(processes: Sequence[psutil.Process], seconds: float) -> float:
+    """Return after how many seconds all have ended; more than ``seconds`` fail."""
+    begin = time.monotonic()
+    while left := [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]:
+        assert time.monotonic() - begin < seconds, [p.cmdline()[:2] for p in left]
+        time.sleep(0.1)
+    return time.monotonic() - begin
+
+
+def front(study: Path, cwd: Path) -> str:
+    printed = program("pareto", str(study), "--json", cwd=cwd)
+    assert printed.returncode == 0, printed.stderr
+    return printed.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("optimize")
+
+
+@pytest.fixture(scope="module")
+def reference(place: Path) -> subprocess.CompletedProcess[str]:
+    """A run that nothing disturbs, with two workers; its study is ``place / "a"``."""
+    finished = program("optimize", *ARGUMENTS, "--study", "a", "--workers", "2", cwd=place)
+    assert finished.returncode == 0, finished.stderr
+    return finished
+
+
+def test_run_prints_what_it_does_and_the_front(
+    place: Path, reference: subprocess.CompletedProcess[str]
+) -> None:
+    text = reference.stdout
+    assert "seed 3" in text
+    assert "memory: about" in text
+    assert f"{BUDGET}/{BUDGET} | " in text  # plain lines: this is no terminal
+    assert "finished: 120 candidates" in text
+    assert "front of" in text
+    assert f"configurations: a{os.sep}front" in text
+    assert "page: a/front.html" in text
+    assert "passivbot optimize --study a --resume --iters 240" in text
+    assert "\x1b[" not in text
+    assert (place / "a" / "front.html").is_file()
+    members = json.loads(front(place / "a", place))
+    assert len(members) > 3
+    assert len(list((place / "a" / "front").glob("*.json"))) == len(members)
+
+
+def test_front_member_is_replayed_to_the_bit(
+    place: Path, reference: subprocess.CompletedProcess[str]
+) -> None:
+    member = json.loads(front(place / "a", place))[0]
+    file = place / "a" / "front" / f"{member['candidate']:07d}.json"
+    out = place / "replayed"
+    replay = program("backtest", str(file), "--out", str(out), "-dp", cwd=place)
+    assert replay.returncode == 0, replay.stderr
+    analysis = json.loads((out / "analysis.json").read_text())["usd"]
+    assert {name: analysis[name] for name in member["metrics"]} == member["metrics"]
+
+
+def test_one_worker_finds_the_same_front(place: Path, reference: subprocess.CompletedProcess[str]) -> None:
+    other = program("optimize", *ARGUMENTS, "--study", "b", "--workers", "1", "--batch", "3", cwd=place)
+    assert other.returncode == 0, other.stderr
+    assert front(place / "b", place) == front(place / "a", place)
+
+
+def test_killed_driver_leaves_nothing_and_resumes_at_once(
+    place: Path, reference: subprocess.CompletedProcess[str]
+) -> None:
+    driver = started("optimize", *ARGUMENTS, "--study", "killed", "--workers", "2", cwd=place)
+    wait_for_rows(driver, place / "killed", 30)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    names = {process: " ".join(process.cmdline()[:1]) for process in family}
+    at_work = [p for p, name in names.items() if "raylet/raylet" in name or "Worker" in name]
+    assert len(at_work) >= 3, names
+    driver.kill()
+    driver.wait()
+    assert driver.stdout
+    driver.stdout.close()
+    took = gone_within(at_work, 15)  # 5 s on a machine that does nothing else
+    with StudyLog.open(place / "killed") as log:
+        assert 30 <= log.count() < BUDGET
+    resumed = program("optimize", *ARGUMENTS, "--study", "killed", "--resume", cwd=place)
+    assert resumed.returncode == 0, resumed.stderr
+    assert front(place / "killed", place) == front(place / "a", place)
+    took = gone_within(family, 100)
+    print(f"all of Ray gone {took:.1f} s after the resumed run")
+
+
+def test_ctrl_c_ends_cleanly_with_the_front(place: Path, reference: subprocess.CompletedProcess[str]) -> None:
+    driver = started("optimize", *ARGUMENTS, "--study", "stopped", "--workers", "2", cwd=place)
+    wait_for_rows(driver, place / "stopped", 40)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to all of the group
+    text = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 130, text
+    assert "stopped: " in text
+    assert "front of" in text
+    assert "Traceback" not in text
+    assert text.rstrip().endswith("passivbot optimize --study stopped --resume")
+    gone_within(family, 30)
+    # The command that was printed: configuration, coins, seed and budget are the study's own.
+    resumed = program("optimize", "--study", "stopped", "--resume", cwd=place)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "finished: " in resumed.stdout
+    assert front(place / "stopped", place) == front(place / "a", place)
+
+
+# What follows needs no Ray: it is refused, or answered, before one is started.
+
+
+def refusal(
+    capsys: pytest.CaptureFixture[str], *args: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    monkeypatch.chdir(place)
+    assert main(["optimize", *args]) == 2
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, captured.err
+    return errors[0]
+
+
+def test_resume_of_a_finished_study_prints_its_front(
+    place: Path,
+    reference: subprocess.CompletedProcess[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(place)
+    begin = time.monotonic()
+    assert main(["optimize", *ARGUMENTS, "--study", "a", "--resume"]) == 0
+    assert time.monotonic() - begin < 20
+    text = capsys.readouterr().out
+    assert f"finished: all {BUDGET} candidates are in the log already" in text
+    assert "front of" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((*ARGUMENTS, "--study", "a"), "the study exists; --resume continues it"),
+        (
+            (*ARGUMENTS, "--study", "a", "--resume", "--set", "optimize.bounds.long_ema_span_0=100,200"),
+            "optimize.bounds.long_ema_span_0",
+        ),
+        ((*ARGUMENTS, "--study", "a", "--resume", "--seed", "4"), "seed is 4, the study has 3"),
+        ((*ARGUMENTS, "--study", "a", "--resume", "--search", "sobol"), 'search is "sobol"'),
+        (
+            (*ARGUMENTS, "--study", "a", "--resume", "--population", "30"),
+            "population is 30, the study has 24",
+        ),
+        (
+            (QUICKSTART, "--study", "a", "--resume", "--coins", "BTC,SOL"),
+            "these are not the candles of the study",
+        ),
+        ((*ARGUMENTS, "--resume"), "--resume needs --study"),
+        ((*ARGUMENTS, "--study", "none", "--resume"), "none: no such study"),
+        ((*ARGUMENTS, "--study", "x", "--search", "annealing"), "--search is 'annealing'"),
+        ((*ARGUMENTS, "--study", "x", "--address", "127.0.0.1:1"), "no Ray head answers there"),
+        ((*ARGUMENTS, "--study", "x", "--candles", "nowhere"), "nowhere"),
+        ((QUICKSTART, "--study", "x", "--coins", "NOCOIN"), "NOCOIN"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(
+    place: Path,
+    reference: subprocess.CompletedProcess[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    message: str,
+) -> None:
+    assert message in refusal(capsys, *args, place=place, monkeypatch=monkeypatch)
+    assert not (place / "x").exists()
+
+
+def test_other_candles_are_refused(
+    place: Path,
+    reference: subprocess.CompletedProcess[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The same candles elsewhere are the same; with one price changed they are not."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for coin in ("BTC", "ETH"):
+        (tmp_path / f"{coin}.parquet").write_bytes((demo_folder() / f"{coin}.parquet").read_bytes())
+    (tmp_path / "markets.json").write_bytes((demo_folder() / "markets.json").read_bytes())
+    monkeypatch.chdir(place)
+    again = [*ARGUMENTS, "--study", "a", "--resume", "--candles", str(tmp_path)]
+    assert main(["optimize", *again]) == 0
+    table = pq.read_table(tmp_path / "ETH.parquet")
+    volume = table.column("volume").to_pylist()
+    volume[100] += 1.0
+    index = table.column_names.index("volume")
+    changed = table.set_column(index, "volume", pa.array(volume, table.schema.field("volume").type))
+    pq.write_table(changed, tmp_path / "ETH.parquet")
+    capsys.readouterr()
+    message = refusal(capsys, *again, place=place, monkeypatch=monkeypatch)
+    assert "these are not the candles of the study" in message
+
+
+def test_study_in_use_is_refused(
+    place: Path,
+    reference: subprocess.CompletedProcess[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with StudyLog.open(place / "a", write=True):
+        message = refusal(
+            capsys, *ARGUMENTS, "--study", "a", "--resume", place=place, monkeypatch=monkeypatch
+        )
+    assert f"already in use by pid {os.getpid()}" in message
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSIVBOT_MEMORY_LIMIT", "300000000")
+    message = refusal(capsys, *ARGUMENTS, "--study", "s", place=tmp_path, monkeypatch=monkeypatch)
+    assert "not enough memory: the run needs about" in message
+    assert "300 MB are free" in message
+    assert not (tmp_path / "s").exists()
