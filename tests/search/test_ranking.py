@@ -129,7 +129,7 @@ def test_niching_does_not_depend_on_where_the_origin_lies(seed: int) -> None:
     directions = reference_directions(3, 92)
     expected, survivors = (
         select_niched(values, np.zeros(104), 92, directions, np.random.default_rng(1))
-        for values in (objectives, objectives + [0.0, 0.5, 3.0])
+        for values in (objectives, objectives + np.array([0.0, 0.5, 3.0]))
     )
     np.testing.assert_array_equal(survivors, expected)
 
