@@ -138,6 +138,9 @@ class PlainDisplay:
         """Print one line."""
         while not last and self.due(time.monotonic()):
             self._shown += 1
+        if not progress.elapsed and not last:
+            self.say(f"starting: {progress.workers_ready} of {progress.workers} workers")
+            return
         hint = progress.hint()
         parts = [
             f"{progress.logged}/{progress.budget}",
