@@ -1,4 +1,4 @@
-//! The order planner against the check values of trading-semantics' appendix, and rule by rule at its corners.
+//! The order planner against the check values of trading-semantics' appendix, and rule by rule.
 
 mod closes;
 mod entries;
