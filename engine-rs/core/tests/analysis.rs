@@ -339,7 +339,7 @@ fn recency_subsets_are_runs_of_their_own() {
     let n = 23 * DAY + 77;
     let equity: Vec<f64> =
         (0..n).map(|k| 1000.0 + (k as f64 / 900.0).sin() * 20.0 + k as f64 / 700.0).collect();
-    let fills: Vec<Fill> = (1..60)
+    let fills: Vec<Fill> = (1..67)
         .map(|i| match i % 4 {
             1 => fill(i * 500, EntryInitialNormalLong, 0.0, 1000.0, 1.0),
             2 => fill(i * 500, EntryGridNormalLong, 0.0, 1001.0, 2.0),
