@@ -33,6 +33,11 @@ FAULT_SETTINGS: Mapping[str, str] = {
 """The same for head, nodes and driver; what stands in the environment already is left as it is."""
 
 _PROBE = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).get_all_node_info()"
+_PROBE_SETTINGS = {
+    "RAY_gcs_rpc_server_connect_timeout_s": "2",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "4",
+}
+_TOKEN = "it asks for another token (RAY_AUTH_MODE=token with RAY_AUTH_TOKEN or ~/.ray/auth_token)"
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 30.0
 
@@ -198,24 +203,38 @@ def _require_head(address: str) -> None:
         raise ClusterError(
             f"--address {address}: no Ray head answers there ({error.strerror or error})"
         ) from error
+    reason = _probe(address)
+    if reason == _TOKEN and "RAY_AUTH_MODE" not in os.environ:
+        # `ray start` asks for the token of this machine's user, where there is one, without being told to; a
+        # driver that names an address does not send it unless it is told to.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        reason = _probe(address)
+        if reason:
+            del os.environ["RAY_AUTH_MODE"]
+    if reason:
+        raise ClusterError(f"--address {address}: no Ray head that lets us in: {reason}")
+
+
+def _probe(address: str) -> str | None:
+    """Ask a head for its nodes, in a process of its own; return why that failed, None if it did not."""
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _PROBE, address],
+            env={**os.environ, **_PROBE_SETTINGS},
             timeout=_PROBE_SECONDS,
             capture_output=True,
             text=True,
             check=False,
         )
-    except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"--address {address}: no Ray head that lets us in: no answer in time") from error
-    if probe.returncode:
-        raise ClusterError(f"--address {address}: no Ray head that lets us in: {_reason(probe.stderr)}")
+    except subprocess.TimeoutExpired:
+        return "no answer in time"
+    return _reason(probe.stderr) if probe.returncode else None
 
 
 def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any("uthentication" in line or "Unauthenticated" in line for line in lines):
-        return "it asks for another token (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or ~/.ray/auth_token)"
+        return _TOKEN
     if not lines or any("Failed to connect to GCS" in line for line in lines):
         return "what listens there does not answer as one"
     return lines[-1][:200]
