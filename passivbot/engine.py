@@ -1,8 +1,8 @@
 """Typed face of the compiled engine.
 
-The engine reads an Arrow table of candles where it lies, simulates the trailing-grid strategy (the specification
-is trading-semantics) and computes metrics (analysis-metrics). Everything here is deterministic: the same input
-gives the same bits on every machine and in every position of a batch.
+The engine reads an Arrow table of candles where it lies, simulates the trailing-grid strategy (the
+specification is trading-semantics) and computes metrics (analysis-metrics). Everything here is
+deterministic: the same input gives the same bits on every machine and in every position of a batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,14 @@ __version__: str = _engine.__version__
 SIDE_PARAMETERS: tuple[str, ...] = tuple(_engine.SIDE_PARAMETERS)
 """The 29 optimised parameters of one side, ascending."""
 
-PARAMETERS: tuple[str, ...] = tuple(f"{side}_{name}" for side in ("long", "short") for name in SIDE_PARAMETERS)
+PARAMETERS: tuple[str, ...] = tuple(
+    f"{side}_{name}" for side in ("long", "short") for name in SIDE_PARAMETERS
+)
 """The 58 components of a parameter vector, in order (optimizer-semantics §1.1)."""
 
 METRICS: tuple[str, ...] = tuple(_engine.METRICS)
-"""Names of the metrics of the USD set, ascending (analysis-metrics §10); ``btc_`` before them names the BTC set."""
+"""Names of the metrics of the USD set, ascending (analysis-metrics §10); ``btc_`` before them names the BTC
+set."""
 
 ORDER_TYPES: tuple[str, ...] = tuple(_engine.ORDER_TYPES)
 """Names of the order types (trading-semantics §2.5)."""
@@ -74,8 +77,8 @@ class BacktestResult(NamedTuple):
     """Columns minute (int64), usd, btc: one row for every minute 0 … T − 2."""
 
     analysis: dict[str, dict[str, float | None]]
-    """``{"usd": {metric: value}, "btc": {…}}``; None where a metric is not finite. Without BTC collateral both sets
-    are equal."""
+    """``{"usd": {metric: value}, "btc": {…}}``; None where a metric is not finite. Without BTC collateral
+    both sets are equal."""
 
 
 class TrailingFlipResult(NamedTuple):
@@ -95,9 +98,9 @@ class Engine:
     Parameters
     ----------
     candles
-        Table with ``timestamp`` (int64, UTC ms, consecutive minutes) and, per coin, ``COIN.high``, ``COIN.low``,
-        ``COIN.close``, ``COIN.volume`` (float64; quote volume), NaN outside the coin's life. One chunk a column, no
-        nulls. Its buffers are read where they lie and must not change.
+        Table with ``timestamp`` (int64, UTC ms, consecutive minutes) and, per coin, ``COIN.high``,
+        ``COIN.low``, ``COIN.close``, ``COIN.volume`` (float64; quote volume), NaN outside the coin's life.
+        One chunk a column, no nulls. Its buffers are read where they lie and must not change.
     markets
         Rules by coin; these coins, ascending, are the coins of the run.
     starting_balance
@@ -161,8 +164,8 @@ class Engine:
         warmup_minutes
             Global warm-up: no order until the minute exceeds it.
         coin_warmup_minutes
-            Warm-up of each coin after its first minute, one number or by coin. Default: ``warmup_minutes``. Both
-            None: the longest span of the candidate (trading-semantics §7.3).
+            Warm-up of each coin after its first minute, one number or by coin. Default: ``warmup_minutes``.
+            Both None: the longest span of the candidate (trading-semantics §7.3).
 
         Raises
         ------
@@ -202,7 +205,8 @@ class Engine:
         Returns
         -------
         float64 array, shape (n, m)
-            NaN where a metric is not finite. Row i is what :meth:`backtest` gives for candidate i, bit for bit.
+            NaN where a metric is not finite. Row i is what :meth:`backtest` gives for candidate i, bit for
+            bit.
 
         Raises
         ------
@@ -231,7 +235,8 @@ class Engine:
         parameters
             float64, shape (n, 58): components in the order of :data:`PARAMETERS`.
         template
-            A bot that gives what a vector does not hold (``enforce_exposure_limit``, ``wallet_exposure_limit``).
+            A bot that gives what a vector does not hold (``enforce_exposure_limit``,
+            ``wallet_exposure_limit``).
         metrics, coin_overrides, warmup_minutes, coin_warmup_minutes, limits
             As in :meth:`evaluate`.
 
@@ -278,11 +283,14 @@ def _minutes(values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
     try:
         return np.ascontiguousarray(np.broadcast_to(array, shape), dtype=np.int64)
     except ValueError:
-        raise EngineError(f"warm-up has shape {array.shape}; allowed is one number or shape {shape}") from None
+        raise EngineError(
+            f"warm-up has shape {array.shape}; allowed is one number or shape {shape}"
+        ) from None
 
 
 def round_significant(values: ArrayLike, digits: int) -> NDArray[np.float64]:
-    """Round each value to ``digits`` significant digits, and to ten decimals (trading-semantics §4, ``round_sig``).
+    """Round each value to ``digits`` significant digits, and to ten decimals (trading-semantics §4,
+    ``round_sig``).
 
     Parameters
     ----------

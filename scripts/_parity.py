@@ -1,8 +1,8 @@
 """Run recorded parity cases through the engine and compare everything.
 
-Called by ``scripts/parity`` and by the tests. Agreement means: fills equal in number and in every column, bit for
-bit (``total_wallet_exposure`` within 1e-12, because the reference adds it up in no fixed order); equity within
-1e-12 relative; metrics within 1e-9 relative.
+Called by ``scripts/parity`` and by the tests. Agreement means: fills equal in number and in every column, bit
+for bit (``total_wallet_exposure`` within 1e-12, because the reference adds it up in no fixed order); equity
+within 1e-12 relative; metrics within 1e-9 relative.
 """
 
 import argparse
@@ -26,9 +26,19 @@ from passivbot.market.panel import build_panel
 
 EXACT_TEXT = ("coin", "order_type")
 EXACT = (
-    "minute pnl fee_paid balance balance_btc balance_usd btc_price qty price position_size position_price "
-    "wallet_exposure"
-).split()
+    "minute",
+    "pnl",
+    "fee_paid",
+    "balance",
+    "balance_btc",
+    "balance_usd",
+    "btc_price",
+    "qty",
+    "price",
+    "position_size",
+    "position_price",
+    "wallet_exposure",
+)
 EXPOSURE_TOLERANCE = 1e-12
 EQUITY_TOLERANCE = 1e-12
 METRIC_TOLERANCE = 1e-9
@@ -154,10 +164,14 @@ def run_all(folder: Path, candles: Path | None) -> Iterator[Outcome]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print what every case of a folder showed; 1 if any is beyond tolerance, 2 if the folder can't be used."""
+    """Print what every case of a folder showed; 1: some are beyond tolerance, 2: the folder can't be used."""
     parser = argparse.ArgumentParser(prog="scripts/parity", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with *.case.json and what was recorded")
-    parser.add_argument("--candles", type=Path, help="folder with PANEL.parquet files or PANEL/ candle folders")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with *.case.json and what was recorded"
+    )
+    parser.add_argument(
+        "--candles", type=Path, help="folder with PANEL.parquet files or PANEL/ candle folders"
+    )
     options = parser.parse_args(arguments)
     if not case_files(options.folder):
         print(f"error: {options.folder}: no *.case.json in it", file=sys.stderr)

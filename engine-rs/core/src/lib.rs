@@ -6,6 +6,7 @@
 pub mod analysis;
 pub mod candles;
 pub mod error;
+pub mod fast;
 pub mod grid;
 pub mod math;
 pub mod num;

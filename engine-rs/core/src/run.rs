@@ -1,7 +1,8 @@
-//! A whole run: simulate, then analyse.
+//! A whole run: simulate, then analyse. Takes the fast path where it covers the run, else the plain one.
 
-use crate::analysis::{self, Analysis, History};
+use crate::analysis::{self, Analysis, History, Metrics};
 use crate::error::Result;
+use crate::fast::{self, Prepared};
 use crate::grid::{Fill, Market, Sample, TrailingGrid, Warmup};
 use crate::params::BotParams;
 use crate::strategy::simulate;
@@ -30,26 +31,21 @@ pub struct Backtest {
     pub analysis: Analysis,
 }
 
-/// Run one candidate.
+/// Run one candidate and keep everything.
+///
+/// `prepared` are the tables of the market's panel; without them the plain path is taken.
 ///
 /// # Errors
 /// Lists of another length than the panel's coins.
-pub fn backtest(market: Market<'_>, candidate: &Candidate) -> Result<Backtest> {
-    let mut strategy = TrailingGrid::new(market, &candidate.params, &candidate.warmup)?;
-    let samples = market.panel.minutes();
-    let opening = strategy.opening_sample();
-    let (mut usd, mut btc) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
-    let mut exposure = Vec::with_capacity(samples);
-    usd.push(opening.usd);
-    btc.push(opening.btc);
-    let fills = simulate(&mut strategy, |sample: Sample| {
-        usd.push(sample.usd);
-        btc.push(sample.btc);
-        exposure.push(sample.exposure);
-    });
-    // A panel of one minute has no sample at all (§15).
-    usd.truncate(samples - 1);
-    btc.truncate(samples - 1);
+pub fn backtest(market: Market<'_>, prepared: Option<&Prepared>, candidate: &Candidate) -> Result<Backtest> {
+    let Candidate { params, warmup, .. } = candidate;
+    let (fills, usd, btc, exposure) = match prepared.filter(|_| fast::covers(&market, params)) {
+        Some(prepared) => {
+            TrailingGrid::check(&market, params, warmup)?;
+            fast::run_everything(market, prepared, params, warmup)
+        }
+        None => plain(market, &mut TrailingGrid::new(market, params, warmup)?),
+    };
     let analysis = analysis::analyse(&History {
         fills: &fills,
         usd: &usd,
@@ -59,4 +55,48 @@ pub fn backtest(market: Market<'_>, candidate: &Candidate) -> Result<Backtest> {
         exposure_limits: candidate.exposure_limits,
     });
     Ok(Backtest { fills, usd, btc, analysis })
+}
+
+/// Metrics of one candidate. With `daily_only`, those of which [`analysis::is_daily`] is false may be left out.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn evaluate(
+    market: Market<'_>,
+    prepared: Option<&Prepared>,
+    candidate: &Candidate,
+    daily_only: bool,
+) -> Result<Analysis> {
+    let Candidate { params, warmup, exposure_limits } = candidate;
+    match prepared.filter(|_| daily_only && fast::covers(&market, params)) {
+        Some(prepared) => {
+            TrailingGrid::check(&market, params, warmup)?;
+            let (fills, daily) = fast::run_days(market, prepared, params, warmup);
+            let samples = market.panel.minutes() - 1;
+            let usd: Metrics = analysis::analyse_days(&fills, &daily, samples, *exposure_limits);
+            Ok(Analysis { usd, btc: usd })
+        }
+        None => Ok(backtest(market, prepared, candidate)?.analysis),
+    }
+}
+
+/// Fills, equity in USD and BTC, exposure.
+type Kept = (Vec<Fill>, Vec<f64>, Vec<f64>, Vec<f64>);
+
+fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>) -> Kept {
+    let samples = market.panel.minutes();
+    let opening = strategy.opening_sample();
+    let (mut usd, mut btc) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+    let mut exposure = Vec::with_capacity(samples);
+    usd.push(opening.usd);
+    btc.push(opening.btc);
+    let fills = simulate(strategy, |sample: Sample| {
+        usd.push(sample.usd);
+        btc.push(sample.btc);
+        exposure.push(sample.exposure);
+    });
+    // A panel of one minute has no sample at all (§15).
+    usd.truncate(samples - 1);
+    btc.truncate(samples - 1);
+    (fills, usd, btc, exposure)
 }

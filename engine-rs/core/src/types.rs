@@ -93,6 +93,32 @@ impl Trailing {
     }
 }
 
+impl Trailing {
+    /// The price came back up from its lowest.
+    #[inline]
+    pub fn rebounded(&self, retracement: f64) -> bool {
+        self.max_since_min > self.min_since_open * (1.0 + retracement)
+    }
+
+    /// The price came back down from its highest.
+    #[inline]
+    pub fn fell_back(&self, retracement: f64) -> bool {
+        self.min_since_max < self.max_since_open * (1.0 - retracement)
+    }
+
+    /// The price fell below `price` by the threshold.
+    #[inline]
+    pub fn dropped(&self, price: f64, threshold: f64) -> bool {
+        self.min_since_open < price * (1.0 - threshold)
+    }
+
+    /// The price rose above `price` by the threshold.
+    #[inline]
+    pub fn rose(&self, price: f64, threshold: f64) -> bool {
+        self.max_since_open > price * (1.0 + threshold)
+    }
+}
+
 impl Default for Trailing {
     fn default() -> Self {
         Self::RESET

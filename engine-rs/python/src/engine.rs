@@ -1,11 +1,13 @@
 //! The engine as a Python class.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use passivbot_core::analysis::{Analysis, METRIC_NAMES};
+use passivbot_core::analysis::{self, Analysis, METRIC_NAMES};
 use passivbot_core::error::Result as EngineResult;
+use passivbot_core::fast::Prepared;
 use passivbot_core::grid::{Market, Warmup};
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS};
 use passivbot_core::run::{self, Candidate};
@@ -56,6 +58,8 @@ pub(crate) struct Engine {
     coins: Vec<String>,
     rules: Vec<MarketRules>,
     candles: Candles,
+    /// Tables of the candles, made when first needed; None: the candles are too irregular for them.
+    prepared: OnceLock<Option<Prepared>>,
     starting_balance: f64,
     maker_fee: f64,
     requested_start_ms: i64,
@@ -85,7 +89,9 @@ impl Engine {
         let btc_usd = btc_usd.map(|prices| prices.as_array().to_vec());
         let candles = Candles::new(candles, &coins, btc_usd)?;
         let requested_start_ms = requested_start_ms.unwrap_or(candles.first_ms);
-        let engine = Self { coins, rules, candles, starting_balance, maker_fee, requested_start_ms };
+        let prepared = OnceLock::new();
+        let engine =
+            Self { coins, rules, candles, prepared, starting_balance, maker_fee, requested_start_ms };
         engine.with_market(|market| market.check(&engine.coins))?.map_err(to_py)?;
         Ok(engine)
     }
@@ -120,8 +126,9 @@ impl Engine {
         let overrides = bots::overrides(coin_overrides, &self.coins)?;
         let warmups = Warmups::new(warmup, coin_warmup, 1, self.coins.len())?;
         let candidate = self.candidate(&bots::bot(bot)?, &overrides, &warmups, 0);
-        let result =
-            py.detach(|| self.with_market(|market| run::backtest(market, &candidate)))?.map_err(to_py)?;
+        let result = py
+            .detach(|| self.with_market(|market| run::backtest(market, self.prepared(market), &candidate)))?
+            .map_err(to_py)?;
         let analysis = PyDict::new(py);
         analysis.set_item("usd", results::metrics(py, &result.analysis.usd)?)?;
         analysis.set_item("btc", results::metrics(py, &result.analysis.btc)?)?;
@@ -189,6 +196,10 @@ impl Engine {
         }))
     }
 
+    fn prepared(&self, market: Market<'_>) -> Option<&Prepared> {
+        self.prepared.get_or_init(|| Prepared::new(market.panel)).as_ref()
+    }
+
     fn candidate(&self, bot: &BotParams, overrides: &[Override], warmups: &Warmups, row: usize) -> Candidate {
         let params = bots::per_coin(bot, overrides, self.coins.len());
         Candidate {
@@ -208,15 +219,17 @@ impl Engine {
         coin_warmup: CoinWarmup<'py>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let wanted = metrics.iter().map(|name| Wanted::parse(name)).collect::<PyResult<Vec<_>>>()?;
+        let daily_only = wanted.iter().all(|metric| analysis::is_daily(METRIC_NAMES[metric.index]));
         let overrides = bots::overrides(coin_overrides, &self.coins)?;
         let warmups = Warmups::new(warmup, coin_warmup, bots.len(), self.coins.len())?;
         let values = py
             .detach(|| {
                 self.with_market(|market| -> EngineResult<Vec<f64>> {
+                    let prepared = self.prepared(market);
                     let mut values = Vec::with_capacity(bots.len() * wanted.len());
                     for (row, bot) in bots.iter().enumerate() {
                         let candidate = self.candidate(bot, &overrides, &warmups, row);
-                        let analysis = run::backtest(market, &candidate)?.analysis;
+                        let analysis = run::evaluate(market, prepared, &candidate, daily_only)?;
                         values.extend(wanted.iter().map(|metric| metric.value(&analysis)));
                     }
                     Ok(values)

@@ -50,18 +50,36 @@ impl Shape {
     };
 }
 
-/// Metrics of a stretch; its days count from its own first sample, its fills keep their minutes.
-pub(super) fn shape(fills: &[FillFacts], equity: &[f64]) -> Shape {
-    if fills.len() < 2 || equity.len() <= DAY {
+/// Daily figures of an equity series (§3).
+#[derive(Clone, Debug)]
+pub(crate) struct Daily {
+    /// Last equity of each day.
+    pub(crate) last: Vec<f64>,
+    /// Lowest equity of each day.
+    pub(crate) lowest: Vec<f64>,
+}
+
+impl Daily {
+    /// Days count from the first sample; the last one may be incomplete.
+    pub(super) fn of(equity: &[f64]) -> Self {
+        let lowest = |day: &[f64]| day.iter().copied().fold(f64::INFINITY, f64::min);
+        Self {
+            last: equity.chunks(DAY).map(|day| day[day.len() - 1]).collect(),
+            lowest: equity.chunks(DAY).map(lowest).collect(),
+        }
+    }
+}
+
+/// Metrics of a stretch; its fills keep their minutes.
+pub(super) fn shape(fills: &[FillFacts], daily: &Daily) -> Shape {
+    let Daily { last, lowest } = daily;
+    if fills.len() < 2 || last.len() < 2 {
         return Shape::UNDEFINED;
     }
-    let last: Vec<f64> = equity.chunks(DAY).map(|day| day[day.len() - 1]).collect();
-    let lowest: Vec<f64> =
-        equity.chunks(DAY).map(|day| day.iter().copied().fold(f64::INFINITY, f64::min)).collect();
-    let mut changes = relative_changes(&last);
-    let low_changes = relative_changes(&lowest);
+    let mut changes = relative_changes(last);
+    let low_changes = relative_changes(lowest);
 
-    let (gain, adg) = gains(&last);
+    let (gain, adg) = gains(last);
     let omega_ratio = omega(&changes);
     let drawdowns = drawdowns(&low_changes);
     let drawdown_worst = drawdowns.iter().fold(0.0, |worst: f64, d| worst.max(d.abs()));
@@ -80,9 +98,9 @@ pub(super) fn shape(fills: &[FillFacts], equity: &[f64]) -> Shape {
         drawdown_worst,
         drawdown_worst_mean_1pct,
         loss_profit_ratio: loss_profit_ratio(fills),
-        equity_choppiness: choppiness(&last),
-        equity_jerkiness: jerkiness(&last),
-        exponential_fit_error: exponential_fit_error(&last),
+        equity_choppiness: choppiness(last),
+        equity_jerkiness: jerkiness(last),
+        exponential_fit_error: exponential_fit_error(last),
         volume_pct_per_day_avg: volume_per_day(fills),
     }
 }

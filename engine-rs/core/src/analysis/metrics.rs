@@ -85,6 +85,10 @@ metrics! {
     mdg_per_exposure_short,
     /// Recency-weighted `mdg`.
     mdg_w,
+    /// `mdg_w` per unit of the long exposure limit.
+    mdg_w_per_exposure_long,
+    /// `mdg_w` per unit of the short exposure limit.
+    mdg_w_per_exposure_short,
     /// Sum of daily gains ÷ sum of daily losses.
     omega_ratio,
     /// Recency-weighted `omega_ratio`.

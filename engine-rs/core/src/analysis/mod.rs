@@ -5,6 +5,7 @@ mod derived;
 mod metrics;
 mod positions;
 
+pub(crate) use daily::Daily;
 pub use metrics::{METRIC_NAMES, Metrics};
 
 use crate::grid::Fill;
@@ -86,10 +87,42 @@ pub fn analyse(history: &History<'_>) -> Analysis {
 
 /// §4 and §6: everything that is made of fills and one equity series.
 fn whole(fills: &[FillFacts], equity: &[f64]) -> Metrics {
-    let shape = daily::shape(fills, equity);
+    let shape = daily::shape(fills, &Daily::of(equity));
     let mut metrics = Metrics::ZERO;
     positions::equity_against_balance(fills, equity, &mut metrics);
     positions::position_times(fills, equity.len(), &mut metrics);
+    take_shape(&shape, &mut metrics);
+    weigh(&recency_shapes(shape, fills, equity), &mut metrics);
+    metrics
+}
+
+/// Metrics of a run in USD of which only daily figures are kept: everything but the recency-weighted ones, those of
+/// equity against balance, and the exposure statistics, which are 0 here.
+pub(crate) fn analyse_days(
+    fills: &[FillFacts],
+    daily: &Daily,
+    samples: usize,
+    exposure_limits: [f64; 2],
+) -> Metrics {
+    if fills.len() < 2 || daily.last.len() < 2 {
+        return Metrics::UNDEFINED;
+    }
+    let mut metrics = Metrics::ZERO;
+    positions::position_times(fills, samples, &mut metrics);
+    take_shape(&daily::shape(fills, daily), &mut metrics);
+    derived::per_exposure(&mut metrics, exposure_limits);
+    metrics
+}
+
+/// True if [`analyse_days`] gives this metric.
+pub fn is_daily(metric: &str) -> bool {
+    let per_minute = ["equity_balance_diff", "total_wallet_exposure"];
+    !(per_minute.iter().any(|prefix| metric.starts_with(prefix))
+        || metric.ends_with("_w")
+        || metric.contains("_w_per_exposure"))
+}
+
+fn take_shape(shape: &daily::Shape, metrics: &mut Metrics) {
     metrics.adg = shape.adg;
     metrics.mdg = shape.mdg;
     metrics.gain = shape.gain;
@@ -106,8 +139,6 @@ fn whole(fills: &[FillFacts], equity: &[f64]) -> Metrics {
     metrics.equity_jerkiness = shape.equity_jerkiness;
     metrics.exponential_fit_error = shape.exponential_fit_error;
     metrics.volume_pct_per_day_avg = shape.volume_pct_per_day_avg;
-    weigh(&recency_shapes(shape, fills, equity), &mut metrics);
-    metrics
 }
 
 /// Subsets of the recency-weighted metrics, the whole run included.
@@ -125,7 +156,7 @@ fn recency_shapes(whole: daily::Shape, fills: &[FillFacts], equity: &[f64]) -> V
         if equity.is_empty() || fills.is_empty() {
             break;
         }
-        shapes.push(daily::shape(fills, equity));
+        shapes.push(daily::shape(fills, &Daily::of(equity)));
     }
     shapes
 }

@@ -1,8 +1,7 @@
 //! Fills of the orders that rest since the minute before (§12).
 
 use super::{SideIndex, TrailingGrid};
-use crate::num;
-use crate::types::{Order, OrderType, Position};
+use crate::types::OrderType;
 
 /// One fill (§12.5).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,97 +45,24 @@ impl TrailingGrid<'_> {
             return;
         }
         for i in 0..self.coins.len() {
-            let side = &self.coins[i].sides[S::INDEX];
-            if (side.closes.is_empty() && side.entries.is_empty()) || !self.coins[i].tradeable(k) {
+            let coin = &mut self.coins[i];
+            let tradeable = coin.tradeable(k);
+            let (high, low) = (coin.candles.high[k], coin.candles.low[k]);
+            let side = &mut coin.sides[S::INDEX];
+            if !tradeable {
                 continue;
             }
-            let (high, low) = (self.coins[i].candles.high[k], self.coins[i].candles.low[k]);
-            for n in 0..self.coins[i].sides[S::INDEX].closes.len() {
-                let order = self.coins[i].sides[S::INDEX].closes[n];
-                if order.crossed_by(high, low) {
-                    self.fill_close::<S>(k, i, order, fills);
+            for order in side.closes.iter().filter(|order| order.crossed_by(high, low)) {
+                if let Some(booked) = self.account.fill_close::<S>(k, i, *order) {
+                    side.last_fill = k;
+                    fills.push(self.account.record(k, i, &booked));
                 }
             }
-            for n in 0..self.coins[i].sides[S::INDEX].entries.len() {
-                let order = self.coins[i].sides[S::INDEX].entries[n];
-                if order.crossed_by(high, low) {
-                    self.fill_entry::<S>(k, i, order, fills);
-                }
+            for order in side.entries.iter().filter(|order| order.crossed_by(high, low)) {
+                let booked = self.account.fill_entry::<S>(k, i, *order);
+                side.last_fill = k;
+                fills.push(self.account.record(k, i, &booked));
             }
         }
-    }
-
-    /// §12.3.
-    fn fill_close<S: SideIndex>(&mut self, k: usize, i: usize, order: Order, fills: &mut Vec<Fill>) {
-        let rules = &self.market.rules[i];
-        let Some(position) = self.coins[i].sides[S::INDEX].position else { return };
-        let mut qty = order.qty;
-        let mut size = num::round_near(position.size + qty, rules.qty_step);
-        if if S::LONG { size < 0.0 } else { size > 0.0 } {
-            size = 0.0;
-            qty = -position.size;
-        }
-        let fee = -num::qty_to_cost(qty, order.price, rules.c_mult) * self.market.maker_fee;
-        let pnl = S::pnl(position.price, order.price, qty, rules.c_mult);
-        self.realised.sum += pnl;
-        self.realised.peak = self.realised.peak.max(self.realised.sum);
-        self.balance.book(pnl, fee, self.btc_price(k));
-        let side = &mut self.coins[i].sides[S::INDEX];
-        side.last_fill = k;
-        if size == 0.0 {
-            side.position = None;
-            self.held[S::INDEX].retain(|&held| held != i);
-        } else {
-            side.position = Some(Position { size, ..position });
-        }
-        let after = Position { size, price: position.price };
-        self.record(k, i, (pnl, fee), Order { qty, ..order }, after, fills);
-    }
-
-    /// §12.4.
-    fn fill_entry<S: SideIndex>(&mut self, k: usize, i: usize, order: Order, fills: &mut Vec<Fill>) {
-        let rules = &self.market.rules[i];
-        let fee = -num::qty_to_cost(order.qty, order.price, rules.c_mult) * self.market.maker_fee;
-        self.balance.book(0.0, fee, self.btc_price(k));
-        let side = &mut self.coins[i].sides[S::INDEX];
-        side.last_fill = k;
-        let before = side.position.unwrap_or_default();
-        let (size, price) = num::combine(before.size, before.price, order.qty, order.price, rules.qty_step);
-        let after = Position { size, price };
-        if side.position.replace(after).is_none() {
-            let held = &mut self.held[S::INDEX];
-            held.insert(held.partition_point(|&other| other < i), i);
-        }
-        self.record(k, i, (0.0, fee), order, after, fills);
-    }
-
-    fn record(
-        &self,
-        k: usize,
-        i: usize,
-        (pnl, fee): (f64, f64),
-        order: Order,
-        position: Position,
-        fills: &mut Vec<Fill>,
-    ) {
-        let rules = &self.market.rules[i];
-        let balance = self.balance.usd_total;
-        fills.push(Fill {
-            minute: k,
-            coin: i,
-            pnl,
-            fee,
-            balance,
-            balance_btc: self.balance.btc,
-            balance_usd: self.balance.usd,
-            btc_price: self.btc_price(k),
-            qty: order.qty,
-            price: order.price,
-            position_size: position.size,
-            position_price: position.price,
-            kind: order.kind,
-            wallet_exposure: num::exposure(balance, position.size, position.price, rules.c_mult),
-            total_wallet_exposure: self.total_exposure(),
-        });
     }
 }

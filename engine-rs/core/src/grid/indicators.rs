@@ -6,7 +6,7 @@ use crate::math;
 use crate::params::SideParams;
 use crate::types::{Bands, Trailing};
 
-pub(super) const HOUR_MS: i64 = 3_600_000;
+pub(crate) const HOUR_MS: i64 = 3_600_000;
 
 /// Weighted-average form of an exponential moving average (§6.2).
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl Indicators {
     }
 }
 
-pub(super) fn finite_or_zero(x: f64) -> f64 {
+pub(crate) fn finite_or_zero(x: f64) -> f64 {
     if x.is_finite() { x } else { 0.0 }
 }
 
@@ -106,7 +106,7 @@ impl TrailingGrid<'_> {
 
     /// §6.5: at the first minute of an hour the hourly averages absorb the hour before.
     fn update_hourly(&mut self, k: usize) {
-        let panel = self.market.panel;
+        let panel = self.account.market.panel;
         let (first_ms, now) = (panel.first_ms(), panel.time_ms(k));
         let hour = now.div_euclid(HOUR_MS) * HOUR_MS;
         if hour <= self.hour_ms {
@@ -139,7 +139,7 @@ impl TrailingGrid<'_> {
             if !self.sides[s].enabled || !self.sides[s].any_trailing {
                 continue;
             }
-            for &i in &self.held[s] {
+            for &i in &self.account.held[s] {
                 let coin = &mut self.coins[i];
                 if !coin.valid(k) || !coin.sides[s].uses_trailing {
                     continue;

@@ -3,8 +3,8 @@
 //! One step of [`TrailingGrid`] is the minute loop of §8; each of its parts is a file here. Whatever runs faster is
 //! tested against this.
 
+mod account;
 mod balance;
-mod equity;
 mod fills;
 mod indicators;
 mod orders;
@@ -13,9 +13,11 @@ mod state;
 
 use std::ops::Range;
 
+pub(crate) use account::{Account, Booked};
 pub use balance::Balance;
-pub use equity::Sample;
 pub use fills::Fill;
+pub(crate) use indicators::{HOUR_MS, finite_or_zero};
+pub(crate) use state::uses_trailing;
 
 use crate::candles::Panel;
 use crate::error::{EngineError, Result};
@@ -83,7 +85,7 @@ impl Warmup {
 }
 
 /// §7.3.
-fn longest_span(params: &[BotParams]) -> usize {
+pub(crate) fn longest_span(params: &[BotParams]) -> usize {
     let longest = params
         .iter()
         .flat_map(|bot| [bot.long.longest_span_minutes(), bot.short.longest_span_minutes()])
@@ -93,25 +95,25 @@ fn longest_span(params: &[BotParams]) -> usize {
 
 /// Figures of one side that do not belong to a coin.
 #[derive(Clone, Copy, Debug)]
-struct SideWide {
+pub(crate) struct SideWide {
     /// The side places and fills orders.
-    enabled: bool,
+    pub(crate) enabled: bool,
     /// Some coin has a trailing switch on.
-    any_trailing: bool,
+    pub(crate) any_trailing: bool,
     /// Most positions, by configuration and number of coins: `N`.
-    slots: usize,
+    pub(crate) slots: usize,
     /// Coins that survive the volume filter: `E`.
-    by_volume: usize,
+    pub(crate) by_volume: usize,
     /// Effective number of slots: `n_eff`.
-    effective_slots: usize,
+    pub(crate) effective_slots: usize,
     /// Unstuck allowance as a fraction of the peak balance; None: the side is not unstuck.
-    unstuck_pct: Option<f64>,
+    pub(crate) unstuck_pct: Option<f64>,
     /// Exposure limit of the side.
-    exposure_limit: f64,
+    pub(crate) exposure_limit: f64,
 }
 
 /// Index of a side in per-side arrays.
-trait SideIndex: crate::planner::Side {
+pub(crate) trait SideIndex: crate::planner::Side {
     const INDEX: usize;
 }
 
@@ -123,22 +125,22 @@ impl SideIndex for Short {
     const INDEX: usize = 1;
 }
 
-/// Realised profit, before fees, and its peak. Both sides share it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Realised {
-    sum: f64,
-    peak: f64,
+/// State of the account after a minute (§15).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Equity in USD.
+    pub usd: f64,
+    /// Equity in BTC; without BTC collateral only the unrealised profit, which means nothing.
+    pub btc: f64,
+    /// Exposure of all positions.
+    pub exposure: f64,
 }
 
 /// One run of the trailing-grid strategy.
 pub struct TrailingGrid<'a> {
-    market: Market<'a>,
+    account: Account<'a>,
     coins: Vec<CoinState<'a>>,
     sides: [SideWide; 2],
-    /// Coins with a position, ascending, by side.
-    held: [Vec<usize>; 2],
-    balance: Balance,
-    realised: Realised,
     hour_ms: i64,
     first_order_minute: usize,
     /// Scratch lists, kept to save allocations.
@@ -154,6 +156,33 @@ impl<'a> TrailingGrid<'a> {
     /// # Errors
     /// Lists of another length than the panel's coins.
     pub fn new(market: Market<'a>, params: &[BotParams], warmup: &Warmup) -> Result<Self> {
+        Self::check(&market, params, warmup)?;
+        let count = market.panel.coins().len();
+        let coins: Vec<_> =
+            (0..count).map(|i| CoinState::new(market.panel, i, &params[i], warmup.coins[i])).collect();
+        let sides = [
+            side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
+            side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
+        ];
+        let global = if warmup.global > 0 { warmup.global } else { longest_span(params) };
+        let hour = HOUR_MS;
+        let first_ms = market.panel.first_ms();
+        Ok(Self {
+            account: Account::new(market),
+            coins,
+            sides,
+            hour_ms: first_ms.div_euclid(hour) * hour,
+            first_order_minute: global.max(1) + 1,
+            active: Vec::with_capacity(count),
+            ranking: Vec::with_capacity(count),
+        })
+    }
+
+    /// Check that rules, parameters and warm-up are given for every coin.
+    ///
+    /// # Errors
+    /// Lists of another length than the panel's coins.
+    pub fn check(market: &Market<'_>, params: &[BotParams], warmup: &Warmup) -> Result<()> {
         let count = market.panel.coins().len();
         if market.rules.len() != count || params.len() != count || warmup.coins.len() != count {
             return Err(EngineError::Parameter(format!(
@@ -163,49 +192,24 @@ impl<'a> TrailingGrid<'a> {
                 warmup.coins.len()
             )));
         }
-        let coins: Vec<_> =
-            (0..count).map(|i| CoinState::new(market.panel, i, &params[i], warmup.coins[i])).collect();
-        let sides = [
-            side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
-            side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
-        ];
-        let global = if warmup.global > 0 { warmup.global } else { longest_span(params) };
-        let hour = indicators::HOUR_MS;
-        let first_ms = market.panel.first_ms();
-        Ok(Self {
-            market,
-            coins,
-            sides,
-            held: [Vec::with_capacity(count), Vec::with_capacity(count)],
-            balance: Balance::new(market.starting_balance, market.panel.btc_usd().map(|prices| prices[0])),
-            realised: Realised::default(),
-            hour_ms: first_ms.div_euclid(hour) * hour,
-            first_order_minute: global.max(1) + 1,
-            active: Vec::with_capacity(count),
-            ranking: Vec::with_capacity(count),
-        })
+        Ok(())
     }
 
     /// Equity and BTC equity of minute 0, which is not a step.
     pub fn opening_sample(&self) -> Sample {
-        Sample { usd: self.market.starting_balance, btc: self.balance.btc, exposure: 0.0 }
-    }
-
-    /// Price of a bitcoin at minute `k`; 1 without BTC collateral.
-    fn btc_price(&self, k: usize) -> f64 {
-        self.market.panel.btc_usd().map_or(1.0, |prices| prices[k])
+        Sample { usd: self.account.market.starting_balance, btc: self.account.balance.btc, exposure: 0.0 }
     }
 
     /// §7.2.
     fn orders_allowed(&self, k: usize) -> bool {
-        let panel = self.market.panel;
+        let market = &self.account.market;
         k >= self.first_order_minute
-            && panel.time_ms(k) >= self.market.requested_start_ms.max(panel.first_ms())
+            && market.panel.time_ms(k) >= market.requested_start_ms.max(market.panel.first_ms())
     }
 }
 
 /// §5: slot caps, volume count and switches of one side.
-fn side_wide<'p>(
+pub(crate) fn side_wide<'p>(
     first: &SideParams,
     all: impl Iterator<Item = &'p SideParams> + Clone,
     count: usize,
@@ -230,7 +234,7 @@ impl Strategy for TrailingGrid<'_> {
     type Sample = Sample;
 
     fn minutes(&self) -> Range<usize> {
-        1..self.market.panel.minutes().saturating_sub(1).max(1)
+        1..self.account.market.panel.minutes().saturating_sub(1).max(1)
     }
 
     /// §8.
@@ -238,14 +242,15 @@ impl Strategy for TrailingGrid<'_> {
         self.fill_orders::<Long>(k, fills);
         self.fill_orders::<Short>(k, fills);
         self.update_indicators(k);
-        if self.market.panel.btc_usd().is_some() {
-            self.balance.revalue(self.btc_price(k));
+        if self.account.market.panel.btc_usd().is_some() {
+            let price = self.account.btc_price(k);
+            self.account.balance.revalue(price);
         }
         self.update_trailing(k);
         if self.orders_allowed(k) {
             self.update_slots(k);
             self.place_orders(k);
         }
-        self.sample(k)
+        self.account.sample(k)
     }
 }

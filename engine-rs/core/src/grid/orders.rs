@@ -37,10 +37,10 @@ impl TrailingGrid<'_> {
         let side = &coin.sides[S::INDEX];
         let close = finite_or_zero(coin.candles.close[k]);
         Situation {
-            rules: &self.market.rules[i],
+            rules: &self.account.market.rules[i],
             params: &side.params,
             wallet_exposure_limit: side.wallet_exposure_limit,
-            balance: self.balance.usd_total_rounded,
+            balance: self.account.balance.usd_total_rounded,
             bid: close,
             ask: close,
             bands: side.indicators.bands(),
@@ -55,7 +55,7 @@ impl TrailingGrid<'_> {
         let mut entries = std::mem::take(&mut self.coins[i].sides[S::INDEX].entries);
         let mut closes = std::mem::take(&mut self.coins[i].sides[S::INDEX].closes);
         let coin = &self.coins[i];
-        let position = coin.sides[S::INDEX].position;
+        let position = self.account.positions[i][S::INDEX];
         let situation = self.situation::<S>(k, i);
         if let Some(position) = position.filter(|_| coin.delisted && k >= coin.last) {
             let (high, low) = (coin.candles.high[k], coin.candles.low[k]);
@@ -84,8 +84,8 @@ impl TrailingGrid<'_> {
     fn place_unstuck(&mut self, k: usize) {
         let allowance = self.sides.map(|side| {
             side.unstuck_pct.map_or(0.0, |pct| {
-                let balance = self.balance.usd_total_rounded;
-                num::unstuck_allowance(balance, pct, self.realised.peak, self.realised.sum)
+                let balance = self.account.balance.usd_total_rounded;
+                num::unstuck_allowance(balance, pct, self.account.realised.peak, self.account.realised.sum)
             })
         });
         let mut stuck = Vec::new();
@@ -111,10 +111,10 @@ impl TrailingGrid<'_> {
         if allowance <= 0.0 || allowance.is_nan() {
             return;
         }
-        for &i in &self.held[S::INDEX] {
+        for &i in &self.account.held[S::INDEX] {
             let coin = &self.coins[i];
             let close = coin.candles.close[k];
-            if let Some(position) = coin.sides[S::INDEX].position
+            if let Some(position) = self.account.positions[i][S::INDEX]
                 && coin.tradeable(k)
             {
                 let situation = self.situation::<S>(k, i);
@@ -130,7 +130,7 @@ impl TrailingGrid<'_> {
 
     fn unstuck_order<S: SideIndex>(&self, k: usize, i: usize, allowance: f64) -> Order {
         let coin = &self.coins[i];
-        let position = coin.sides[S::INDEX].position.unwrap_or_default();
+        let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         planner::unstuck_close::<S>(&self.situation::<S>(k, i), &position, coin.candles.close[k], allowance)
     }
 }

@@ -32,7 +32,7 @@ impl TrailingGrid<'_> {
 
     /// §14.1 and §14.2: fill `self.active` with the coins that get orders, ascending.
     pub(super) fn select_coins(&mut self, s: usize) {
-        self.active.clone_from(&self.held[s]);
+        self.active.clone_from(&self.account.held[s]);
         let slots = self.sides[s].effective_slots;
         if self.active.len() >= slots {
             return;

@@ -1,9 +1,9 @@
-//! State of one coin: indicators, positions, trailing extremes, resting orders.
+//! State of one coin: indicators, trailing extremes, resting orders.
 
 use super::indicators::{Indicators, finite_or_zero};
 use crate::candles::{CoinCandles, Panel};
 use crate::params::{BotParams, SideParams};
-use crate::types::{Order, Position, Trailing};
+use crate::types::{Order, Trailing};
 
 /// One side of one coin.
 pub(super) struct SideState {
@@ -12,7 +12,6 @@ pub(super) struct SideState {
     pub(super) wallet_exposure_limit: f64,
     pub(super) uses_trailing: bool,
     pub(super) indicators: Indicators,
-    pub(super) position: Option<Position>,
     pub(super) trailing: Trailing,
     /// Minute of the last fill; `usize::MAX` before the first.
     pub(super) last_fill: usize,
@@ -49,7 +48,6 @@ impl<'a> CoinState<'a> {
                 finite_or_zero(candles.close[first]),
                 finite_or_zero(candles.volume[first]).max(0.0),
             ),
-            position: None,
             trailing: Trailing::RESET,
             last_fill: usize::MAX,
             entries: Vec::new(),
@@ -76,6 +74,6 @@ impl<'a> CoinState<'a> {
 }
 
 /// The trailing switch (§5).
-pub(super) fn uses_trailing(params: &SideParams) -> bool {
+pub(crate) fn uses_trailing(params: &SideParams) -> bool {
     params.close_trailing_grid_ratio != 0.0 || params.entry_trailing_grid_ratio != 0.0
 }

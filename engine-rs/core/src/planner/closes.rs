@@ -1,8 +1,8 @@
 //! Regular close orders (trading-semantics §16.1) and the close of a delisted coin (§14.3.1).
 
-use super::{LADDER_LIMIT, Side, Situation, dropped, fell_back, rebounded, rose, trailing_trigger};
+use super::{LADDER_LIMIT, Side, Situation, Trigger, trailing_trigger};
 use crate::num;
-use crate::types::{Order, OrderType, Position};
+use crate::types::{Order, OrderType, Position, Trailing};
 
 impl Situation<'_> {
     /// Exposure relative to the limit.
@@ -27,32 +27,69 @@ impl Situation<'_> {
     }
 }
 
+/// Where a grid close stands, not yet kept off the book, and what share of the full size it closes; no share: all.
+struct GridTarget {
+    price: f64,
+    pct: Option<f64>,
+}
+
+/// §16.1.2, for a position of positive `size`.
+fn grid_target<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> GridTarget {
+    let (p, step) = (s.params, s.rules.price_step);
+    let start = S::round_close(pprice * S::in_favour(p.close_grid_markup_start), step);
+    if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 {
+        return GridTarget { price: start, pct: None };
+    }
+    let end = S::round_close(pprice * S::in_favour(p.close_grid_markup_end), step);
+    if start == end {
+        return GridTarget { price: start, pct: None };
+    }
+    let steps = ((end - start).abs() / step).ceil();
+    let used = s.limit_used(s.exposure(size, pprice));
+    let price = if used > 1.0 {
+        if S::LONG { start.min(end) } else { start.max(end) }
+    } else {
+        S::round_close(start + (end - start) * used.min(1.0), step)
+    };
+    GridTarget { price, pct: Some(p.close_grid_qty_pct.max(1.0 / steps)) }
+}
+
 /// §16.1.2, for a position of positive `size`.
 fn grid_close<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> Order {
     if size <= 0.0 {
         return Order::NONE;
     }
-    let (p, step) = (s.params, s.rules.price_step);
-    let book = S::close_book(s);
-    let start = S::round_close(pprice * S::in_favour(p.close_grid_markup_start), step);
-    let whole = || num::round_near(size, s.rules.qty_step);
-    if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 {
-        return S::close(whole(), S::beyond_book(book, start), OrderType::CloseGridLong);
-    }
-    let end = S::round_close(pprice * S::in_favour(p.close_grid_markup_end), step);
-    if start == end {
-        return S::close(whole(), S::beyond_book(book, start), OrderType::CloseGridLong);
-    }
-    let steps = ((end - start).abs() / step).ceil();
-    let pct = p.close_grid_qty_pct.max(1.0 / steps);
-    let used = s.limit_used(s.exposure(size, pprice));
-    let target = if used > 1.0 {
-        if S::LONG { start.min(end) } else { start.max(end) }
-    } else {
-        S::round_close(start + (end - start) * used.min(1.0), step)
+    let target = grid_target::<S>(s, size, pprice);
+    let price = S::beyond_book(S::close_book(s), target.price);
+    let qty = match target.pct {
+        Some(pct) => s.close_qty(size, pprice, pct, price),
+        None => num::round_near(size, s.rules.qty_step),
     };
-    let price = S::beyond_book(book, target);
-    S::close(s.close_qty(size, pprice, pct, price), price, OrderType::CloseGridLong)
+    S::close(qty, price, OrderType::CloseGridLong)
+}
+
+/// §16.1.3: the price moved in favour of the position past the threshold (θ > 0) and fell back (ρ > 0).
+#[inline]
+pub fn close_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retracement: f64) -> bool {
+    if S::LONG {
+        (threshold <= 0.0 || t.rose(pprice, threshold)) && t.fell_back(retracement)
+    } else {
+        (threshold <= 0.0 || t.dropped(pprice, threshold)) && t.rebounded(retracement)
+    }
+}
+
+/// §16.1.3: price of a trailing close that is not at the book, not yet kept off it.
+fn trailing_close_price<S: Side>(s: &Situation<'_>, pprice: f64) -> f64 {
+    let (threshold, retracement) =
+        (s.params.close_trailing_threshold_pct, s.params.close_trailing_retracement_pct);
+    let factor = if retracement <= 0.0 {
+        S::in_favour(threshold)
+    } else if S::LONG {
+        1.0 + threshold - retracement
+    } else {
+        1.0 - threshold + retracement
+    };
+    S::round_close(pprice * factor, s.rules.price_step)
 }
 
 /// §16.1.3, for a position of positive `size`.
@@ -62,30 +99,15 @@ fn trailing_close<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> Order {
     }
     let p = s.params;
     let (threshold, retracement) = (p.close_trailing_threshold_pct, p.close_trailing_retracement_pct);
-    let t = &s.trailing;
-    let position = Position { size, price: pprice };
-    let trigger = trailing_trigger(
-        threshold,
-        retracement,
-        || if S::LONG { rose(t, &position, threshold) } else { dropped(t, &position, threshold) },
-        || if S::LONG { fell_back(t, retracement) } else { rebounded(t, retracement) },
-    );
+    let trigger = trailing_trigger(threshold, retracement, || {
+        close_armed::<S>(&s.trailing, pprice, threshold, retracement)
+    });
     if !trigger.armed {
         return S::close(0.0, 0.0, OrderType::CloseTrailingLong);
     }
     let book = S::close_book(s);
-    let price = if trigger.at_book {
-        book
-    } else {
-        let factor = if retracement <= 0.0 {
-            S::in_favour(threshold)
-        } else if S::LONG {
-            1.0 + threshold - retracement
-        } else {
-            1.0 - threshold + retracement
-        };
-        S::beyond_book(book, S::round_close(pprice * factor, s.rules.price_step))
-    };
+    let price =
+        if trigger.at_book { book } else { S::beyond_book(book, trailing_close_price::<S>(s, pprice)) };
     S::close(s.close_qty(size, pprice, p.close_trailing_qty_pct, price), price, OrderType::CloseTrailingLong)
 }
 
@@ -110,22 +132,29 @@ fn enforcement<S: Side>(s: &Situation<'_>, size: f64, pprice: f64, exposure: f64
     }
 }
 
-/// The next close order (§16.1.5).
-pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
+/// Which kind of close is next, for how large a part of the position (§16.1.5).
+enum CloseKind {
+    None,
+    Reduce(Order),
+    Grid { size: f64 },
+    Trailing { size: f64 },
+}
+
+fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> CloseKind {
     let (size, pprice) = (position.size.abs(), position.price);
     if size == 0.0 {
-        return Order::NONE;
+        return CloseKind::None;
     }
     let exposure = s.exposure(size, pprice);
     if let Some(order) = enforcement::<S>(s, size, pprice, exposure) {
-        return order;
+        return CloseKind::Reduce(order);
     }
     let ratio = s.params.close_trailing_grid_ratio;
     if ratio >= 1.0 || ratio <= -1.0 {
-        return trailing_close::<S>(s, size, pprice);
+        return CloseKind::Trailing { size };
     }
     if ratio == 0.0 {
-        return grid_close::<S>(s, size, pprice);
+        return CloseKind::Grid { size };
     }
     let used = if S::LONG && s.wallet_exposure_limit <= 0.0 { 10.0 } else { s.limit_used(exposure) };
     // The size that is left once the other kind of close has kept its part.
@@ -137,15 +166,35 @@ pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
         size.min(rest.max(min_qty))
     };
     if ratio > 0.0 {
-        if used < ratio {
-            trailing_close::<S>(s, size, pprice)
-        } else {
-            grid_close::<S>(s, reduced(ratio), pprice)
-        }
+        if used < ratio { CloseKind::Trailing { size } } else { CloseKind::Grid { size: reduced(ratio) } }
     } else if used < 1.0 + ratio {
-        grid_close::<S>(s, size, pprice)
+        CloseKind::Grid { size }
     } else {
-        trailing_close::<S>(s, reduced(1.0 + ratio), pprice)
+        CloseKind::Trailing { size: reduced(1.0 + ratio) }
+    }
+}
+
+/// The next close order (§16.1.5).
+pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
+    match close_kind::<S>(s, position) {
+        CloseKind::None => Order::NONE,
+        CloseKind::Reduce(order) => order,
+        CloseKind::Grid { size } => grid_close::<S>(s, size, position.price),
+        CloseKind::Trailing { size } => trailing_close::<S>(s, size, position.price),
+    }
+}
+
+/// What the next close waits for.
+pub fn close_trigger<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
+    match close_kind::<S>(s, position) {
+        CloseKind::None => Trigger::Never,
+        CloseKind::Reduce(_) => Trigger::AtBook,
+        CloseKind::Grid { size } => Trigger::Crossed(grid_target::<S>(s, size, position.price).price),
+        CloseKind::Trailing { .. } => Trigger::trailing(
+            s.params.close_trailing_threshold_pct,
+            s.params.close_trailing_retracement_pct,
+            trailing_close_price::<S>(s, position.price),
+        ),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Entry orders (trading-semantics §9). Quantities are computed positive and signed at the end.
 
-use super::{LADDER_LIMIT, Side, Situation, dropped, fell_back, rebounded, rose, trailing_trigger};
+use super::{LADDER_LIMIT, Side, Situation, Trigger, trailing_trigger};
 use crate::num;
-use crate::types::{Order, OrderType, Position};
+use crate::types::{Order, OrderType, Position, Trailing};
 
 impl Situation<'_> {
     /// §9.1: quantity of a first entry, always by the full exposure limit.
@@ -126,6 +126,16 @@ fn grid_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f
     S::entry(qty, price, OrderType::EntryGridNormalLong)
 }
 
+/// §9.4: the price moved against the position past the threshold (θ > 0) and came back (ρ > 0).
+#[inline]
+pub fn entry_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retracement: f64) -> bool {
+    if S::LONG {
+        (threshold <= 0.0 || t.dropped(pprice, threshold)) && t.rebounded(retracement)
+    } else {
+        (threshold <= 0.0 || t.rose(pprice, threshold)) && t.fell_back(retracement)
+    }
+}
+
 /// §9.4: trailing entry within the exposure limit `cap`.
 fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Order {
     let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap) {
@@ -138,29 +148,13 @@ fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, ca
     }
     let (threshold, retracement) =
         (s.params.entry_trailing_threshold_pct, s.params.entry_trailing_retracement_pct);
-    let t = &s.trailing;
-    let trigger = trailing_trigger(
-        threshold,
-        retracement,
-        || if S::LONG { dropped(t, position, threshold) } else { rose(t, position, threshold) },
-        || if S::LONG { rebounded(t, retracement) } else { fell_back(t, retracement) },
-    );
+    let trigger = trailing_trigger(threshold, retracement, || {
+        entry_armed::<S>(&s.trailing, position.price, threshold, retracement)
+    });
     if !trigger.armed {
         return none;
     }
-    let price = if trigger.at_book {
-        book
-    } else {
-        // With ρ ≤ 0 the order waits at the threshold itself.
-        let factor = if retracement <= 0.0 {
-            S::against(threshold)
-        } else if S::LONG {
-            1.0 - threshold + retracement
-        } else {
-            1.0 + threshold - retracement
-        };
-        S::entry_price(book, position.price * factor, s.rules.price_step)
-    };
+    let price = if trigger.at_book { book } else { trailing_entry_price::<S>(s, book, position) };
     let size = position.size.abs();
     let qty = s.reentry_qty(price, size, s.params.entry_trailing_double_down_factor, limit).max(initial_qty);
     let (_, cropped) = s.crop(size, position.price, exposure, qty, price, limit);
@@ -171,35 +165,104 @@ fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, ca
     }
 }
 
-/// §9.5, with a book price that a ladder may have moved.
-fn next_entry_at<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> Order {
+/// Which kind of entry is next, and how much of the exposure limit it may use (§9.5).
+enum EntryKind {
+    None,
+    Grid { cap: f64 },
+    Trailing { cap: f64 },
+}
+
+fn entry_kind(s: &Situation<'_>, position: &Position) -> EntryKind {
     let limit = s.wallet_exposure_limit;
     if limit == 0.0 || s.balance <= 0.0 {
-        return Order::NONE;
+        return EntryKind::None;
     }
     let ratio = s.params.entry_trailing_grid_ratio;
     if ratio >= 1.0 || ratio <= -1.0 {
-        return trailing_entry::<S>(s, book, position, limit);
+        return EntryKind::Trailing { cap: limit };
     }
     if ratio == 0.0 {
-        return grid_entry::<S>(s, book, position, limit);
+        return EntryKind::Grid { cap: limit };
     }
     let exposure = s.exposure(position.size, position.price);
     let used = if limit > 0.0 { exposure / limit } else { 0.0 };
     // The part of the limit that the first of the two kinds may fill, with 1 % of tolerance.
     let cap = |share: f64| if exposure == 0.0 { limit } else { (limit * share * 1.01).min(limit) };
     if ratio > 0.0 {
-        if used < ratio {
-            trailing_entry::<S>(s, book, position, cap(ratio))
-        } else {
-            grid_entry::<S>(s, book, position, limit)
-        }
+        if used < ratio { EntryKind::Trailing { cap: cap(ratio) } } else { EntryKind::Grid { cap: limit } }
     } else if used < 1.0 + ratio {
-        grid_entry::<S>(s, book, position, cap(1.0 + ratio))
+        EntryKind::Grid { cap: cap(1.0 + ratio) }
     } else {
-        trailing_entry::<S>(s, book, position, limit)
+        EntryKind::Trailing { cap: limit }
     }
 }
+
+/// §9.5, with a book price that a ladder may have moved.
+fn next_entry_at<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> Order {
+    match entry_kind(s, position) {
+        EntryKind::None => Order::NONE,
+        EntryKind::Grid { cap } => grid_entry::<S>(s, book, position, cap),
+        EntryKind::Trailing { cap } => trailing_entry::<S>(s, book, position, cap),
+    }
+}
+
+/// What the next re-entry waits for. Ignores first entries and the rest of partly filled ones.
+pub fn entry_trigger<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
+    let exposure = s.exposure(position.size, position.price);
+    let far_book = if S::LONG { f64::INFINITY } else { f64::NEG_INFINITY };
+    match entry_kind(s, position) {
+        EntryKind::None => Trigger::Never,
+        EntryKind::Grid { cap } => {
+            let limit = cap.min(s.wallet_exposure_limit);
+            if exposure >= limit * 0.999 {
+                return Trigger::Never;
+            }
+            Trigger::Crossed(s.reentry_price::<S>(far_book, position.price, exposure, limit))
+        }
+        EntryKind::Trailing { cap } => {
+            if exposure > cap.min(s.wallet_exposure_limit) * 0.999 {
+                return Trigger::Never;
+            }
+            let p = s.params;
+            Trigger::trailing(
+                p.entry_trailing_threshold_pct,
+                p.entry_trailing_retracement_pct,
+                trailing_entry_price::<S>(s, far_book, position),
+            )
+        }
+    }
+}
+
+/// §9.4: price of a trailing entry that is not at the book. With ρ ≤ 0 it waits at the threshold itself.
+fn trailing_entry_price<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> f64 {
+    let (threshold, retracement) =
+        (s.params.entry_trailing_threshold_pct, s.params.entry_trailing_retracement_pct);
+    let factor = if retracement <= 0.0 {
+        S::against(threshold)
+    } else if S::LONG {
+        1.0 - threshold + retracement
+    } else {
+        1.0 + threshold - retracement
+    };
+    S::entry_price(book, position.price * factor, s.rules.price_step)
+}
+
+/// Below this first-entry price the position may count as partly filled (§9.2), so that the rest of the first
+/// entry is the next order. An upper bound of the exact price.
+pub fn partial_entry_below(s: &Situation<'_>, position: &Position) -> f64 {
+    let size = position.size.abs();
+    let step = s.rules.qty_step;
+    let cost = (s.balance * s.wallet_exposure_limit * s.params.entry_initial_qty_pct).abs();
+    // S ≥ 0.8 × q0 is certain if q0 ≤ S ÷ 0.8; and q0 is at most a step above what the cost buys.
+    let largest = size / 0.8 * (1.0 - SLACK) - step * (1.0 + SLACK) - 1e-9;
+    if largest <= 0.0 || size * (1.0 - SLACK) < 0.8 * s.rules.min_qty {
+        return f64::INFINITY;
+    }
+    cost.max(s.rules.min_cost) / s.rules.c_mult / largest * (1.0 + SLACK)
+}
+
+/// Relative room for rounding in bounds.
+const SLACK: f64 = 1e-9;
 
 /// The next entry order (§9.5).
 pub fn next_entry<S: Side>(s: &Situation<'_>, position: &Position) -> Order {

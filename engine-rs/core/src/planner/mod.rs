@@ -7,13 +7,13 @@ mod closes;
 mod entries;
 mod unstuck;
 
-pub use closes::{close_ladder, delisting_close, next_close};
-pub use entries::{entry_ladder, next_entry};
+pub use closes::{close_armed, close_ladder, close_trigger, delisting_close, next_close};
+pub use entries::{entry_armed, entry_ladder, entry_trigger, next_entry, partial_entry_below};
 pub use unstuck::{StuckPosition, band_allows_unstuck, is_stuck, unstuck_close};
 
 use crate::num;
 use crate::params::SideParams;
-use crate::types::{Bands, MarketRules, Order, OrderType, Position, Trailing};
+use crate::types::{Bands, MarketRules, Order, OrderType, Trailing};
 
 /// Most orders in one ladder.
 pub(crate) const LADDER_LIMIT: usize = 500;
@@ -160,10 +160,7 @@ impl Side for Short {
     const SIGN: f64 = -1.0;
 }
 
-/// What a trailing order waits for: a move past the threshold, then a pull-back (§9.4 and §16.1.3).
-///
-/// Both kinds of trailing order follow one pattern; they differ in which extremes they look at and in which
-/// direction the threshold lies.
+/// Where a trailing order stands, and whether it does (§9.4 and §16.1.3).
 struct TrailingTrigger {
     /// The order stands at the book price.
     at_book: bool,
@@ -171,41 +168,50 @@ struct TrailingTrigger {
     armed: bool,
 }
 
-/// `moved(θ)`: the extreme passed the threshold; `pulled_back(ρ)`: the price came back from the extreme.
-fn trailing_trigger(
-    threshold: f64,
-    retracement: f64,
-    moved: impl FnOnce() -> bool,
-    pulled_back: impl FnOnce() -> bool,
-) -> TrailingTrigger {
+/// Both kinds of trailing order follow one pattern: by the book without a threshold, always there without a
+/// retracement.
+fn trailing_trigger(threshold: f64, retracement: f64, armed: impl FnOnce() -> bool) -> TrailingTrigger {
     if threshold <= 0.0 {
-        TrailingTrigger { at_book: true, armed: retracement > 0.0 && pulled_back() }
-    } else if retracement <= 0.0 {
-        TrailingTrigger { at_book: false, armed: true }
+        TrailingTrigger { at_book: true, armed: retracement > 0.0 && armed() }
     } else {
-        TrailingTrigger { at_book: false, armed: moved() && pulled_back() }
+        TrailingTrigger { at_book: false, armed: retracement <= 0.0 || armed() }
     }
 }
 
-/// The two pull-backs that an extreme can see.
-#[inline]
-fn rebounded(t: &Trailing, retracement: f64) -> bool {
-    t.max_since_min > t.min_since_open * (1.0 + retracement)
+/// What an order waits for: the cheap question that comes before the price and quantity of the order itself.
+///
+/// An order can fill only in a candle that meets its trigger; the reverse need not hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trigger {
+    /// No candle fills it.
+    Never,
+    /// The candle crosses this price.
+    Crossed(f64),
+    /// The candle crosses the close before it.
+    AtBook,
+    /// The trailing extremes are armed and the candle crosses the price, or the close before it.
+    Trailing {
+        /// Move that arms.
+        threshold: f64,
+        /// Pull-back that triggers.
+        retracement: f64,
+        /// Price of the order; None: at the book.
+        price: Option<f64>,
+    },
 }
 
-#[inline]
-fn fell_back(t: &Trailing, retracement: f64) -> bool {
-    t.min_since_max < t.max_since_open * (1.0 - retracement)
-}
-
-/// The position's price moved down past `threshold`.
-#[inline]
-fn dropped(t: &Trailing, position: &Position, threshold: f64) -> bool {
-    t.min_since_open < position.price * (1.0 - threshold)
-}
-
-/// The position's price moved up past `threshold`.
-#[inline]
-fn rose(t: &Trailing, position: &Position, threshold: f64) -> bool {
-    t.max_since_open > position.price * (1.0 + threshold)
+impl Trigger {
+    fn trailing(threshold: f64, retracement: f64, price: f64) -> Self {
+        if threshold <= 0.0 {
+            if retracement > 0.0 {
+                Self::Trailing { threshold, retracement, price: None }
+            } else {
+                Self::Never
+            }
+        } else if retracement <= 0.0 {
+            Self::Crossed(price)
+        } else {
+            Self::Trailing { threshold, retracement, price: Some(price) }
+        }
+    }
 }

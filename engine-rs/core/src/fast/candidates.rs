@@ -1,0 +1,314 @@
+//! Candidate minutes: at which an order that is placed may be filled by the next candle.
+
+use super::Run;
+use super::coin::{Candidates, Triggers};
+use crate::grid::SideIndex;
+use crate::num;
+use crate::planner::{self, Long, Short, Side, Situation, Trigger};
+use crate::types::{Bands, Position, Trailing};
+
+/// Room for rounding between a bound and the exact price.
+fn loosened_up(x: f64) -> f64 {
+    x + x.abs() * 1e-9 + 1e-9
+}
+
+fn loosened_down(x: f64) -> f64 {
+    x - x.abs() * 1e-9 - 1e-9
+}
+
+/// One bit for each item of which the test is true.
+#[inline(always)]
+fn bits(length: usize, test: impl Fn(usize) -> bool) -> u64 {
+    (0..length).fold(0, |mask, n| mask | (u64::from(test(n)) << n))
+}
+
+impl Run<'_> {
+    /// The first candidate minute from `from` on in the span at hand.
+    pub(super) fn next_candidate(&mut self, from: usize) -> Option<usize> {
+        let (start, end) = (self.span.start, self.span.end);
+        if from >= end {
+            return None;
+        }
+        self.refresh();
+        let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
+        let mask = mask & (u64::MAX << (from - start));
+        // The last candle is no step (§8): what is placed in the one before it never fills.
+        let last = self.account.market.panel.minutes() - 3;
+        (mask != 0).then(|| start + mask.trailing_zeros() as usize).filter(|&k| k <= last)
+    }
+
+    /// Make anew what a fill has changed.
+    fn refresh(&mut self) {
+        if !self.stale {
+            return;
+        }
+        self.stale = false;
+        let account = &self.account;
+        self.allowance = self.sides.map(|side| {
+            side.unstuck_pct.map_or(0.0, |pct| {
+                let realised = account.realised;
+                num::unstuck_allowance(account.balance.usd_total_rounded, pct, realised.peak, realised.sum)
+            })
+        });
+        for s in 0..2 {
+            for &i in &self.account.held[s] {
+                self.coins[i].sides[s].triggers = None;
+                self.coins[i].sides[s].held = None;
+            }
+        }
+    }
+
+    fn side_candidates<S: SideIndex>(&mut self, from: usize) -> u64 {
+        let side = self.sides[S::INDEX];
+        if !side.enabled {
+            return 0;
+        }
+        let start = self.span.start;
+        let mut mask = 0;
+        for n in 0..self.account.held[S::INDEX].len() {
+            let i = self.account.held[S::INDEX][n];
+            if self.coins[i].tradeable(start) {
+                mask |= self.held_candidates::<S>(i, from).any();
+            }
+        }
+        if self.account.held[S::INDEX].len() < side.effective_slots && self.account.balance.usd_total > 0.0 {
+            for i in 0..self.coins.len() {
+                if self.is_free::<S>(i) {
+                    mask |= self.first_entry_candidates::<S>(i);
+                }
+            }
+        }
+        mask
+    }
+
+    /// True if the coin could open a position.
+    pub(super) fn is_free<S: SideIndex>(&self, i: usize) -> bool {
+        let coin = &self.coins[i];
+        self.account.positions[i][S::INDEX].is_none()
+            && coin.tradeable(self.span.start)
+            && coin.sides[S::INDEX].wallet_exposure_limit != 0.0
+    }
+
+    /// Minutes at which the first entry (§9.2) may fill: depends on candles and averages alone.
+    pub(super) fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
+        if let Some(mask) = self.coins[i].sides[S::INDEX].first_entry {
+            return mask;
+        }
+        let extremes = self.extremes(i);
+        let side = &self.coins[i].sides[S::INDEX];
+        let factor = S::against(side.params.entry_initial_ema_dist);
+        let bounds = side.averages.bounds(extremes.close);
+        let possible = if S::LONG {
+            let (least, most) = bounds.lower;
+            extremes.next_low < loosened_up((least * factor).max(most * factor))
+        } else {
+            let (least, most) = bounds.upper;
+            extremes.next_high > loosened_down((least * factor).min(most * factor))
+        };
+        let mask = if possible { self.walk_first_entry::<S>(i, factor) } else { 0 };
+        self.coins[i].sides[S::INDEX].first_entry = Some(mask);
+        mask
+    }
+
+    fn walk_first_entry<S: SideIndex>(&mut self, i: usize, factor: f64) -> u64 {
+        self.walk_averages(i, S::INDEX);
+        let (start, end) = (self.span.start, self.span.end);
+        let coin = &self.coins[i];
+        let averages = &coin.sides[S::INDEX].averages;
+        let close = &coin.candles.close[start..end];
+        let (next_low, next_high) = (&coin.candles.low[start + 1..=end], &coin.candles.high[start + 1..=end]);
+        bits(end - start, |n| {
+            let bands = averages.bands(n);
+            if S::LONG {
+                next_low[n] < close[n] && next_low[n] < loosened_up(bands.lower * factor)
+            } else {
+                next_high[n] > close[n] && next_high[n] > loosened_down(bands.upper * factor)
+            }
+        })
+    }
+
+    /// Have the averages of each minute of the span.
+    pub(super) fn walk_averages(&mut self, i: usize, s: usize) {
+        let log_ranges = self.prepared.log_ranges.get(i).map_or(&[][..], Vec::as_slice);
+        let coin = &mut self.coins[i];
+        coin.sides[s].averages.walk(&coin.candles, log_ranges, self.span.start, self.span.end);
+    }
+
+    /// Minutes at which an order of the position may fill, from `from` on.
+    fn held_candidates<S: SideIndex>(&mut self, i: usize, from: usize) -> Candidates {
+        if let Some(candidates) = self.coins[i].sides[S::INDEX].held {
+            return candidates;
+        }
+        let position = self.account.positions[i][S::INDEX].unwrap_or_default();
+        let triggers = self.triggers::<S>(i, &position);
+        let mut found = Candidates {
+            entry: self.trigger_candidates::<S>(i, &position, triggers.entry, true, from),
+            close: self.trigger_candidates::<S>(i, &position, triggers.close, false, from),
+            unstuck: 0,
+        };
+        if self.partial_entry_possible::<S>(i, triggers.partial_below) {
+            found.entry |= self.first_entry_candidates::<S>(i);
+        }
+        if triggers.stuck {
+            found.unstuck = self.unstuck_candidates::<S>(i);
+        }
+        self.coins[i].sides[S::INDEX].held = Some(found);
+        found
+    }
+
+    /// What the planner needs for triggers: no book, no bands, no extremes.
+    fn triggers<S: SideIndex>(&mut self, i: usize, position: &Position) -> Triggers {
+        let side = &self.coins[i].sides[S::INDEX];
+        if let Some(triggers) = side.triggers {
+            return triggers;
+        }
+        let situation = Situation {
+            rules: &self.account.market.rules[i],
+            params: &side.params,
+            wallet_exposure_limit: side.wallet_exposure_limit,
+            balance: self.account.balance.usd_total_rounded,
+            bid: 0.0,
+            ask: 0.0,
+            bands: Bands::default(),
+            log_range: side.averages.hourly_value,
+            trailing: Trailing::RESET,
+        };
+        let triggers = Triggers {
+            entry: planner::entry_trigger::<S>(&situation, position),
+            close: planner::close_trigger::<S>(&situation, position),
+            partial_below: planner::partial_entry_below(&situation, position),
+            stuck: self.allowance[S::INDEX] > 0.0 && planner::is_stuck(&situation, position),
+        };
+        self.coins[i].sides[S::INDEX].triggers = Some(triggers);
+        triggers
+    }
+
+    /// True if the first-entry price may get low enough in this span.
+    fn partial_entry_possible<S: SideIndex>(&self, i: usize, below: f64) -> bool {
+        let lowest_close = self.extremes(i).close.0;
+        let lowest = if S::LONG {
+            let side = &self.coins[i].sides[S::INDEX];
+            let (least, most) = side.averages.bounds((lowest_close, lowest_close)).lower;
+            let factor = S::against(side.params.entry_initial_ema_dist);
+            let step = self.account.market.rules[i].price_step;
+            lowest_close.min((least * factor).min(most * factor) - step)
+        } else {
+            lowest_close
+        };
+        loosened_down(lowest) < below
+    }
+
+    /// Minutes from `from` on at which an order of this trigger may fill. Entries of a long position and closes of a
+    /// short one are filled by lows, the others by highs.
+    fn trigger_candidates<S: SideIndex>(
+        &mut self,
+        i: usize,
+        position: &Position,
+        trigger: Trigger,
+        entry: bool,
+        from: usize,
+    ) -> u64 {
+        let by_low = S::LONG == entry;
+        let extremes = self.extremes(i);
+        let crosses =
+            |price: f64| if by_low { extremes.next_low < price } else { extremes.next_high > price };
+        match trigger {
+            Trigger::Never => 0,
+            Trigger::Crossed(price) if !crosses(price) => 0,
+            Trigger::Crossed(price) => self.crossings(i, by_low, |_| price),
+            Trigger::AtBook => {
+                let close = self.coins[i].candles.close;
+                let start = self.span.start;
+                self.crossings(i, by_low, |n| close[start + n])
+            }
+            Trigger::Trailing { price: Some(price), .. } if !crosses(price) => 0,
+            Trigger::Trailing { threshold, retracement, price } => {
+                let armed = move |t: &Trailing| {
+                    if entry {
+                        planner::entry_armed::<S>(t, position.price, threshold, retracement)
+                    } else {
+                        planner::close_armed::<S>(t, position.price, threshold, retracement)
+                    }
+                };
+                self.trailing_candidates::<S>(i, by_low, price, from, armed)
+            }
+        }
+    }
+
+    /// Minutes whose next candle crosses a price and the close before it.
+    fn crossings(&self, i: usize, by_low: bool, price: impl Fn(usize) -> f64) -> u64 {
+        let (start, end) = (self.span.start, self.span.end);
+        let c = &self.coins[i].candles;
+        if by_low {
+            let (close, low) = (&c.close[start..end], &c.low[start + 1..=end]);
+            bits(end - start, |n| low[n] < close[n] && low[n] < price(n))
+        } else {
+            let (close, high) = (&c.close[start..end], &c.high[start + 1..=end]);
+            bits(end - start, |n| high[n] > close[n] && high[n] > price(n))
+        }
+    }
+
+    fn trailing_candidates<S: Side + SideIndex>(
+        &mut self,
+        i: usize,
+        by_low: bool,
+        price: Option<f64>,
+        from: usize,
+        armed: impl Fn(&Trailing) -> bool,
+    ) -> u64 {
+        let span = self.span;
+        let prepared = self.prepared;
+        let coin = &mut self.coins[i];
+        let side = &mut coin.sides[S::INDEX];
+        // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
+        let mut t = side.trailing_at(&coin.candles, prepared, i, span.block, from - 1);
+        let first = side.trailing_until() + 1;
+        let mut mask = 0;
+        for k in from..span.end {
+            if k >= first {
+                t.update(coin.candles.high[k], coin.candles.low[k], coin.candles.close[k]);
+            }
+            if armed(&t) {
+                mask |= 1 << (k - span.start);
+            }
+        }
+        if mask == 0 {
+            return 0;
+        }
+        mask & self
+            .crossings(i, by_low, |_| price.unwrap_or(if by_low { f64::INFINITY } else { f64::NEG_INFINITY }))
+    }
+
+    /// Minutes at which an unstuck close (§16.2) may fill: the close has come back to the band, and the next candle
+    /// crosses it.
+    fn unstuck_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
+        let extremes = self.extremes(i);
+        let side = &self.coins[i].sides[S::INDEX];
+        let factor = S::in_favour(side.params.unstuck_ema_dist);
+        let bounds = side.averages.bounds(extremes.close);
+        let possible = if S::LONG {
+            let (least, most) = bounds.upper;
+            extremes.close.1 >= loosened_down((least * factor).min(most * factor))
+        } else {
+            let (least, most) = bounds.lower;
+            extremes.close.0 <= loosened_up((least * factor).max(most * factor))
+        };
+        if !possible {
+            return 0;
+        }
+        self.walk_averages(i, S::INDEX);
+        let (start, end) = (self.span.start, self.span.end);
+        let coin = &self.coins[i];
+        let averages = &coin.sides[S::INDEX].averages;
+        let c = &coin.candles;
+        let (close, low, high) = (&c.close[start..end], &c.low[start + 1..=end], &c.high[start + 1..=end]);
+        bits(end - start, |n| {
+            let bands = averages.bands(n);
+            if S::LONG {
+                high[n] > close[n] && close[n] >= loosened_down(bands.upper * factor)
+            } else {
+                low[n] < close[n] && close[n] <= loosened_up(bands.lower * factor)
+            }
+        })
+    }
+}

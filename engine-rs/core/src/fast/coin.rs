@@ -1,0 +1,153 @@
+//! State of one coin in the fast path.
+
+use super::averages::Averages;
+use super::prepared::Prepared;
+use crate::candles::{CoinCandles, Panel};
+use crate::grid::{finite_or_zero, uses_trailing};
+use crate::params::{BotParams, SideParams};
+use crate::planner::Trigger;
+use crate::types::{Order, Trailing};
+
+/// What the orders of a position wait for; made anew when the account or the grid's spacing changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Triggers {
+    pub(super) entry: Trigger,
+    pub(super) close: Trigger,
+    /// Below this first-entry price the next entry may be the rest of the first one.
+    pub(super) partial_below: f64,
+    /// Unstucking may reduce the position.
+    pub(super) stuck: bool,
+}
+
+/// Candidate minutes of a span, one bit a minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Candidates {
+    pub(super) entry: u64,
+    pub(super) close: u64,
+    pub(super) unstuck: u64,
+}
+
+impl Candidates {
+    pub(super) fn any(&self) -> u64 {
+        self.entry | self.close | self.unstuck
+    }
+}
+
+/// One side of one coin.
+pub(super) struct CoinSide {
+    pub(super) params: SideParams,
+    pub(super) wallet_exposure_limit: f64,
+    pub(super) averages: Averages,
+    /// Trailing extremes, brought up to date only when somebody asks.
+    trailing: Trailing,
+    trailing_until: usize,
+    pub(super) triggers: Option<Triggers>,
+    /// Candidates of the position in this span, from the minute on at which it was last touched.
+    pub(super) held: Option<Candidates>,
+    /// Minutes of this span at which a first entry may fill.
+    pub(super) first_entry: Option<u64>,
+    pub(super) entries: Vec<Order>,
+    pub(super) closes: Vec<Order>,
+    pub(super) uses_trailing: bool,
+}
+
+/// One coin.
+pub(super) struct Coin<'a> {
+    pub(super) candles: CoinCandles<'a>,
+    pub(super) first: usize,
+    pub(super) last: usize,
+    pub(super) start: usize,
+    pub(super) sides: [CoinSide; 2],
+}
+
+impl<'a> Coin<'a> {
+    pub(super) fn new(panel: &Panel<'a>, i: usize, bot: &BotParams, warmup: usize) -> Self {
+        let candles = panel.coins()[i];
+        let (first, last) = panel.life(i);
+        let close = finite_or_zero(candles.close[first]);
+        let volume = finite_or_zero(candles.volume[first]).max(0.0);
+        let side = |params: &SideParams| CoinSide {
+            params: *params,
+            wallet_exposure_limit: params.wallet_exposure_limit,
+            averages: Averages::new(params, close, volume),
+            trailing: Trailing::RESET,
+            trailing_until: 0,
+            triggers: None,
+            held: None,
+            first_entry: None,
+            entries: Vec::new(),
+            closes: Vec::new(),
+            uses_trailing: uses_trailing(params),
+        };
+        Self {
+            candles,
+            first,
+            last,
+            start: first.saturating_add(warmup).min(last),
+            sides: [side(&bot.long), side(&bot.short)],
+        }
+    }
+
+    pub(super) fn valid(&self, k: usize) -> bool {
+        self.first <= k && k <= self.last
+    }
+
+    pub(super) fn tradeable(&self, k: usize) -> bool {
+        self.start <= k && k <= self.last
+    }
+
+    /// A new span begins.
+    pub(super) fn forget_candidates(&mut self) {
+        for side in &mut self.sides {
+            side.held = None;
+            side.first_entry = None;
+        }
+    }
+}
+
+impl CoinSide {
+    /// A fill at minute `k`: trailing starts over after it.
+    pub(super) fn touched(&mut self, k: usize) {
+        self.trailing = Trailing::RESET;
+        self.trailing_until = k;
+        self.triggers = None;
+    }
+
+    /// The last minute that the trailing extremes have seen, or at which they were reset.
+    pub(super) fn trailing_until(&self) -> usize {
+        self.trailing_until
+    }
+
+    /// Trailing extremes after minute `k` of block `block` (§10).
+    pub(super) fn trailing_at(
+        &mut self,
+        c: &CoinCandles<'_>,
+        prepared: &Prepared,
+        i: usize,
+        block: usize,
+        k: usize,
+    ) -> Trailing {
+        if !self.uses_trailing {
+            return self.trailing;
+        }
+        let blocks = &prepared.blocks;
+        let mut next = self.trailing_until + 1;
+        if next < blocks[block].start {
+            // Minutes up to the first whole block, then whole blocks.
+            let mut b = blocks.partition_point(|other| other.start < next);
+            for m in next..blocks[b].start {
+                self.trailing.update(c.high[m], c.low[m], c.close[m]);
+            }
+            while b < block {
+                prepared.extremes[i][b].swing.apply(&mut self.trailing);
+                b += 1;
+            }
+            next = blocks[block].start;
+        }
+        for m in next..=k {
+            self.trailing.update(c.high[m], c.low[m], c.close[m]);
+        }
+        self.trailing_until = self.trailing_until.max(k);
+        self.trailing
+    }
+}

@@ -1,0 +1,243 @@
+//! Events: orders of a candidate minute, and their fills in the next candle.
+
+use super::Run;
+use super::coin::Candidates;
+use super::keep::Keep;
+use crate::grid::SideIndex;
+use crate::planner::{self, Long, Short, Situation, StuckPosition};
+use crate::types::Order;
+
+/// Lists that live as long as the run, to save allocations.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Coins with orders at this minute, by side.
+    touched: [Vec<usize>; 2],
+    stuck: Vec<StuckPosition>,
+    /// Coins that survive the volume filter, by volume.
+    ranked: Vec<(usize, f64, f64)>,
+}
+
+impl Run<'_> {
+    /// Place orders at minute `k` where they may fill (§14), and fill them in the next candle (§12).
+    pub(super) fn event<K: Keep>(&mut self, k: usize, keep: &mut K) {
+        let mut unstuck_matters = false;
+        self.place_side::<Long>(k, &mut unstuck_matters);
+        self.place_side::<Short>(k, &mut unstuck_matters);
+        if unstuck_matters {
+            self.place_unstuck(k);
+        }
+        self.fill_side::<Long>(k + 1, keep);
+        self.fill_side::<Short>(k + 1, keep);
+    }
+
+    /// §14.1: positions first, then free coins as far as there are slots.
+    fn place_side<S: SideIndex>(&mut self, k: usize, unstuck_matters: &mut bool) {
+        self.scratch.touched[S::INDEX].clear();
+        let side = self.sides[S::INDEX];
+        if !side.enabled {
+            return;
+        }
+        let bit = 1 << (k - self.span.start);
+        for n in 0..self.account.held[S::INDEX].len() {
+            let i = self.account.held[S::INDEX][n];
+            let candidates = self.coins[i].sides[S::INDEX].held.unwrap_or_default();
+            if self.coins[i].tradeable(k) && candidates.any() & bit != 0 {
+                self.place_held::<S>(k, i, candidates, bit);
+                *unstuck_matters |= (candidates.close | candidates.unstuck) & bit != 0;
+            }
+        }
+        let free = side.effective_slots.saturating_sub(self.account.held[S::INDEX].len());
+        if free > 0 && self.account.balance.usd_total > 0.0 {
+            let wanting = |run: &Self, i: usize| {
+                run.is_free::<S>(i) && run.coins[i].sides[S::INDEX].first_entry.unwrap_or_default() & bit != 0
+            };
+            if !(0..self.coins.len()).any(|i| wanting(self, i)) {
+                return;
+            }
+            if self.coins.len() <= side.effective_slots {
+                for i in 0..self.coins.len() {
+                    if wanting(self, i) {
+                        self.place_entries::<S>(k, i);
+                    }
+                }
+            } else {
+                self.rank::<S>(k);
+                let mut left = free;
+                for n in 0..self.scratch.ranked.len() {
+                    let i = self.scratch.ranked[n].0;
+                    if left == 0 {
+                        break;
+                    }
+                    if self.account.positions[i][S::INDEX].is_none() {
+                        left -= 1;
+                        if wanting(self, i) {
+                            self.place_entries::<S>(k, i);
+                        }
+                    }
+                }
+            }
+        }
+        self.scratch.touched[S::INDEX].sort_unstable();
+        self.scratch.touched[S::INDEX].dedup();
+    }
+
+    /// §14.2: the most volatile of the most traded coins, in `scratch.ranked`. The sorts are stable.
+    fn rank<S: SideIndex>(&mut self, k: usize) {
+        let n = k - self.span.start;
+        for i in 0..self.coins.len() {
+            if self.coins[i].valid(k) {
+                self.walk_averages(i, S::INDEX);
+            }
+        }
+        let ranked = &mut self.scratch.ranked;
+        ranked.clear();
+        for (i, coin) in self.coins.iter().enumerate() {
+            let averages = &coin.sides[S::INDEX].averages;
+            let (volume, log_range) =
+                if coin.valid(k) { averages.ranking(n) } else { averages.resting_ranking() };
+            ranked.push((i, volume, log_range));
+        }
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(self.sides[S::INDEX].by_volume);
+        ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
+    }
+
+    /// §14.3 for a position: only the kinds of order that may fill.
+    fn place_held<S: SideIndex>(&mut self, k: usize, i: usize, candidates: Candidates, bit: u64) {
+        if candidates.entry & bit != 0 {
+            self.place_entries::<S>(k, i);
+        }
+        if candidates.close & bit != 0 {
+            let mut closes = std::mem::take(&mut self.coins[i].sides[S::INDEX].closes);
+            let position = self.account.positions[i][S::INDEX].unwrap_or_default();
+            let (high, low) = self.candle(k + 1, i);
+            let situation = self.situation::<S>(k, i);
+            if planner::next_close::<S>(&situation, &position).crossed_by(high, low) {
+                planner::close_ladder::<S>(&situation, &position, &mut closes);
+            }
+            self.coins[i].sides[S::INDEX].closes = closes;
+            self.scratch.touched[S::INDEX].push(i);
+        }
+    }
+
+    fn place_entries<S: SideIndex>(&mut self, k: usize, i: usize) {
+        let mut entries = std::mem::take(&mut self.coins[i].sides[S::INDEX].entries);
+        let position = self.account.positions[i][S::INDEX].unwrap_or_default();
+        let (high, low) = self.candle(k + 1, i);
+        let situation = self.situation::<S>(k, i);
+        if planner::next_entry::<S>(&situation, &position).crossed_by(high, low) {
+            planner::entry_ladder::<S>(&situation, &position, &mut entries);
+        }
+        self.coins[i].sides[S::INDEX].entries = entries;
+        self.scratch.touched[S::INDEX].push(i);
+    }
+
+    /// High and low of a candle; NaN after a coin's last minute, so that nothing fills there.
+    fn candle(&self, j: usize, i: usize) -> (f64, f64) {
+        let c = &self.coins[i].candles;
+        (c.high[j], c.low[j])
+    }
+
+    /// Everything that the planner needs to know of coin `i` at minute `k`; the book is the close.
+    fn situation<S: SideIndex>(&mut self, k: usize, i: usize) -> Situation<'_> {
+        self.walk_averages(i, S::INDEX);
+        let (prepared, span) = (self.prepared, self.span);
+        let coin = &mut self.coins[i];
+        let close = coin.candles.close[k];
+        let side = &mut coin.sides[S::INDEX];
+        let trailing = if self.account.positions[i][S::INDEX].is_some() {
+            side.trailing_at(&coin.candles, prepared, i, span.block, k)
+        } else {
+            crate::types::Trailing::RESET
+        };
+        let side = &*side;
+        Situation {
+            rules: &self.account.market.rules[i],
+            params: &side.params,
+            wallet_exposure_limit: side.wallet_exposure_limit,
+            balance: self.account.balance.usd_total_rounded,
+            bid: close,
+            ask: close,
+            bands: side.averages.bands(k - span.start),
+            log_range: side.averages.hourly_value,
+            trailing,
+        }
+    }
+
+    /// §16.2: at most one unstuck close, which takes the place of the coin's closes.
+    fn place_unstuck(&mut self, k: usize) {
+        self.scratch.stuck.clear();
+        self.collect_stuck::<Long>(k);
+        self.collect_stuck::<Short>(k);
+        self.scratch.stuck.sort_by(StuckPosition::by_turn);
+        for n in 0..self.scratch.stuck.len() {
+            let StuckPosition { coin, long, .. } = self.scratch.stuck[n];
+            let order =
+                if long { self.unstuck_order::<Long>(k, coin) } else { self.unstuck_order::<Short>(k, coin) };
+            if !order.is_none() {
+                let s = usize::from(!long);
+                let closes = &mut self.coins[coin].sides[s].closes;
+                closes.clear();
+                closes.push(order);
+                if let Err(place) = self.scratch.touched[s].binary_search(&coin) {
+                    self.scratch.touched[s].insert(place, coin);
+                }
+                return;
+            }
+        }
+    }
+
+    fn collect_stuck<S: SideIndex>(&mut self, k: usize) {
+        for n in 0..self.account.held[S::INDEX].len() {
+            let i = self.account.held[S::INDEX][n];
+            let coin = &self.coins[i];
+            let stuck = coin.sides[S::INDEX].triggers.is_some_and(|triggers| triggers.stuck);
+            if !stuck || !coin.tradeable(k) {
+                continue;
+            }
+            let close = coin.candles.close[k];
+            let position = self.account.positions[i][S::INDEX].unwrap_or_default();
+            if planner::band_allows_unstuck::<S>(&self.situation::<S>(k, i), close) {
+                let distance = S::pprice_diff(position.price, close);
+                self.scratch.stuck.push(StuckPosition { distance, coin: i, long: S::LONG });
+            }
+        }
+    }
+
+    fn unstuck_order<S: SideIndex>(&mut self, k: usize, i: usize) -> Order {
+        let position = self.account.positions[i][S::INDEX].unwrap_or_default();
+        let (close, allowance) = (self.coins[i].candles.close[k], self.allowance[S::INDEX]);
+        planner::unstuck_close::<S>(&self.situation::<S>(k, i), &position, close, allowance)
+    }
+
+    /// §12.2 for one side, in candle `j`.
+    fn fill_side<S: SideIndex>(&mut self, j: usize, keep: &mut impl Keep) {
+        for n in 0..self.scratch.touched[S::INDEX].len() {
+            let i = self.scratch.touched[S::INDEX][n];
+            let (high, low) = self.candle(j, i);
+            let side = &mut self.coins[i].sides[S::INDEX];
+            let (mut closes, mut entries) =
+                (std::mem::take(&mut side.closes), std::mem::take(&mut side.entries));
+            let mut filled = false;
+            for order in closes.drain(..).filter(|order| order.crossed_by(high, low)) {
+                self.keep_until(j, keep);
+                if let Some(booked) = self.account.fill_close::<S>(j, i, order) {
+                    keep.fill(&self.account, j, i, &booked);
+                    filled = true;
+                }
+            }
+            for order in entries.drain(..).filter(|order| order.crossed_by(high, low)) {
+                self.keep_until(j, keep);
+                let booked = self.account.fill_entry::<S>(j, i, order);
+                keep.fill(&self.account, j, i, &booked);
+                filled = true;
+            }
+            let side = &mut self.coins[i].sides[S::INDEX];
+            (side.closes, side.entries) = (closes, entries);
+            if filled {
+                side.touched(j);
+                self.stale = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What no candidate changes: computed once a panel, shared by all runs over it.
+
+use crate::candles::{CoinCandles, MINUTE_MS, Panel};
+use crate::grid::HOUR_MS;
+use crate::math;
+use crate::types::Trailing;
+
+/// Samples of a day of the metrics (analysis-metrics §3).
+pub(super) const DAY: usize = 1440;
+
+/// Minutes of a clock hour, or a part of one where a day or a coin begins or ends inside.
+///
+/// At minute `k` of a block orders are placed that the candle of `k + 1` may fill.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// The block's first minute is the first of an hour that the hourly averages see: the index of its log ranges.
+    pub(super) hour: Option<usize>,
+}
+
+/// Price extremes of a coin in a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extremes {
+    /// Lowest low of the candles that the block's orders meet, `start + 1 ..= end`.
+    pub(super) next_low: f64,
+    /// Highest high of the same candles.
+    pub(super) next_high: f64,
+    /// Lowest and highest close of the block.
+    pub(super) close: (f64, f64),
+    /// What the block's candles do to trailing extremes (§10).
+    pub(super) swing: Swing,
+}
+
+/// A stretch of candles, as far as trailing extremes can see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Swing {
+    pub(super) low: f64,
+    pub(super) high: f64,
+    /// Highest high after the lowest low, the close of its minute included.
+    max_after_low: f64,
+    /// Lowest low after the highest high, the close of its minute included.
+    min_after_high: f64,
+}
+
+impl Swing {
+    /// What `Trailing::update` with each candle in turn would give.
+    pub(super) fn apply(&self, t: &mut Trailing) {
+        if self.low < t.min_since_open {
+            t.min_since_open = self.low;
+            t.max_since_min = self.max_after_low;
+        } else {
+            t.max_since_min = t.max_since_min.max(self.high);
+        }
+        if self.high > t.max_since_open {
+            t.max_since_open = self.high;
+            t.min_since_max = self.min_after_high;
+        } else {
+            t.min_since_max = t.min_since_max.min(self.low);
+        }
+    }
+}
+
+impl Extremes {
+    /// Extremes of the block `start .. end`. Candles outside the coin's life are NaN and leave no trace.
+    pub(super) fn of(c: &CoinCandles<'_>, start: usize, end: usize) -> Self {
+        let low = |range: &[f64]| range.iter().fold(f64::INFINITY, |m, &x| m.min(x));
+        let high = |range: &[f64]| range.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(x));
+        let mut t = Trailing::RESET;
+        for k in start..end {
+            t.update(c.high[k], c.low[k], c.close[k]);
+        }
+        Self {
+            next_low: low(&c.low[start + 1..=end]),
+            next_high: high(&c.high[start + 1..=end]),
+            close: (low(&c.close[start..end]), high(&c.close[start..end])),
+            swing: Swing {
+                low: t.min_since_open,
+                high: t.max_since_open,
+                max_after_low: t.max_since_min,
+                min_after_high: t.min_since_max,
+            },
+        }
+    }
+}
+
+/// Tables of one panel.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub(super) blocks: Vec<Block>,
+    /// By coin, then by block.
+    pub(super) extremes: Vec<Vec<Extremes>>,
+    /// By coin, then by hour: the log range that the hourly averages absorb; NaN: none (§6.5).
+    pub(super) hour_ranges: Vec<Vec<f64>>,
+    /// By coin: log range of each minute (§6.4); empty with a single coin, which is never ranked.
+    pub(super) log_ranges: Vec<Vec<f64>>,
+}
+
+impl Prepared {
+    /// Tables of a panel; None if its candles are too irregular for shortcuts: a hole inside a coin's life, a price
+    /// outside it, a price or volume that no candle can have.
+    pub fn new(panel: &Panel<'_>) -> Option<Self> {
+        let coins = panel.coins();
+        if panel.minutes() < 3
+            || panel.first_ms().rem_euclid(MINUTE_MS) != 0
+            || !(0..coins.len()).all(|i| is_regular(&coins[i], panel.life(i)))
+        {
+            return None;
+        }
+        let blocks = blocks(panel);
+        let extremes = coins
+            .iter()
+            .map(|c| blocks.iter().map(|block| Extremes::of(c, block.start, block.end)).collect())
+            .collect();
+        let log_ranges = if coins.len() > 1 {
+            coins.iter().map(|c| c.high.iter().zip(c.low).map(|(h, l)| math::ln(h / l)).collect()).collect()
+        } else {
+            Vec::new()
+        };
+        let hour_ranges = (0..coins.len()).map(|i| hour_ranges(panel, i, &blocks)).collect();
+        Some(Self { blocks, extremes, hour_ranges, log_ranges })
+    }
+}
+
+fn is_regular(c: &CoinCandles<'_>, (first, last): (usize, usize)) -> bool {
+    let price = |x: f64| x.is_finite() && x > 0.0;
+    let inside = (first..=last).all(|k| {
+        price(c.high[k])
+            && price(c.low[k])
+            && price(c.close[k])
+            && c.volume[k].is_finite()
+            && c.volume[k] >= 0.0
+    });
+    let outside = (0..first).chain(last + 1..c.close.len());
+    inside && outside.into_iter().all(|k| c.high[k].is_nan() && c.low[k].is_nan() && c.close[k].is_nan())
+}
+
+/// Cut the steps 1 … T − 2 at hours, days, and where coins begin and end.
+fn blocks(panel: &Panel<'_>) -> Vec<Block> {
+    let steps = panel.minutes() - 1;
+    let hour_of = |k: usize| panel.time_ms(k).div_euclid(HOUR_MS);
+    let mut cuts: Vec<usize> = (1..steps).filter(|&k| hour_of(k) > hour_of(k - 1) || k % DAY == 0).collect();
+    for i in 0..panel.coins().len() {
+        let (first, last) = panel.life(i);
+        cuts.extend([first, last + 1]);
+    }
+    cuts.extend([1, steps]);
+    cuts.retain(|&k| (1..=steps).contains(&k));
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut hours = 0..;
+    cuts.windows(2)
+        .map(|pair| Block {
+            start: pair[0],
+            end: pair[1],
+            hour: (hour_of(pair[0]) > hour_of(pair[0] - 1)).then(|| hours.next().unwrap_or_default()),
+        })
+        .collect()
+}
+
+/// §6.5 for one coin: the log range of the hour before each hour start; a stale one is used again.
+fn hour_ranges(panel: &Panel<'_>, coin: usize, blocks: &[Block]) -> Vec<f64> {
+    let c = &panel.coins()[coin];
+    let (first, last) = panel.life(coin);
+    let mut window = 0;
+    let mut bucket = None;
+    let mut ranges = Vec::new();
+    for block in blocks.iter().filter(|block| block.hour.is_some()) {
+        let k = block.start;
+        // The reference skips a window that is only one minute long.
+        if k > window + 1 {
+            let range = window.max(first)..k.min(last + 1);
+            if !range.is_empty() {
+                let high = c.high[range.clone()].iter().fold(f64::NEG_INFINITY, |m, &x| m.max(x));
+                let low = c.low[range].iter().fold(f64::INFINITY, |m, &x| m.min(x));
+                bucket = Some(math::ln(high / low));
+            }
+        }
+        window = k;
+        ranges.push(bucket.unwrap_or(f64::NAN));
+    }
+    ranges
+}
