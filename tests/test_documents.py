@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 # A command line in a code span or at the begin of a line of a code block.
-COMMAND = re.compile(r"(?:`|^)passivbot ([a-z][^`\n]*)", re.MULTILINE)
+COMMAND = re.compile(r"(?:`|^ *)passivbot ([a-z][^`\n]*)", re.MULTILINE)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
 
