@@ -63,7 +63,7 @@ def optimize(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of all random numbers. Default: drawn, printed and stored."),
+        typer.Option(min=0, max=2**64 - 1, help="Of all random numbers. Default: drawn, printed and stored."),
     ] = None,
     lag: Annotated[
         int | None,

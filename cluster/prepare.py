@@ -26,7 +26,6 @@ from passivbot.study.study import STUDIES, Study, find
 
 LOGGED_METRICS = (
     "adg",
-    "adg_w",
     "calmar_ratio",
     "drawdown_worst",
     "drawdown_worst_mean_1pct",
@@ -43,11 +42,10 @@ LOGGED_METRICS = (
     "sharpe_ratio",
     "sortino_ratio",
     "sterling_ratio",
-    "total_wallet_exposure_max",
-    "total_wallet_exposure_mean",
     "volume_pct_per_day_avg",
 )
-"""Logged with every candidate, besides what scoring and limits need."""
+"""Logged with every candidate, besides what scoring and limits need: what the engine gets from fills and daily
+equity. Recency-weighted metrics and those of every minute cost more, and are there if somebody asks."""
 
 BUDGET_EVENT = "budget"
 """Event that states the number of candidates a study runs to; the last one counts."""

@@ -33,6 +33,8 @@ _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 """Kind of fill → marker, colour, beginnings of its order types."""
 _SHORT_COLOURS = {"entry": "#e08214", "close": "#8073ac", "forced close": "#d73027"}
+# No button that sends anything anywhere.
+_PLOTLY = {"displaylogo": False, "scrollZoom": True, "showSendToCloud": False, "plotlyServerURL": ""}
 _LAYOUT = {"template": "plotly_white", "hovermode": "x", "margin": {"l": 60, "r": 30, "t": 80, "b": 40}}
 
 
@@ -40,9 +42,7 @@ def write_plots(report: "Report", folder: Path) -> None:
     """Write ``balance_and_equity.html`` and ``fills.html``."""
     pages = {"balance_and_equity.html": equity_figure(report), "fills.html": fills_figure(report)}
     for name, figure in pages.items():
-        figure.write_html(
-            folder / name, include_plotlyjs=True, config={"displaylogo": False, "scrollZoom": True}
-        )
+        figure.write_html(folder / name, include_plotlyjs=True, config=_PLOTLY)
 
 
 def equity_figure(report: "Report") -> go.Figure:

@@ -47,7 +47,8 @@ pub fn round_sig(n: f64, digits: i32) -> f64 {
     }
     let exponent = digits - math::log10(n.abs()).floor() as i32 - 1;
     let scale = math::powi(10.0, exponent);
-    dec10(nint(n * scale) / scale)
+    // Too small for a scale: the clean-up would leave nothing.
+    if scale.is_infinite() { 0.0 } else { dec10(nint(n * scale) / scale) }
 }
 
 /// Two-point interpolation through `(x0, y0)` and `(x1, y1)`, without clamping.
@@ -158,6 +159,8 @@ mod tests {
             (-98765.4321, 6, -98765.4),
             (0.1, 2, 0.1),
             (1e-12, 3, 0.0),
+            (1e-308, 4, 0.0),
+            (5e-324, 4, 0.0),
         ];
         for (n, digits, expected) in rows {
             assert_eq!(round_sig(n, digits), expected, "round_sig({n}, {digits})");
