@@ -20,33 +20,40 @@ class SharedCandles:
 
     Attributes
     ----------
-    table, btc_usd
-        References of the panel and of the BTC/USD closes (None without BTC collateral). Whoever holds them
-        keeps the objects alive.
+    table, btc_usd, prepared
+        References of the panel, of the BTC/USD closes (None without BTC collateral) and of the engine's tables
+        (``Engine.prepare``). Whoever holds them keeps the objects alive.
     nbytes
-        Size of both in the object store.
+        Size of all in the object store.
     """
 
     table: Any
     btc_usd: Any
+    prepared: Any
     nbytes: int
 
     @classmethod
-    def place(cls, table: pa.Table, btc_usd: NDArray[np.float64] | None) -> Self:
-        """Copy the candles into the object store of this node."""
+    def place(cls, table: pa.Table, btc_usd: NDArray[np.float64] | None, prepared: pa.Table) -> Self:
+        """Copy the candles and their tables into the object store of this node."""
         ray = importlib.import_module("ray")
         return cls(
             table=ray.put(table),
             btc_usd=None if btc_usd is None else ray.put(btc_usd),
-            nbytes=panel_bytes(table, btc_usd),
+            prepared=ray.put(prepared),
+            nbytes=panel_bytes(table, btc_usd) + int(prepared.nbytes),
         )
 
-    def read(self) -> tuple[pa.Table, NDArray[np.float64] | None]:
-        """Return both as views of the node's copy."""
+    def read(self) -> tuple[pa.Table, NDArray[np.float64] | None, pa.Table]:
+        """Return panel, BTC prices and tables as views of the node's copy."""
         ray = importlib.import_module("ray")
-        return ray.get(self.table), None if self.btc_usd is None else ray.get(self.btc_usd)
+        btc_usd = None if self.btc_usd is None else ray.get(self.btc_usd)
+        return ray.get(self.table), btc_usd, ray.get(self.prepared)
 
 
 def panel_bytes(table: pa.Table, btc_usd: NDArray[np.float64] | None) -> int:
-    """Return how many bytes the candles take in an object store."""
+    """Return how many bytes the candles take in an object store, without the engine's tables."""
     return int(table.nbytes) + (0 if btc_usd is None else int(btc_usd.nbytes))
+
+
+PREPARED_SHARE = 0.3
+"""Most that the engine's tables take, as a share of the candles."""

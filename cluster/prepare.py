@@ -44,8 +44,8 @@ LOGGED_METRICS = (
     "sterling_ratio",
     "volume_pct_per_day_avg",
 )
-"""Logged with every candidate, besides what scoring and limits need: what the engine gets from fills and daily
-equity. Recency-weighted metrics and those of every minute cost more, and are there if somebody asks."""
+"""Logged with every candidate, besides what scoring and limits need: what the engine gets from fills and
+daily equity. Recency-weighted metrics and those of every minute cost more, and are there if somebody asks."""
 
 BUDGET_EVENT = "budget"
 """Event that states the number of candidates a study runs to; the last one counts."""

@@ -9,7 +9,7 @@ from types import FrameType
 
 import numpy as np
 
-from cluster.candles import SharedCandles, panel_bytes
+from cluster.candles import PREPARED_SHARE, SharedCandles, panel_bytes
 from cluster.display import Display, make_display
 from cluster.head import Head, Outcome
 from cluster.launch import Cluster, attached_cluster, local_cluster, usable_cpus
@@ -65,7 +65,7 @@ def execute(
     if log is not None and missing(log, plan.budget) == 0:
         return log, None
     table, btc_usd = plan.scenario.panel.table, plan.scenario.btc_usd
-    size = panel_bytes(table, btc_usd)
+    size = int(panel_bytes(table, btc_usd) * (1.0 + PREPARED_SHARE))
     here = workers or usable_cpus()
     estimate = Estimate.of(
         candles=size,
@@ -95,7 +95,7 @@ def execute(
             log.event(BUDGET_EVENT, {"iters": plan.budget})
             if lag is not None and not new:
                 change_lag(log, lag)
-            shared = SharedCandles.place(table, btc_usd)
+            shared = SharedCandles.place(table, btc_usd, plan.scenario.engine().prepare())
             factory = EngineFactory.of(plan.scenario, plan.space, plan.definition.metrics, shared)
             display = make_display(sys.stdout, plan.folder.name)
             try:
@@ -109,7 +109,7 @@ def execute(
                     workers=workers or max(1, joined.cpus),
                     batch=batch,
                     display=display,
-                    shared_bytes=size,
+                    shared_bytes=shared.nbytes,
                 )
             finally:
                 display.close()

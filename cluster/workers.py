@@ -91,7 +91,7 @@ class EngineEvaluator:
     """Runs candidates in the engine: enforced vectors in, metrics out."""
 
     def __init__(self, setup: EngineFactory) -> None:
-        table, btc_usd = setup.candles.read()
+        table, btc_usd, prepared = setup.candles.read()
         self._setup = setup
         self._engine = Engine(
             table,
@@ -100,6 +100,7 @@ class EngineEvaluator:
             maker_fee=setup.maker_fee,
             btc_usd=btc_usd,
             requested_start_ms=setup.requested_start_ms,
+            prepared=prepared,
         )
 
     def evaluate(self, parameters: Array) -> Array:

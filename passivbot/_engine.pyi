@@ -21,7 +21,9 @@ class Engine:
         maker_fee: float,
         btc_usd: NDArray[np.float64] | None,
         requested_start_ms: int | None,
+        prepared: pa.Table | None,
     ) -> None: ...
+    def prepare(self) -> pa.Table: ...
     def lives(self) -> list[tuple[int, int]]: ...
     def backtest(
         self,

@@ -112,7 +112,8 @@ class Engine:
     requested_start_ms
         No order before this time, UTC ms. Default: the first minute.
     prepared
-        Reserved for tables computed once a panel; has no effect yet.
+        Tables of these candles that another engine made (:meth:`prepare`), read where they lie. Default: made
+        when first needed, for this engine alone.
 
     Raises
     ------
@@ -134,7 +135,7 @@ class Engine:
         rules = {coin: astuple(rule) for coin, rule in markets.items()}
         btc = None if btc_usd is None else np.ascontiguousarray(btc_usd, dtype=np.float64)
         self._engine = _engine.Engine(
-            candles, rules, float(starting_balance), float(maker_fee), btc, requested_start_ms
+            candles, rules, float(starting_balance), float(maker_fee), btc, requested_start_ms, prepared
         )
         lives = self._engine.lives()
         self.coins: tuple[str, ...] = tuple(self._engine.coins)
@@ -145,6 +146,16 @@ class Engine:
         """Minute of each coin's first finite close."""
         self.last_valid: tuple[int, ...] = tuple(last for _, last in lives)
         """Minute of each coin's last finite close, inclusive."""
+
+    def prepare(self) -> pa.Table:
+        """Return what all runs over these candles share, for the engines of other processes.
+
+        Returns
+        -------
+        pyarrow.Table
+            One row; less than 30 % of the candles' size. Pass it as ``prepared`` with the same candles.
+        """
+        return self._engine.prepare()
 
     def backtest(
         self,

@@ -44,9 +44,11 @@ def factory(table: pa.Table) -> EngineFactory:
     config = load_config(configs_dir() / "quickstart.json").config
     coins = sorted({name.partition(".")[0] for name in table.column_names if "." in name})
     rules = MarketRules(qty_step=0.001, price_step=0.01, min_qty=0.001, min_cost=5.0, c_mult=1.0)
+    markets = {coin: rules for coin in coins}
+    engine = Engine(table, markets, starting_balance=10_000.0, maker_fee=0.0002)
     return EngineFactory(
-        candles=SharedCandles.place(table, None),
-        markets={coin: rules for coin in coins},
+        candles=SharedCandles.place(table, None, engine.prepare()),
+        markets=markets,
         starting_balance=10_000.0,
         maker_fee=0.0002,
         requested_start_ms=int(table.column("timestamp")[0].as_py()),
@@ -117,8 +119,9 @@ def test_worker_gives_what_an_engine_of_ones_own_gives() -> None:
 
 def test_shared_table_is_a_view_of_aligned_memory(ray_cluster: object) -> None:
     """Read where it lies: 64-byte aligned buffers, one chunk a column."""
-    shared = SharedCandles.place(panel(1, 5_000), np.arange(5_000.0))
-    table, btc_usd = shared.read()
+    candles, tables = panel(1, 5_000), pa.table({"numbers": pa.array([[1.0, 2.0]])})
+    table, btc_usd, prepared = SharedCandles.place(candles, np.arange(5_000.0), tables).read()
+    assert prepared.equals(tables)
     assert btc_usd is not None
     assert not btc_usd.flags.writeable
     for column in table.columns:

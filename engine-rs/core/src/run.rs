@@ -37,7 +37,11 @@ pub struct Backtest {
 ///
 /// # Errors
 /// Lists of another length than the panel's coins.
-pub fn backtest(market: Market<'_>, prepared: Option<&Prepared>, candidate: &Candidate) -> Result<Backtest> {
+pub fn backtest(
+    market: Market<'_>,
+    prepared: Option<&Prepared<'_>>,
+    candidate: &Candidate,
+) -> Result<Backtest> {
     let Candidate { params, warmup, .. } = candidate;
     let (fills, usd, btc, exposure) = match prepared.filter(|_| fast::covers(&market, params)) {
         Some(prepared) => {
@@ -63,7 +67,7 @@ pub fn backtest(market: Market<'_>, prepared: Option<&Prepared>, candidate: &Can
 /// As [`backtest`].
 pub fn evaluate(
     market: Market<'_>,
-    prepared: Option<&Prepared>,
+    prepared: Option<&Prepared<'_>>,
     candidate: &Candidate,
     daily_only: bool,
 ) -> Result<Analysis> {

@@ -2,7 +2,7 @@
 
 use passivbot_core::analysis::{METRIC_NAMES, is_daily};
 use passivbot_core::candles::{CoinCandles, Panel};
-use passivbot_core::fast::{self, Prepared};
+use passivbot_core::fast::{self, Blocks, CoinTables, Prepared};
 use passivbot_core::grid::{Market, Warmup};
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS, SideParams};
 use passivbot_core::run::{Backtest, Candidate, backtest, evaluate};
@@ -38,6 +38,7 @@ impl Random {
     }
 }
 
+#[expect(clippy::needless_range_loop, reason = "four columns at once")]
 fn coin(r: &mut Random, minutes: usize, step: f64) -> Columns {
     let volatility = 10f64.powf(r.between(-3.6, -2.2));
     let drift = r.between(-0.5, 0.5) * volatility * 0.2;
@@ -202,7 +203,10 @@ fn run(seed: u64) -> usize {
     let world = World::new(&mut r);
     let panel = world.panel();
     let market = world.market(&panel);
-    let prepared = Prepared::new(&panel).expect("the generator's candles are regular");
+    let blocks = Blocks::of(&panel).expect("the generator's candles are regular");
+    let tables: Vec<_> = (0..panel.coins().len()).map(|i| CoinTables::compute(&panel, &blocks, i)).collect();
+    let views = tables.iter().map(CoinTables::view).collect();
+    let prepared = Prepared::new(&panel, &blocks, views).unwrap();
     let mut fills = 0;
     for _ in 0..4 {
         let candidate = world.candidate(&mut r);

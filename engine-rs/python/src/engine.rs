@@ -1,13 +1,11 @@
 //! The engine as a Python class.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use passivbot_core::analysis::{self, Analysis, METRIC_NAMES};
 use passivbot_core::error::Result as EngineResult;
-use passivbot_core::fast::Prepared;
 use passivbot_core::grid::{Market, Warmup};
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS};
 use passivbot_core::run::{self, Candidate};
@@ -18,6 +16,7 @@ use pyo3_arrow::PyTable;
 
 use crate::bots::{self, Override};
 use crate::candles::Candles;
+use crate::tables::{self, Given, Tables};
 use crate::{refused, results, to_py};
 
 /// One metric of an evaluation.
@@ -58,8 +57,7 @@ pub(crate) struct Engine {
     coins: Vec<String>,
     rules: Vec<MarketRules>,
     candles: Candles,
-    /// Tables of the candles, made when first needed; None: the candles are too irregular for them.
-    prepared: OnceLock<Option<Prepared>>,
+    tables: Tables,
     starting_balance: f64,
     maker_fee: f64,
     requested_start_ms: i64,
@@ -68,7 +66,7 @@ pub(crate) struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (candles, markets, starting_balance, maker_fee, btc_usd, requested_start_ms))]
+    #[pyo3(signature = (candles, markets, starting_balance, maker_fee, btc_usd, requested_start_ms, prepared))]
     fn new(
         candles: PyTable,
         markets: BTreeMap<String, (f64, f64, f64, f64, f64)>,
@@ -76,6 +74,7 @@ impl Engine {
         maker_fee: f64,
         btc_usd: Option<PyReadonlyArray1<'_, f64>>,
         requested_start_ms: Option<i64>,
+        prepared: Option<PyTable>,
     ) -> PyResult<Self> {
         if markets.is_empty() {
             return Err(refused("markets is empty; the rules of at least one coin are needed"));
@@ -89,10 +88,10 @@ impl Engine {
         let btc_usd = btc_usd.map(|prices| prices.as_array().to_vec());
         let candles = Candles::new(candles, &coins, btc_usd)?;
         let requested_start_ms = requested_start_ms.unwrap_or(candles.first_ms);
-        let prepared = OnceLock::new();
-        let engine =
-            Self { coins, rules, candles, prepared, starting_balance, maker_fee, requested_start_ms };
+        let tables = Tables::new(prepared.map(|table| Given::new(table, &coins)).transpose()?);
+        let engine = Self { coins, rules, candles, tables, starting_balance, maker_fee, requested_start_ms };
         engine.with_market(|market| market.check(&engine.coins))?.map_err(to_py)?;
+        engine.tables.check(&engine.candles.panel()?)?;
         Ok(engine)
     }
 
@@ -106,6 +105,13 @@ impl Engine {
     #[getter]
     fn minutes(&self) -> usize {
         self.candles.minutes
+    }
+
+    /// Tables that all runs over these candles share, for the engines of other processes.
+    fn prepare(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let panel = self.candles.panel()?;
+        let tables = py.detach(|| self.tables.prepared(&panel));
+        tables::to_arrow(py, tables.as_ref(), &self.coins)
     }
 
     /// First and last valid minute, by coin.
@@ -127,7 +133,11 @@ impl Engine {
         let warmups = Warmups::new(warmup, coin_warmup, 1, self.coins.len())?;
         let candidate = self.candidate(&bots::bot(bot)?, &overrides, &warmups, 0);
         let result = py
-            .detach(|| self.with_market(|market| run::backtest(market, self.prepared(market), &candidate)))?
+            .detach(|| {
+                self.with_market(|market| {
+                    run::backtest(market, self.tables.prepared(market.panel).as_ref(), &candidate)
+                })
+            })?
             .map_err(to_py)?;
         let analysis = PyDict::new(py);
         analysis.set_item("usd", results::metrics(py, &result.analysis.usd)?)?;
@@ -196,10 +206,6 @@ impl Engine {
         }))
     }
 
-    fn prepared(&self, market: Market<'_>) -> Option<&Prepared> {
-        self.prepared.get_or_init(|| Prepared::new(market.panel)).as_ref()
-    }
-
     fn candidate(&self, bot: &BotParams, overrides: &[Override], warmups: &Warmups, row: usize) -> Candidate {
         let params = bots::per_coin(bot, overrides, self.coins.len());
         Candidate {
@@ -225,11 +231,11 @@ impl Engine {
         let values = py
             .detach(|| {
                 self.with_market(|market| -> EngineResult<Vec<f64>> {
-                    let prepared = self.prepared(market);
+                    let prepared = self.tables.prepared(market.panel);
                     let mut values = Vec::with_capacity(bots.len() * wanted.len());
                     for (row, bot) in bots.iter().enumerate() {
                         let candidate = self.candidate(bot, &overrides, &warmups, row);
-                        let analysis = run::evaluate(market, prepared, &candidate, daily_only)?;
+                        let analysis = run::evaluate(market, prepared.as_ref(), &candidate, daily_only)?;
                         values.extend(wanted.iter().map(|metric| metric.value(&analysis)));
                     }
                     Ok(values)

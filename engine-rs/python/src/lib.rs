@@ -5,6 +5,7 @@ mod candles;
 mod engine;
 mod flip;
 mod results;
+mod tables;
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use passivbot_core::error::EngineError;

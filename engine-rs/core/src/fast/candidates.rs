@@ -129,7 +129,7 @@ impl Run<'_> {
 
     /// Have the averages of each minute of the span.
     pub(super) fn walk_averages(&mut self, i: usize, s: usize) {
-        let log_ranges = self.prepared.log_ranges.get(i).map_or(&[][..], Vec::as_slice);
+        let log_ranges = self.prepared.log_ranges(i);
         let coin = &mut self.coins[i];
         coin.sides[s].averages.walk(&coin.candles, log_ranges, self.span.start, self.span.end);
     }

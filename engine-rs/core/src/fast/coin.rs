@@ -122,7 +122,7 @@ impl CoinSide {
     pub(super) fn trailing_at(
         &mut self,
         c: &CoinCandles<'_>,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         i: usize,
         block: usize,
         k: usize,
@@ -130,7 +130,7 @@ impl CoinSide {
         if !self.uses_trailing {
             return self.trailing;
         }
-        let blocks = &prepared.blocks;
+        let blocks = prepared.blocks();
         let mut next = self.trailing_until + 1;
         if next < blocks[block].start {
             // Minutes up to the first whole block, then whole blocks.
@@ -139,7 +139,7 @@ impl CoinSide {
                 self.trailing.update(c.high[m], c.low[m], c.close[m]);
             }
             while b < block {
-                prepared.extremes[i][b].swing.apply(&mut self.trailing);
+                prepared.extremes(i, b).swing.apply(&mut self.trailing);
                 b += 1;
             }
             next = blocks[block].start;

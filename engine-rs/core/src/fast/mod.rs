@@ -19,7 +19,7 @@ mod events;
 mod keep;
 mod prepared;
 
-pub use prepared::Prepared;
+pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
 use coin::Coin;
 use keep::{Days, Everything, Keep};
@@ -38,7 +38,7 @@ pub fn covers(market: &Market<'_>, params: &[BotParams]) -> bool {
 /// A run with everything kept: fills, equity in USD and BTC, exposure.
 pub(crate) fn run_everything(
     market: Market<'_>,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     params: &[BotParams],
     warmup: &Warmup,
 ) -> (Vec<Fill>, Vec<f64>, Vec<f64>, Vec<f64>) {
@@ -50,7 +50,7 @@ pub(crate) fn run_everything(
 /// A run of which only daily figures are kept.
 pub(crate) fn run_days(
     market: Market<'_>,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     params: &[BotParams],
     warmup: &Warmup,
 ) -> (Vec<FillFacts>, Daily) {
@@ -62,7 +62,7 @@ pub(crate) fn run_days(
 /// State of a run.
 struct Run<'a> {
     account: Account<'a>,
-    prepared: &'a Prepared,
+    prepared: &'a Prepared<'a>,
     coins: Vec<Coin<'a>>,
     sides: [SideWide; 2],
     first_order_minute: usize,
@@ -90,7 +90,7 @@ struct Span {
 }
 
 impl<'a> Run<'a> {
-    fn new(market: Market<'a>, prepared: &'a Prepared, params: &[BotParams], warmup: &Warmup) -> Self {
+    fn new(market: Market<'a>, prepared: &'a Prepared<'a>, params: &[BotParams], warmup: &Warmup) -> Self {
         let panel = market.panel;
         let count = panel.coins().len();
         let coins: Vec<_> = (0..count).map(|i| Coin::new(panel, i, &params[i], warmup.coins[i])).collect();
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
     fn run<K: Keep>(mut self, keep: &mut K) {
         let prepared = self.prepared;
         let mut split = 0;
-        for (index, block) in prepared.blocks.iter().enumerate() {
+        for (index, block) in prepared.blocks().iter().enumerate() {
             if let Some(hour) = block.hour {
                 self.absorb_hour(hour);
             }
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
         self.keep_until(end, keep);
         for (i, coin) in self.coins.iter_mut().enumerate() {
             if coin.valid(start) {
-                let log_ranges = self.prepared.log_ranges.get(i).map_or(&[][..], Vec::as_slice);
+                let log_ranges = self.prepared.log_ranges(i);
                 for (side, wide) in coin.sides.iter_mut().zip(&self.sides) {
                     if wide.enabled {
                         side.averages.finish(&coin.candles, log_ranges, start, end);
@@ -176,16 +176,17 @@ impl<'a> Run<'a> {
         if from < end {
             let (prepared, span) = (self.prepared, self.span);
             let whole = span.whole.filter(|_| from == span.start && end == span.end);
-            let extremes = |i: usize| whole.map(|block| prepared.extremes[i][block]);
+            let extremes = |i: usize| whole.map(|block| prepared.extremes(i, block));
             keep.quiet(&self.account, from, end, &extremes);
             self.kept = end;
         }
     }
 
     fn absorb_hour(&mut self, hour: usize) {
-        for (coin, ranges) in self.coins.iter_mut().zip(&self.prepared.hour_ranges) {
+        for (i, coin) in self.coins.iter_mut().enumerate() {
+            let range = self.prepared.hour_range(i, hour);
             for side in &mut coin.sides {
-                side.averages.absorb_hour(ranges[hour]);
+                side.averages.absorb_hour(range);
                 // Only the grid's spacing depends on it.
                 if side.params.entry_grid_spacing_log_weight != 0.0 {
                     side.triggers = None;
@@ -221,7 +222,7 @@ impl<'a> Run<'a> {
     /// Extremes of a coin in the span at hand.
     fn extremes(&self, i: usize) -> Extremes {
         match self.span.whole {
-            Some(block) => self.prepared.extremes[i][block],
+            Some(block) => self.prepared.extremes(i, block),
             None => Extremes::of(&self.coins[i].candles, self.span.start, self.span.end),
         }
     }

@@ -1,6 +1,7 @@
 //! What no candidate changes: computed once a panel, shared by all runs over it.
 
 use crate::candles::{CoinCandles, MINUTE_MS, Panel};
+use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
 use crate::math;
 use crate::types::Trailing;
@@ -61,7 +62,22 @@ impl Swing {
     }
 }
 
+/// Numbers that hold the extremes of one coin in one block.
+const EXTREMES: usize = 8;
+
 impl Extremes {
+    fn encode(&self) -> [f64; EXTREMES] {
+        let Swing { low, high, max_after_low, min_after_high } = self.swing;
+        let (close_low, close_high) = self.close;
+        [self.next_low, self.next_high, close_low, close_high, low, high, max_after_low, min_after_high]
+    }
+
+    fn decode(numbers: &[f64; EXTREMES]) -> Self {
+        let [next_low, next_high, close_low, close_high, low, high, max_after_low, min_after_high] = *numbers;
+        let swing = Swing { low, high, max_after_low, min_after_high };
+        Self { next_low, next_high, close: (close_low, close_high), swing }
+    }
+
     /// Extremes of the block `start .. end`. Candles outside the coin's life are NaN and leave no trace.
     pub(super) fn of(c: &CoinCandles<'_>, start: usize, end: usize) -> Self {
         let low = |range: &[f64]| range.iter().fold(f64::INFINITY, |m, &x| m.min(x));
@@ -84,41 +100,117 @@ impl Extremes {
     }
 }
 
-/// Tables of one panel.
+/// The cuts of a panel's axis; they follow from its minutes and the lives of its coins.
 #[derive(Clone, Debug)]
-pub struct Prepared {
-    pub(super) blocks: Vec<Block>,
-    /// By coin, then by block.
-    pub(super) extremes: Vec<Vec<Extremes>>,
-    /// By coin, then by hour: the log range that the hourly averages absorb; NaN: none (§6.5).
-    pub(super) hour_ranges: Vec<Vec<f64>>,
-    /// By coin: log range of each minute (§6.4); empty with a single coin, which is never ranked.
-    pub(super) log_ranges: Vec<Vec<f64>>,
+pub struct Blocks(Vec<Block>);
+
+impl Blocks {
+    /// Blocks of a panel; None if its candles are too irregular for shortcuts: fewer than three minutes, an axis that is
+    /// not on the minute, a hole inside a coin's life, a price outside it, a price or volume that no candle can have.
+    pub fn of(panel: &Panel<'_>) -> Option<Self> {
+        let coins = panel.coins();
+        let regular = panel.minutes() >= 3
+            && panel.first_ms().rem_euclid(MINUTE_MS) == 0
+            && (0..coins.len()).all(|i| is_regular(&coins[i], panel.life(i)));
+        regular.then(|| Self(blocks(panel)))
+    }
+
+    fn hours(&self) -> usize {
+        self.0.iter().filter(|block| block.hour.is_some()).count()
+    }
 }
 
-impl Prepared {
-    /// Tables of a panel; None if its candles are too irregular for shortcuts: a hole inside a coin's life, a price
-    /// outside it, a price or volume that no candle can have.
-    pub fn new(panel: &Panel<'_>) -> Option<Self> {
-        let coins = panel.coins();
-        if panel.minutes() < 3
-            || panel.first_ms().rem_euclid(MINUTE_MS) != 0
-            || !(0..coins.len()).all(|i| is_regular(&coins[i], panel.life(i)))
-        {
-            return None;
-        }
-        let blocks = blocks(panel);
-        let extremes = coins
-            .iter()
-            .map(|c| blocks.iter().map(|block| Extremes::of(c, block.start, block.end)).collect())
-            .collect();
-        let log_ranges = if coins.len() > 1 {
-            coins.iter().map(|c| c.high.iter().zip(c.low).map(|(h, l)| math::ln(h / l)).collect()).collect()
+/// Tables of one coin, owned.
+#[derive(Clone, Debug)]
+pub struct CoinTables {
+    /// Extremes by block, eight numbers each.
+    pub extremes: Vec<f64>,
+    /// By hour: the log range that the hourly averages absorb; NaN: none (§6.5).
+    pub hour_ranges: Vec<f64>,
+    /// Log range of each minute (§6.4); empty where there is a single coin, which is never ranked.
+    pub log_ranges: Vec<f64>,
+}
+
+impl CoinTables {
+    /// Tables of a coin of the panel that the blocks are of.
+    pub fn compute(panel: &Panel<'_>, blocks: &Blocks, coin: usize) -> Self {
+        let c = &panel.coins()[coin];
+        let extremes = |block: &Block| Extremes::of(c, block.start, block.end).encode();
+        let log_ranges = if panel.coins().len() > 1 {
+            c.high.iter().zip(c.low).map(|(high, low)| math::ln(high / low)).collect()
         } else {
             Vec::new()
         };
-        let hour_ranges = (0..coins.len()).map(|i| hour_ranges(panel, i, &blocks)).collect();
-        Some(Self { blocks, extremes, hour_ranges, log_ranges })
+        Self {
+            extremes: blocks.0.iter().flat_map(extremes).collect(),
+            hour_ranges: hour_ranges(panel, coin, &blocks.0),
+            log_ranges,
+        }
+    }
+
+    /// The tables, to be read.
+    pub fn view(&self) -> CoinView<'_> {
+        CoinView { extremes: &self.extremes, hour_ranges: &self.hour_ranges, log_ranges: &self.log_ranges }
+    }
+}
+
+/// Tables of one coin, wherever they lie; see [`CoinTables`].
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "those of CoinTables")]
+pub struct CoinView<'a> {
+    pub extremes: &'a [f64],
+    pub hour_ranges: &'a [f64],
+    pub log_ranges: &'a [f64],
+}
+
+/// Tables of one panel, shared by all runs over it.
+#[derive(Clone, Debug)]
+pub struct Prepared<'a> {
+    blocks: &'a Blocks,
+    coins: Vec<CoinView<'a>>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Put tables together.
+    ///
+    /// # Errors
+    /// Tables that are not of this panel's size. That they are of its candles can't be seen.
+    pub fn new(panel: &Panel<'_>, blocks: &'a Blocks, coins: Vec<CoinView<'a>>) -> Result<Self> {
+        let count = panel.coins().len();
+        let minutes = if count > 1 { panel.minutes() } else { 0 };
+        let fits = |view: &CoinView<'_>| {
+            view.extremes.len() == blocks.0.len() * EXTREMES
+                && view.hour_ranges.len() == blocks.hours()
+                && view.log_ranges.len() == minutes
+        };
+        if coins.len() == count && coins.iter().all(fits) {
+            Ok(Self { blocks, coins })
+        } else {
+            Err(EngineError::Candles("the prepared tables are not those of these candles".into()))
+        }
+    }
+
+    /// The tables by coin.
+    pub fn coins(&self) -> &[CoinView<'a>] {
+        &self.coins
+    }
+
+    pub(super) fn blocks(&self) -> &'a [Block] {
+        &self.blocks.0
+    }
+
+    /// Extremes of a coin in a block.
+    pub(super) fn extremes(&self, coin: usize, block: usize) -> Extremes {
+        let (numbers, _) = self.coins[coin].extremes.as_chunks();
+        Extremes::decode(&numbers[block])
+    }
+
+    pub(super) fn hour_range(&self, coin: usize, hour: usize) -> f64 {
+        self.coins[coin].hour_ranges[hour]
+    }
+
+    pub(super) fn log_ranges(&self, coin: usize) -> &'a [f64] {
+        self.coins[coin].log_ranges
     }
 }
 
