@@ -21,8 +21,8 @@ class SharedCandles:
     Attributes
     ----------
     table, btc_usd, prepared
-        References of the panel, of the BTC/USD closes (None without BTC collateral) and of the engine's tables
-        (``Engine.prepare``). Whoever holds them keeps the objects alive.
+        References of the panel, of the BTC/USD closes (None without BTC collateral) and of the engine's
+        tables (``Engine.prepare``). Whoever holds them keeps the objects alive.
     nbytes
         Size of all in the object store.
     """

@@ -342,9 +342,12 @@ def trailing_flip(
     EngineError
         If a series has another length than the candles, or a parameter is missing or unknown.
     """
-    high, low, close = _columns_of_one_coin(candles)
-    series = [np.ascontiguousarray(values, dtype=np.float64) for values in (high, low, close, adx_1, adx_2)]
-    return TrailingFlipResult(*_engine.trailing_flip(*series, {k: float(v) for k, v in parameters.items()}))
+    high, low, close, one, two = (
+        np.ascontiguousarray(values, dtype=np.float64)
+        for values in (*_columns_of_one_coin(candles), adx_1, adx_2)
+    )
+    numbers = {name: float(value) for name, value in parameters.items()}
+    return TrailingFlipResult(*_engine.trailing_flip(high, low, close, one, two, numbers))
 
 
 def _columns_of_one_coin(candles: ArrayLike | pa.Table) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
