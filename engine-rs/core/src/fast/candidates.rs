@@ -16,10 +16,19 @@ fn loosened_down(x: f64) -> f64 {
     x - x.abs() * 1e-9 - 1e-9
 }
 
-/// One bit for each item of which the test is true.
+/// One bit for each item of which the test is true. Tests first and gathers afterwards, so that the tests run in
+/// vector registers.
 #[inline(always)]
 fn bits(length: usize, test: impl Fn(usize) -> bool) -> u64 {
-    (0..length).fold(0, |mask, n| mask | (u64::from(test(n)) << n))
+    let mut flags = [0_u8; 64];
+    for (n, flag) in flags[..length].iter_mut().enumerate() {
+        *flag = u8::from(test(n));
+    }
+    // Eight bytes of 0 or 1 become eight bits: the product lines them up in its highest byte.
+    let (bytes, _) = flags.as_chunks::<8>();
+    bytes.iter().rev().fold(0, |mask, eight| {
+        (mask << 8) | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+    })
 }
 
 impl Run<'_> {
@@ -262,6 +271,17 @@ impl Run<'_> {
         let side = &mut coin.sides[S::INDEX];
         // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
         let mut t = side.trailing_at(&coin.candles, prepared, i, span.block, from - 1);
+        // The widest that the extremes can get in this block arms whenever they do.
+        let swing = prepared.extremes(i, span.block).swing;
+        let widest = Trailing {
+            min_since_open: t.min_since_open.min(swing.low),
+            max_since_min: t.max_since_min.max(swing.high),
+            max_since_open: t.max_since_open.max(swing.high),
+            min_since_max: t.min_since_max.min(swing.low),
+        };
+        if !armed(&widest) {
+            return 0;
+        }
         let first = side.trailing_until() + 1;
         let mut mask = 0;
         for k in from..span.end {

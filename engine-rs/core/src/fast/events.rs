@@ -112,8 +112,9 @@ impl Run<'_> {
             let position = self.account.positions[i][S::INDEX].unwrap_or_default();
             let (high, low) = self.candle(k + 1, i);
             let situation = self.situation::<S>(k, i);
-            if planner::next_close::<S>(&situation, &position).crossed_by(high, low) {
-                planner::close_ladder::<S>(&situation, &position, &mut closes);
+            let first = planner::next_close::<S>(&situation, &position);
+            if first.crossed_by(high, low) {
+                planner::close_ladder_from::<S>(&situation, &position, first, &mut closes);
             }
             self.coins[i].sides[S::INDEX].closes = closes;
             self.scratch.touched[S::INDEX].push(i);
@@ -125,8 +126,9 @@ impl Run<'_> {
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let (high, low) = self.candle(k + 1, i);
         let situation = self.situation::<S>(k, i);
-        if planner::next_entry::<S>(&situation, &position).crossed_by(high, low) {
-            planner::entry_ladder::<S>(&situation, &position, &mut entries);
+        let first = planner::next_entry::<S>(&situation, &position);
+        if first.crossed_by(high, low) {
+            planner::entry_ladder_from::<S>(&situation, &position, first, &mut entries);
         }
         self.coins[i].sides[S::INDEX].entries = entries;
         self.scratch.touched[S::INDEX].push(i);

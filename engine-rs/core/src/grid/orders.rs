@@ -62,11 +62,13 @@ impl TrailingGrid<'_> {
             closes.push(planner::delisting_close::<S>(&situation, &position, high, low));
         } else {
             let position = position.unwrap_or_default();
-            if self.fills_next(k, i, &planner::next_entry::<S>(&situation, &position)) {
-                planner::entry_ladder::<S>(&situation, &position, &mut entries);
+            let first = planner::next_entry::<S>(&situation, &position);
+            if self.fills_next(k, i, &first) {
+                planner::entry_ladder_from::<S>(&situation, &position, first, &mut entries);
             }
-            if self.fills_next(k, i, &planner::next_close::<S>(&situation, &position)) {
-                planner::close_ladder::<S>(&situation, &position, &mut closes);
+            let first = planner::next_close::<S>(&situation, &position);
+            if self.fills_next(k, i, &first) {
+                planner::close_ladder_from::<S>(&situation, &position, first, &mut closes);
             }
         }
         let side = &mut self.coins[i].sides[S::INDEX];

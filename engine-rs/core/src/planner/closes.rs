@@ -201,10 +201,20 @@ pub fn close_trigger<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger
 /// Every close that the coming candle could fill, given that the first one fills (§16.1.6). Appends to `ladder`,
 /// which must be empty.
 pub fn close_ladder<S: Side>(s: &Situation<'_>, position: &Position, ladder: &mut Vec<Order>) {
+    close_ladder_from::<S>(s, position, next_close::<S>(s, position), ladder);
+}
+
+/// [`close_ladder`], given its first order.
+pub fn close_ladder_from<S: Side>(
+    s: &Situation<'_>,
+    position: &Position,
+    first: Order,
+    ladder: &mut Vec<Order>,
+) {
     let step = s.rules.qty_step;
     let mut simulated = *position;
-    for _ in 0..LADDER_LIMIT {
-        let order = next_close::<S>(s, &simulated);
+    for n in 0..LADDER_LIMIT {
+        let order = if n == 0 { first } else { next_close::<S>(s, &simulated) };
         if order.is_none() {
             break;
         }

@@ -7,8 +7,10 @@ mod closes;
 mod entries;
 mod unstuck;
 
-pub use closes::{close_armed, close_ladder, close_trigger, delisting_close, next_close};
-pub use entries::{entry_armed, entry_ladder, entry_trigger, next_entry, partial_entry_below};
+pub use closes::{close_armed, close_ladder, close_ladder_from, close_trigger, delisting_close, next_close};
+pub use entries::{
+    entry_armed, entry_ladder, entry_ladder_from, entry_trigger, next_entry, partial_entry_below,
+};
 pub use unstuck::{StuckPosition, band_allows_unstuck, is_stuck, unstuck_close};
 
 use crate::num;
