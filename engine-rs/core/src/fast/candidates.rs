@@ -3,7 +3,6 @@
 use super::Run;
 use super::coin::{Candidates, Triggers};
 use crate::grid::SideIndex;
-use crate::num;
 use crate::planner::{self, Long, Short, Side, Situation, Trigger};
 use crate::types::{Bands, Position, Trailing};
 
@@ -52,13 +51,7 @@ impl Run<'_> {
             return;
         }
         self.stale = false;
-        let account = &self.account;
-        self.allowance = self.sides.map(|side| {
-            side.unstuck_pct.map_or(0.0, |pct| {
-                let realised = account.realised;
-                num::unstuck_allowance(account.balance.usd_total_rounded, pct, realised.peak, realised.sum)
-            })
-        });
+        self.allowance = self.sides.map(|side| side.allowance(&self.account));
         for s in 0..2 {
             for &i in &self.account.held[s] {
                 self.coins[i].sides[s].triggers = None;

@@ -202,12 +202,7 @@ impl<'a> Run<'a> {
             return;
         }
         for (s, side) in self.sides.iter_mut().enumerate() {
-            side.effective_slots = side.slots.min(tradeable);
-            let dynamic = if side.effective_slots > 0 {
-                side.exposure_limit / side.effective_slots as f64
-            } else {
-                0.0
-            };
+            let dynamic = side.limit_slots(tradeable);
             for coin in self.coins.iter_mut().filter(|coin| coin.tradeable(k)) {
                 let state = &mut coin.sides[s];
                 if state.params.wallet_exposure_limit < 0.0 && state.wallet_exposure_limit != dynamic {

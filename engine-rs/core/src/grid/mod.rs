@@ -112,6 +112,22 @@ pub(crate) struct SideWide {
     pub(crate) exposure_limit: f64,
 }
 
+impl SideWide {
+    /// §11: as many slots as coins trade, at most; returns the dynamic exposure limit of a position.
+    pub(crate) fn limit_slots(&mut self, tradeable: usize) -> f64 {
+        self.effective_slots = self.slots.min(tradeable);
+        if self.effective_slots > 0 { self.exposure_limit / self.effective_slots as f64 } else { 0.0 }
+    }
+
+    /// §16.2: loss that unstucking this side may still realise.
+    pub(crate) fn allowance(&self, account: &Account<'_>) -> f64 {
+        self.unstuck_pct.map_or(0.0, |pct| {
+            let (balance, realised) = (account.balance.usd_total_rounded, account.realised);
+            crate::num::unstuck_allowance(balance, pct, realised.peak, realised.sum)
+        })
+    }
+}
+
 /// Index of a side in per-side arrays.
 pub(crate) trait SideIndex: crate::planner::Side {
     const INDEX: usize;

@@ -2,7 +2,6 @@
 
 use super::indicators::finite_or_zero;
 use super::{SideIndex, TrailingGrid};
-use crate::num;
 use crate::planner::{self, Long, Short, Situation, StuckPosition};
 use crate::types::Order;
 
@@ -84,12 +83,7 @@ impl TrailingGrid<'_> {
 
     /// §16.2: at most one unstuck close, over all coins and both sides.
     fn place_unstuck(&mut self, k: usize) {
-        let allowance = self.sides.map(|side| {
-            side.unstuck_pct.map_or(0.0, |pct| {
-                let balance = self.account.balance.usd_total_rounded;
-                num::unstuck_allowance(balance, pct, self.account.realised.peak, self.account.realised.sum)
-            })
-        });
+        let allowance = self.sides.map(|side| side.allowance(&self.account));
         let mut stuck = Vec::new();
         self.collect_stuck::<Long>(k, allowance[0], &mut stuck);
         self.collect_stuck::<Short>(k, allowance[1], &mut stuck);

@@ -9,18 +9,11 @@ impl TrailingGrid<'_> {
         if tradeable == 0 {
             return;
         }
-        for side in &mut self.sides {
-            side.effective_slots = side.slots.min(tradeable);
-        }
+        let limits = self.sides.each_mut().map(|side| side.limit_slots(tradeable));
         if self.sides.iter().all(|side| side.effective_slots == 0) {
             return;
         }
-        for (s, side) in self.sides.iter().enumerate() {
-            let dynamic = if side.effective_slots > 0 {
-                side.exposure_limit / side.effective_slots as f64
-            } else {
-                0.0
-            };
+        for (s, dynamic) in limits.into_iter().enumerate() {
             for coin in self.coins.iter_mut().filter(|coin| coin.tradeable(k)) {
                 let state = &mut coin.sides[s];
                 if state.params.wallet_exposure_limit < 0.0 {
