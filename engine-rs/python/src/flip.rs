@@ -24,7 +24,6 @@ const NAMES: [&str; 11] = [
 
 /// Fills and equity of the trailing-flip strategy on one coin.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the columns of the candles one by one")]
 pub(crate) fn trailing_flip<'py>(
     py: Python<'py>,
     high: PyReadonlyArray1<'py, f64>,
