@@ -106,11 +106,20 @@ pub fn pnl_short(entry_price: f64, close_price: f64, qty: f64, c_mult: f64) -> f
     qty.abs() * c_mult * (entry_price - close_price)
 }
 
+/// Significant digits of the balance that orders see.
+pub const STICKY_DIGITS: i32 = 6;
+
+/// How far the balance may leave the value that orders see before that follows.
+#[inline]
+pub fn sticky_threshold(last: f64) -> f64 {
+    last * 0.02 * 0.5
+}
+
 /// Sticky balance rounding: orders see a balance that moves in steps of 2 %.
 #[inline]
 pub fn sticky(balance: f64, last: f64) -> f64 {
     let step = last * 0.02;
-    let threshold = step * 0.5;
+    let threshold = sticky_threshold(last);
     let rounded = if balance > last + threshold {
         last + step
     } else if balance < last - threshold {
@@ -118,7 +127,7 @@ pub fn sticky(balance: f64, last: f64) -> f64 {
     } else {
         last
     };
-    round_sig(rounded, 6)
+    round_sig(rounded, STICKY_DIGITS)
 }
 
 /// Loss that unstucking may still realise: `pct` below the peak balance that the realised profits imply.

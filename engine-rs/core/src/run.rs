@@ -1,6 +1,6 @@
 //! A whole run: simulate, then analyse. Takes the fast path where it covers the run, else the plain one.
 
-use crate::analysis::{self, Analysis, History, Metrics};
+use crate::analysis::{self, Analysis, History};
 use crate::error::Result;
 use crate::fast::{self, Prepared};
 use crate::grid::{Fill, Market, Sample, TrailingGrid, Warmup};
@@ -43,10 +43,11 @@ pub fn backtest(
     candidate: &Candidate,
 ) -> Result<Backtest> {
     let Candidate { params, warmup, .. } = candidate;
-    let (fills, usd, btc, exposure) = match prepared.filter(|_| fast::covers(&market, params)) {
+    let (fills, usd, btc, exposure) = match prepared.filter(|_| fast::covers(params)) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
-            fast::run_everything(market, prepared, params, warmup)
+            let kept = fast::run_everything(market, prepared, params, warmup);
+            (kept.fills, kept.usd, kept.btc, kept.exposure)
         }
         None => plain(market, &mut TrailingGrid::new(market, params, warmup)?),
     };
@@ -72,13 +73,11 @@ pub fn evaluate(
     daily_only: bool,
 ) -> Result<Analysis> {
     let Candidate { params, warmup, exposure_limits } = candidate;
-    match prepared.filter(|_| daily_only && fast::covers(&market, params)) {
+    match prepared.filter(|_| daily_only && fast::covers(params)) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
-            let (fills, daily) = fast::run_days(market, prepared, params, warmup);
-            let samples = market.panel.minutes() - 1;
-            let usd: Metrics = analysis::analyse_days(&fills, &daily, samples, *exposure_limits);
-            Ok(Analysis { usd, btc: usd })
+            let figures = fast::run_days(market, prepared, params, warmup);
+            Ok(analysis::analyse_days(&figures, *exposure_limits))
         }
         None => Ok(backtest(market, prepared, candidate)?.analysis),
     }

@@ -81,7 +81,7 @@ impl Tables {
     pub(crate) fn check(&self, panel: &Panel<'_>) -> PyResult<()> {
         let Some(Given(given)) = &self.given else { return Ok(()) };
         match (given, self.blocks(panel)) {
-            (None, _) => Ok(()),
+            (None, None) => Ok(()),
             (Some(coins), Some(blocks)) => {
                 Prepared::new(panel, blocks, views(coins)).map(|_| ()).map_err(to_py)
             }
@@ -95,9 +95,6 @@ impl Tables {
 
     /// The tables, made now if nobody did; None: no run over these candles could use them.
     pub(crate) fn prepared(&self, panel: &Panel<'_>) -> Option<Prepared<'_>> {
-        if panel.btc_usd().is_some() {
-            return None; // the fast path does not cover BTC collateral
-        }
         let blocks = self.blocks(panel)?;
         let coins = match &self.given {
             Some(Given(given)) => views(given.as_ref()?),

@@ -1,20 +1,19 @@
 //! Derived values of a reported result (analysis-metrics §9).
 
 use super::Metrics;
-use crate::grid::Fill;
 
-/// Longest time between changes of the BTC balance, seen at the fills.
-pub(super) fn flat_btc_balance_hours(fills: &[Fill]) -> f64 {
+/// Longest time between changes of the BTC balance, seen at the fills (minute, balance).
+pub(super) fn flat_btc_balance_hours(fills: impl Iterator<Item = (usize, f64)>) -> f64 {
     let mut longest = 0;
     let mut noted: Option<(usize, f64)> = None;
-    for fill in fills {
+    for (minute, balance) in fills {
         match noted {
-            Some((_, balance)) if balance == fill.balance_btc => {}
-            Some((minute, _)) => {
-                longest = longest.max(fill.minute - minute);
-                noted = Some((fill.minute, fill.balance_btc));
+            Some((_, before)) if before == balance => {}
+            Some((before, _)) => {
+                longest = longest.max(minute - before);
+                noted = Some((minute, balance));
             }
-            None => noted = Some((fill.minute, fill.balance_btc)),
+            None => noted = Some((minute, balance)),
         }
     }
     longest as f64 / 60.0

@@ -78,7 +78,8 @@ pub fn analyse(history: &History<'_>) -> Analysis {
     };
     let mut usd = finish(&facts(|_| 1.0), history.usd);
     if history.collateral {
-        usd.flat_btc_balance_hours = derived::flat_btc_balance_hours(history.fills);
+        usd.flat_btc_balance_hours =
+            derived::flat_btc_balance_hours(history.fills.iter().map(|fill| (fill.minute, fill.balance_btc)));
         Analysis { usd, btc: finish(&facts(|fill| fill.btc_price), history.btc) }
     } else {
         Analysis { usd, btc: usd }
@@ -96,22 +97,50 @@ fn whole(fills: &[FillFacts], equity: &[f64]) -> Metrics {
     metrics
 }
 
-/// Metrics of a run in USD of which only daily figures are kept: everything but the recency-weighted ones, those of
-/// equity against balance, and the exposure statistics, which are 0 here.
-pub(crate) fn analyse_days(
-    fills: &[FillFacts],
-    daily: &Daily,
-    samples: usize,
-    exposure_limits: [f64; 2],
-) -> Metrics {
-    if fills.len() < 2 || daily.last.len() < 2 {
-        return Metrics::UNDEFINED;
-    }
-    let mut metrics = Metrics::ZERO;
-    positions::position_times(fills, samples, &mut metrics);
-    take_shape(&daily::shape(fills, daily), &mut metrics);
-    derived::per_exposure(&mut metrics, exposure_limits);
-    metrics
+/// What is kept of a run of which only daily figures are.
+pub(crate) struct DayFigures {
+    /// Equity samples of the run.
+    pub(crate) samples: usize,
+    pub(crate) fills: Vec<FillFacts>,
+    pub(crate) usd: Daily,
+    /// With BTC collateral.
+    pub(crate) btc: Option<BtcFigures>,
+}
+
+/// What the BTC set needs besides.
+pub(crate) struct BtcFigures {
+    pub(crate) daily: Daily,
+    /// Price of a bitcoin and BTC balance at each fill.
+    pub(crate) fills: Vec<(f64, f64)>,
+}
+
+/// Metrics of a run of which only daily figures are kept: everything but the recency-weighted ones, those of equity
+/// against balance, and the exposure statistics, which are 0 here.
+pub(crate) fn analyse_days(figures: &DayFigures, exposure_limits: [f64; 2]) -> Analysis {
+    let set = |fills: &[FillFacts], daily: &Daily| {
+        let mut metrics = if fills.len() < 2 || daily.last.len() < 2 {
+            Metrics::UNDEFINED
+        } else {
+            let mut metrics = Metrics::ZERO;
+            positions::position_times(fills, figures.samples, &mut metrics);
+            take_shape(&daily::shape(fills, daily), &mut metrics);
+            metrics
+        };
+        derived::per_exposure(&mut metrics, exposure_limits);
+        metrics
+    };
+    let mut usd = set(&figures.fills, &figures.usd);
+    let Some(btc) = &figures.btc else { return Analysis { usd, btc: usd } };
+    let minutes = figures.fills.iter().map(|fill| fill.minute);
+    usd.flat_btc_balance_hours =
+        derived::flat_btc_balance_hours(minutes.zip(btc.fills.iter().map(|(_, balance)| *balance)));
+    let fills: Vec<_> = figures
+        .fills
+        .iter()
+        .zip(&btc.fills)
+        .map(|(fill, (price, _))| FillFacts { pnl: fill.pnl / price, balance: fill.balance / price, ..*fill })
+        .collect();
+    Analysis { usd, btc: set(&fills, &btc.daily) }
 }
 
 /// True if [`analyse_days`] gives this metric.

@@ -31,18 +31,15 @@ fn bits(length: usize, test: impl Fn(usize) -> bool) -> u64 {
 }
 
 impl Run<'_> {
-    /// The first candidate minute from `from` on in the span at hand.
-    pub(super) fn next_candidate(&mut self, from: usize) -> Option<usize> {
-        let (start, end) = (self.span.start, self.span.end);
-        if from >= end {
-            return None;
-        }
+    /// The first candidate minute in `from .. until` of the span at hand.
+    pub(super) fn next_candidate(&mut self, from: usize, until: usize) -> Option<usize> {
+        let start = self.span.start;
         self.refresh();
         let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
         let mask = mask & (u64::MAX << (from - start));
         // The last candle is no step (§8): what is placed in the one before it never fills.
-        let last = self.account.market.panel.minutes() - 3;
-        (mask != 0).then(|| start + mask.trailing_zeros() as usize).filter(|&k| k <= last)
+        let until = until.min(self.account.market.panel.minutes() - 2);
+        (mask != 0).then(|| start + mask.trailing_zeros() as usize).filter(|&k| k < until)
     }
 
     /// Make anew what a fill has changed.
@@ -73,7 +70,9 @@ impl Run<'_> {
                 mask |= self.held_candidates::<S>(i, from).any();
             }
         }
-        if self.account.held[S::INDEX].len() < side.effective_slots && self.account.balance.usd_total > 0.0 {
+        if self.account.held[S::INDEX].len() < side.effective_slots
+            && self.account.balance.usd_total_rounded > 0.0
+        {
             for i in 0..self.coins.len() {
                 if self.is_free::<S>(i) {
                     mask |= self.first_entry_candidates::<S>(i);

@@ -47,7 +47,7 @@ impl Run<'_> {
             }
         }
         let free = side.effective_slots.saturating_sub(self.account.held[S::INDEX].len());
-        if free > 0 && self.account.balance.usd_total > 0.0 {
+        if free > 0 && self.account.balance.usd_total_rounded > 0.0 {
             let wanting = |run: &Self, i: usize| {
                 run.is_free::<S>(i) && run.coins[i].sides[S::INDEX].first_entry.unwrap_or_default() & bit != 0
             };

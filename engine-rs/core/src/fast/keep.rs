@@ -1,7 +1,8 @@
 //! What a run leaves behind: everything, or only the daily figures that most metrics are made of.
 
+use super::averages::BLOCK;
 use super::prepared::{DAY, Extremes};
-use crate::analysis::{Daily, FillFacts};
+use crate::analysis::{BtcFigures, Daily, DayFigures, FillFacts};
 use crate::grid::{Account, Booked, Fill};
 use crate::num;
 
@@ -21,23 +22,23 @@ pub(super) trait Keep {
 }
 
 /// Keeps fills, equity and exposure of every minute.
-pub(super) struct Everything {
-    pub(super) fills: Vec<Fill>,
-    pub(super) usd: Vec<f64>,
-    pub(super) btc: Vec<f64>,
-    pub(super) exposure: Vec<f64>,
+pub(crate) struct Everything {
+    pub(crate) fills: Vec<Fill>,
+    pub(crate) usd: Vec<f64>,
+    pub(crate) btc: Vec<f64>,
+    pub(crate) exposure: Vec<f64>,
 }
 
 impl Everything {
-    pub(super) fn new(samples: usize, starting_balance: f64) -> Self {
+    pub(super) fn new(samples: usize, account: &Account<'_>) -> Self {
         let mut keep = Self {
             fills: Vec::new(),
             usd: Vec::with_capacity(samples),
             btc: Vec::with_capacity(samples),
             exposure: Vec::with_capacity(samples),
         };
-        keep.usd.push(starting_balance);
-        keep.btc.push(0.0);
+        keep.usd.push(account.market.starting_balance);
+        keep.btc.push(account.balance.btc);
         keep
     }
 }
@@ -50,18 +51,15 @@ impl Keep for Everything {
         to: usize,
         _: &dyn Fn(usize) -> Option<Extremes>,
     ) {
-        let exposure = account.total_exposure();
-        self.exposure.resize(self.exposure.len() + (to - from), exposure);
-        self.usd.resize(to, account.balance.usd_total);
-        self.btc.resize(to, 0.0);
-        for (s, i, close) in closes(account, from, to) {
-            let sums = self.usd[from..].iter_mut().zip(&mut self.btc[from..]);
-            for ((usd, btc), &close) in sums.zip(close) {
-                let pnl = unrealised(account, s, i, close);
-                *usd += pnl;
-                *btc += pnl;
-            }
+        match account.market.panel.btc_usd() {
+            None => self.exposure.resize(to - 1, account.total_exposure()),
+            Some(prices) => self.exposure.extend(
+                prices[from..to].iter().map(|&b| account.total_exposure_at(account.balance.usd_total_at(b))),
+            ),
         }
+        self.usd.resize(to, 0.0);
+        self.btc.resize(to, 0.0);
+        equity(account, from, &mut self.usd[from..], &mut self.btc[from..]);
     }
 
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked) {
@@ -71,17 +69,45 @@ impl Keep for Everything {
 
 /// Keeps the last and the lowest equity of each day, and what metrics need of the fills.
 pub(super) struct Days {
-    pub(super) facts: Vec<FillFacts>,
-    pub(super) daily: Daily,
-    last_sample: usize,
+    pub(super) figures: DayFigures,
+    samples: usize,
 }
 
 impl Days {
-    pub(super) fn new(samples: usize, starting_balance: f64) -> Self {
+    pub(super) fn new(samples: usize, account: &Account<'_>) -> Self {
         let days = samples.div_ceil(DAY);
-        let mut daily = Daily { last: vec![0.0; days], lowest: vec![f64::INFINITY; days] };
-        daily.lowest[0] = starting_balance;
-        Self { facts: Vec::new(), daily, last_sample: samples - 1 }
+        let daily = |first: f64| {
+            let mut lowest = vec![f64::INFINITY; days];
+            lowest[0] = first;
+            Daily { last: vec![0.0; days], lowest }
+        };
+        let collateral = account.market.panel.btc_usd().is_some();
+        let figures = DayFigures {
+            samples,
+            fills: Vec::new(),
+            usd: daily(account.market.starting_balance),
+            btc: collateral.then(|| BtcFigures { daily: daily(account.balance.btc), fills: Vec::new() }),
+        };
+        Self { figures, samples }
+    }
+
+    /// Minutes with a balance in BTC, which changes in each.
+    fn quiet_btc(&mut self, account: &Account<'_>, from: usize, to: usize) {
+        let (mut usd, mut btc) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (usd, btc) = (&mut usd[..to - from], &mut btc[..to - from]);
+        equity(account, from, usd, btc);
+        let day = from / DAY;
+        let ends = to.is_multiple_of(DAY) || to == self.samples;
+        let sets =
+            [(Some(&mut self.figures.usd), usd), (self.figures.btc.as_mut().map(|b| &mut b.daily), btc)];
+        for (daily, values) in sets {
+            if let Some(daily) = daily {
+                daily.lowest[day] = values.iter().fold(daily.lowest[day], |least, &v| least.min(v));
+                if ends {
+                    daily.last[day] = values[values.len() - 1];
+                }
+            }
+        }
     }
 }
 
@@ -93,8 +119,11 @@ impl Keep for Days {
         to: usize,
         extremes: &dyn Fn(usize) -> Option<Extremes>,
     ) {
+        if self.figures.btc.is_some() {
+            return self.quiet_btc(account, from, to);
+        }
         let day = from / DAY;
-        let lowest = &mut self.daily.lowest[day];
+        let lowest = &mut self.figures.usd.lowest[day];
         let balance = account.balance.usd_total;
         let positions = account.held[0].len() + account.held[1].len();
         if positions == 0 {
@@ -108,13 +137,13 @@ impl Keep for Days {
                 *lowest = lowest.min(least);
             }
         }
-        if to.is_multiple_of(DAY) || to > self.last_sample {
-            self.daily.last[day] = account.sample(to - 1).usd;
+        if to.is_multiple_of(DAY) || to == self.samples {
+            self.figures.usd.last[day] = account.sample(to - 1).usd;
         }
     }
 
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked) {
-        self.facts.push(FillFacts {
+        self.figures.fills.push(FillFacts {
             minute,
             key: 2 * coin + usize::from(!booked.order.kind.is_long()),
             pnl: booked.pnl,
@@ -122,6 +151,38 @@ impl Keep for Days {
             turnover: booked.order.qty.abs() * booked.order.price,
             flat_after: booked.position.size == 0.0,
         });
+        if let Some(btc) = &mut self.figures.btc {
+            btc.fills.push((account.btc_price(minute), account.balance.btc));
+        }
+    }
+}
+
+/// Equity of the minutes from `from` on in USD and BTC (§15).
+fn equity(account: &Account<'_>, from: usize, usd: &mut [f64], btc: &mut [f64]) {
+    let to = from + usd.len();
+    let Some(prices) = account.market.panel.btc_usd() else {
+        usd.fill(account.balance.usd_total);
+        btc.fill(0.0);
+        for (s, i, close) in closes(account, from, to) {
+            for ((usd, btc), &close) in usd.iter_mut().zip(btc.iter_mut()).zip(close) {
+                let pnl = unrealised(account, s, i, close);
+                *usd += pnl;
+                *btc += pnl;
+            }
+        }
+        return;
+    };
+    let prices = &prices[from..to];
+    for ((usd, btc), &price) in usd.iter_mut().zip(btc.iter_mut()).zip(prices) {
+        *usd = account.balance.usd_total_at(price);
+        *btc = *usd / price;
+    }
+    for (s, i, close) in closes(account, from, to) {
+        for (((usd, btc), &close), &price) in usd.iter_mut().zip(btc.iter_mut()).zip(close).zip(prices) {
+            let pnl = unrealised(account, s, i, close);
+            *usd += pnl;
+            *btc += pnl / price;
+        }
     }
 }
 
@@ -162,7 +223,7 @@ fn range(closes: &[f64]) -> (f64, f64) {
 }
 
 fn lowest_of(account: &Account<'_>, from: usize, to: usize) -> f64 {
-    let mut equity = [account.balance.usd_total; super::averages::BLOCK];
+    let mut equity = [account.balance.usd_total; BLOCK];
     let equity = &mut equity[..to - from];
     for (s, i, closes) in closes(account, from, to) {
         for (sum, &close) in equity.iter_mut().zip(closes) {

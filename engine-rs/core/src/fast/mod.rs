@@ -9,8 +9,7 @@
 //! unstucking (§12, §14, §16.2) in `events`, candidate minutes in `candidates`, averages (§6) in `averages`, trailing
 //! extremes (§10) in `coin`, slots (§11) and the walk itself here, equity (§15) in `keep`.
 //!
-//! The fast path covers accounts in USD, regular candles and spans of at least 1; everything else takes the plain
-//! path.
+//! The fast path covers regular candles and spans of at least 1; everything else takes the plain path.
 
 mod averages;
 mod candidates;
@@ -22,29 +21,30 @@ mod prepared;
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
 use coin::Coin;
-use keep::{Days, Everything, Keep};
+pub(crate) use keep::Everything;
+use keep::{Days, Keep};
 use prepared::Extremes;
 
-use crate::analysis::{Daily, FillFacts};
-use crate::grid::{Account, Fill, Market, SideWide, Warmup, longest_span, side_wide};
+use crate::analysis::DayFigures;
+use crate::grid::{Account, Market, SideWide, Warmup, longest_span, side_wide};
 use crate::params::BotParams;
 
-/// True if the fast path covers such a run; else the plain path has to do it.
-pub fn covers(market: &Market<'_>, params: &[BotParams]) -> bool {
-    market.panel.btc_usd().is_none()
-        && params.iter().all(|bot| averages::fits(&bot.long) && averages::fits(&bot.short))
+/// True if the fast path covers a run of these parameters; else the plain path has to do it.
+pub fn covers(params: &[BotParams]) -> bool {
+    params.iter().all(|bot| averages::fits(&bot.long) && averages::fits(&bot.short))
 }
 
-/// A run with everything kept: fills, equity in USD and BTC, exposure.
+/// A run with everything kept.
 pub(crate) fn run_everything(
     market: Market<'_>,
     prepared: &Prepared<'_>,
     params: &[BotParams],
     warmup: &Warmup,
-) -> (Vec<Fill>, Vec<f64>, Vec<f64>, Vec<f64>) {
-    let mut keep = Everything::new(market.panel.minutes() - 1, market.starting_balance);
-    Run::new(market, prepared, params, warmup).run(&mut keep);
-    (keep.fills, keep.usd, keep.btc, keep.exposure)
+) -> Everything {
+    let run = Run::new(market, prepared, params, warmup);
+    let mut keep = Everything::new(market.panel.minutes() - 1, &run.account);
+    run.run(&mut keep);
+    keep
 }
 
 /// A run of which only daily figures are kept.
@@ -53,10 +53,11 @@ pub(crate) fn run_days(
     prepared: &Prepared<'_>,
     params: &[BotParams],
     warmup: &Warmup,
-) -> (Vec<FillFacts>, Daily) {
-    let mut keep = Days::new(market.panel.minutes() - 1, market.starting_balance);
-    Run::new(market, prepared, params, warmup).run(&mut keep);
-    (keep.facts, keep.daily)
+) -> DayFigures {
+    let run = Run::new(market, prepared, params, warmup);
+    let mut keep = Days::new(market.panel.minutes() - 1, &run.account);
+    run.run(&mut keep);
+    keep.figures
 }
 
 /// State of a run.
@@ -149,13 +150,22 @@ impl<'a> Run<'a> {
         for coin in &mut self.coins {
             coin.forget_candidates();
         }
-        if start >= self.first_order_minute {
+        let trades = start >= self.first_order_minute;
+        if trades {
             self.update_slots(start);
-            let mut from = start;
-            while let Some(k) = self.next_candidate(from) {
-                self.event(k, keep);
-                from = k + 1;
-            }
+        }
+        let mut from = start;
+        while from < end {
+            self.revalue(from);
+            let until = self.next_move(from + 1);
+            let candidate = if trades { self.next_candidate(from, until) } else { None };
+            from = match candidate {
+                Some(k) => {
+                    self.event(k, keep);
+                    k + 1
+                }
+                None => until,
+            };
         }
         self.keep_until(end, keep);
         for (i, coin) in self.coins.iter_mut().enumerate() {
@@ -168,6 +178,23 @@ impl<'a> Run<'a> {
                 }
             }
         }
+    }
+
+    /// §13.2 at minute `k`: what orders see of a balance in BTC.
+    fn revalue(&mut self, k: usize) {
+        let Some(prices) = self.account.market.panel.btc_usd() else { return };
+        if self.account.balance.moves(prices[k]) {
+            self.account.balance.revalue(prices[k]);
+            self.stale = true;
+        }
+    }
+
+    /// The first minute from `from` on at which orders may see another balance; the end of the span if none.
+    fn next_move(&self, from: usize) -> usize {
+        let end = self.span.end;
+        let Some(prices) = self.account.market.panel.btc_usd() else { return end };
+        let balance = &self.account.balance;
+        (from..end).find(|&k| balance.moves(prices[k])).unwrap_or(end)
     }
 
     /// Hand over the minutes up to `end`, in which the account is as it is now.

@@ -151,12 +151,17 @@ impl<'a> Account<'a> {
 
     /// Sum of the exposures of long, then short positions, each by coin.
     pub(crate) fn total_exposure(&self) -> f64 {
+        self.total_exposure_at(self.balance.usd_total)
+    }
+
+    /// The same at another total balance.
+    pub(crate) fn total_exposure_at(&self, usd_total: f64) -> f64 {
         let mut total = 0.0;
         for (s, held) in self.held.iter().enumerate() {
             for &i in held {
                 if let Some(position) = self.positions[i][s] {
                     let c_mult = self.market.rules[i].c_mult;
-                    total += num::exposure(self.balance.usd_total, position.size, position.price, c_mult);
+                    total += num::exposure(usd_total, position.size, position.price, c_mult);
                 }
             }
         }

@@ -19,6 +19,8 @@ pub struct Balance {
     /// Everything, in BTC; 0 without BTC collateral.
     pub btc_total: f64,
     collateral: bool,
+    /// Rounding the rounded total again leaves it as it is.
+    settled: bool,
 }
 
 impl Balance {
@@ -31,6 +33,7 @@ impl Balance {
             usd_total_rounded: starting_balance,
             btc_total: 0.0,
             collateral: btc_price.is_some(),
+            settled: num::round_sig(starting_balance, num::STICKY_DIGITS) == starting_balance,
         }
     }
 
@@ -62,10 +65,25 @@ impl Balance {
     pub fn revalue(&mut self, btc_price: f64) {
         self.value(btc_price);
         self.usd_total_rounded = num::sticky(self.usd_total, self.usd_total_rounded);
+        self.settled = num::round_sig(self.usd_total_rounded, num::STICKY_DIGITS) == self.usd_total_rounded;
+    }
+
+    /// True if a revaluation at this price may change what orders see; false if it does not.
+    #[inline]
+    pub fn moves(&self, btc_price: f64) -> bool {
+        let (total, last) = (self.usd_total_at(btc_price), self.usd_total_rounded);
+        let threshold = num::sticky_threshold(last);
+        !self.settled || total > last + threshold || total < last - threshold
+    }
+
+    /// Everything, in USD, at a price of BTC.
+    #[inline]
+    pub fn usd_total_at(&self, btc_price: f64) -> f64 {
+        self.btc * btc_price + self.usd
     }
 
     fn value(&mut self, btc_price: f64) {
-        self.usd_total = self.btc * btc_price + self.usd;
+        self.usd_total = self.usd_total_at(btc_price);
         self.btc_total = self.usd_total / btc_price;
     }
 }
