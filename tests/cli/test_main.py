@@ -139,10 +139,13 @@ def test_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "passivbot", "config", "show", str(pipe)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         writer = os.open(pipe, os.O_WRONLY)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
-        os.close(writer)
+        try:
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            os.close(writer)
     assert (process.returncode, stderr) == (130, "")
 
 
