@@ -84,8 +84,9 @@ def test_stopped_and_resumed_is_the_same_study(tmp_path: Path, reference: list[A
             "DELETE FROM evaluations WHERE number IN (?, ?, ?)", (last - 4, last - 3, last)
         )
         display = Stopping()
-        display.at = 90
-        assert not run(log, Toy(seconds=0.02), workers=3, budget=BUDGET, display=display).finished
+        display.at = 60
+        # Slow enough that the display, which is shown twice a second, sees it before the end.
+        assert not run(log, Toy(seconds=0.1), workers=3, budget=BUDGET, display=display).finished
     with StudyLog.open(tmp_path / "s", write=True) as log:
         assert run(log, workers=1, budget=BUDGET).finished
         assert content(log) == reference
