@@ -1,6 +1,5 @@
 """A report on a full disk and in a folder that can't be written: one message, nothing left behind."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from passivbot.backtest import Report
 from passivbot.errors import ResourceError
+from tests.disks import mount, unmount
 
 
 @pytest.fixture
@@ -16,19 +16,9 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte. Root ignores mode bits, so only a mount can be full or read-only."""
     place = tmp_path / "mount"
     place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = f"needs the right to mount a tmpfs ({done.stderr.strip()})"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    mount(place, "-t", "tmpfs", "-o", "size=1m", "none")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    unmount(place)
 
 
 @pytest.mark.parametrize("plots", [True, False])

@@ -1,6 +1,5 @@
 """Disks that are full or can't be written: real ones, so it needs the right to mount."""
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from passivbot.cli.main import main
 from passivbot.config.resources import configs_dir
 from passivbot.errors import ResourceError
 from passivbot.study import StudyLog
+from tests import disks
 from tests.cluster.toy import create, metrics_of, run
 
 Mount = Callable[[str], Path]
@@ -25,23 +25,13 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
     def make(options: str) -> Path:
         folder = tmp_path / "disk"
         folder.mkdir(exist_ok=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            message = f"needs the right to mount: {done.stderr.strip()}"
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
+        disks.mount(folder, "-t", "tmpfs", "-o", options, "tmpfs")
         mounted.append(folder)
         return folder
 
     yield make
     for folder in mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+        disks.unmount(folder)
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -1,7 +1,5 @@
 """A small definition and rows for it: the log does not care how many parameters there are."""
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from passivbot.config.warmup import WarmupRule
 from passivbot.engine import METRICS as METRIC_NAMES
 from passivbot.engine import __version__
 from passivbot.study import Definition, Evaluation, Space, StudyLog
+from tests.disks import mount, unmount
 
 QUICKSTART = configs_dir() / "quickstart.json"
 
@@ -120,20 +119,10 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     return Example(folder, scenario, definition, tuple(rows))
 
 
-def mount(target: Path, *options: str) -> None:
-    """Mount, or say why that is not possible; on the build machine it has to be."""
-    done = subprocess.run(["mount", *options, str(target)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        message = f"needs the right to mount: {done.stderr.strip()}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     target = tmp_path / "disk"
     target.mkdir()
     mount(target, "-t", "tmpfs", "-o", "size=1m", "tmpfs")
     yield target
-    subprocess.run(["umount", "-l", str(target)], check=True)
+    unmount(target)

@@ -16,8 +16,9 @@ import pytest
 from passivbot.errors import PassivbotError, ResourceError, StudyError
 from passivbot.study import Definition, Evaluation, StudyLog
 from passivbot.study.lock import holder
+from tests.disks import mount, unmount
 
-from .conftest import METRICS, NAMES, mount
+from .conftest import METRICS, NAMES
 
 MakeRows = Callable[..., list[Evaluation]]
 
@@ -295,7 +296,7 @@ def test_read_only_mount(tmp_path: Path, definition: Definition, rows: MakeRows)
         with pytest.raises(StudyError, match=r"can't be written \(Read-only file system\)"):
             StudyLog.create(target, definition)
     finally:
-        subprocess.run(["umount", "-l", str(target)], check=True)
+        unmount(target)
         running.close()
 
 

@@ -2,7 +2,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from passivbot.study import StudyLog
 from passivbot.study.export import export_front
 from passivbot.study.replay import compare, logged
 from passivbot.study.study import Study, find, write_records
+from tests.disks import mount, unmount
 
-from .conftest import Example, mount
+from .conftest import Example
 
 
 def text_of(study: Study, *, everything: bool = False) -> str:
@@ -137,7 +137,7 @@ def test_read_only_study_can_be_looked_at(
     try:
         assert main(["pareto", str(target / "example")]) == 0
     finally:
-        subprocess.run(["umount", "-l", str(target)], check=True)
+        unmount(target)
     out, err = capsys.readouterr()
     assert "front of " in out
     assert "page:" not in out
