@@ -70,7 +70,6 @@ impl Keep for Everything {
 /// Keeps the last and the lowest equity of each day, and what metrics need of the fills.
 pub(super) struct Days {
     pub(super) figures: DayFigures,
-    samples: usize,
 }
 
 impl Days {
@@ -88,7 +87,7 @@ impl Days {
             usd: daily(account.market.starting_balance),
             btc: collateral.then(|| BtcFigures { daily: daily(account.balance.btc), fills: Vec::new() }),
         };
-        Self { figures, samples }
+        Self { figures }
     }
 
     /// Minutes with a balance in BTC, which changes in each.
@@ -97,7 +96,7 @@ impl Days {
         let (usd, btc) = (&mut usd[..to - from], &mut btc[..to - from]);
         equity(account, from, usd, btc);
         let day = from / DAY;
-        let ends = to.is_multiple_of(DAY) || to == self.samples;
+        let ends = to.is_multiple_of(DAY) || to == self.figures.samples;
         let sets =
             [(Some(&mut self.figures.usd), usd), (self.figures.btc.as_mut().map(|b| &mut b.daily), btc)];
         for (daily, values) in sets {
@@ -137,7 +136,7 @@ impl Keep for Days {
                 *lowest = lowest.min(least);
             }
         }
-        if to.is_multiple_of(DAY) || to == self.samples {
+        if to.is_multiple_of(DAY) || to == self.figures.samples {
             self.figures.usd.last[day] = account.sample(to - 1).usd;
         }
     }
