@@ -5,10 +5,41 @@
 
 use crate::math;
 
+/// From here on every double is a whole number.
+const WHOLE: f64 = (1_u64 << 52) as f64;
+
+/// Nearest whole number, halves to even; for `|x| < WHOLE`. Without SSE4.1 the library's rounding is a call, and
+/// this is two additions: the sum has no room for a fraction.
+#[inline(always)]
+fn nearest_even(x: f64) -> f64 {
+    let shift = WHOLE.copysign(x);
+    (x + shift) - shift
+}
+
 /// Nearest integer, halves away from zero.
-#[inline]
+#[inline(always)]
 pub fn nint(x: f64) -> f64 {
-    x.round()
+    let size = x.abs();
+    let near = nearest_even(size);
+    // A half that went to the even number below.
+    let away = if size - near == 0.5 { near + 1.0 } else { near };
+    if size < WHOLE { away.copysign(x) } else { x }
+}
+
+/// Largest integer that is not above `x`.
+#[inline(always)]
+pub fn floor(x: f64) -> f64 {
+    let near = nearest_even(x);
+    let below = if near > x { near - 1.0 } else { near };
+    if x.abs() < WHOLE { below.copysign(x) } else { x }
+}
+
+/// Smallest integer that is not below `x`.
+#[inline(always)]
+pub fn ceil(x: f64) -> f64 {
+    let near = nearest_even(x);
+    let above = if near < x { near + 1.0 } else { near };
+    if x.abs() < WHOLE { above.copysign(x) } else { x }
 }
 
 /// Decimal clean-up: `x` rounded to ten decimals.
@@ -26,13 +57,13 @@ pub fn round_near(n: f64, step: f64) -> f64 {
 /// `n` rounded up to a multiple of `step`.
 #[inline]
 pub fn round_up(n: f64, step: f64) -> f64 {
-    dec10((n / step).ceil() * step)
+    dec10(ceil(n / step) * step)
 }
 
 /// `n` rounded down to a multiple of `step`.
 #[inline]
 pub fn round_down(n: f64, step: f64) -> f64 {
-    dec10((n / step).floor() * step)
+    dec10(floor(n / step) * step)
 }
 
 /// `n` rounded to `digits` significant digits (and, by the clean-up, to ten decimals).
@@ -141,6 +172,26 @@ pub fn unstuck_allowance(balance: f64, pct: f64, peak_pnl: f64, current_pnl: f64
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The library's rounding is what the specification means.
+    #[test]
+    fn whole_numbers_are_those_of_the_library() {
+        let below_half = f64::from_bits(0.5_f64.to_bits() - 1);
+        let mut values = vec![0.0, below_half, 0.5, 1.0, 1.5, 2.5, 1e-300, f64::MIN_POSITIVE, 1e15 + 0.5, f64::NAN];
+        values.extend([WHOLE - 0.5, WHOLE - 1.0, WHOLE, WHOLE + 1.0, 2.0 * WHOLE, 1e300, f64::MAX, f64::INFINITY]);
+        let mut state = 1_u64;
+        for n in 0..2_000_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let scale = 10_f64.powi(n % 20 - 3);
+            let x = (state >> 11) as f64 / (1_u64 << 53) as f64 * scale;
+            values.extend([x, (x * 2.0).round() / 2.0]);
+        }
+        for x in values.into_iter().flat_map(|x| [x, -x]) {
+            for (ours, library) in [(nint(x), x.round()), (floor(x), x.floor()), (ceil(x), x.ceil())] {
+                assert!(ours.to_bits() == library.to_bits() || ours.is_nan() && library.is_nan(), "{x:e}: {ours:e}");
+            }
+        }
+    }
 
     /// The check values of the appendix of trading-semantics.
     #[test]

@@ -44,7 +44,7 @@ fn grid_target<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> GridTarget
     if start == end {
         return GridTarget { price: start, pct: None };
     }
-    let steps = ((end - start).abs() / step).ceil();
+    let steps = num::ceil((end - start).abs() / step);
     let used = s.limit_used(s.exposure(size, pprice));
     let price = if used > 1.0 {
         if S::LONG { start.min(end) } else { start.max(end) }
