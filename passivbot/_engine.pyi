@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 __version__: str
 SIDE_PARAMETERS: list[str]
 METRICS: list[str]
+INSTRUCTION_SETS: list[str]
 ORDER_TYPES: list[str]
 
 class Engine:
@@ -22,6 +23,7 @@ class Engine:
         btc_usd: NDArray[np.float64] | None,
         requested_start_ms: int | None,
         prepared: pa.Table | None,
+        instructions: str | None,
     ) -> None: ...
     def prepare(self) -> pa.Table: ...
     def lives(self) -> list[tuple[int, int]]: ...

@@ -33,6 +33,10 @@ set."""
 ORDER_TYPES: tuple[str, ...] = tuple(_engine.ORDER_TYPES)
 """Names of the order types (trading-semantics §2.5)."""
 
+INSTRUCTION_SETS: tuple[str, ...] = tuple(_engine.INSTRUCTION_SETS)
+"""Instruction sets of this processor that the engine is compiled for, worst first; the results are the same
+bits on all."""
+
 Bot = Mapping[str, Mapping[str, float | bool]]
 """``{"long": {parameter: value}, "short": {…}}`` with all 30 parameters of each side."""
 
@@ -114,6 +118,8 @@ class Engine:
     prepared
         Tables of these candles that another engine made (:meth:`prepare`), read where they lie. Default: made
         when first needed, for this engine alone.
+    instructions
+        One of :data:`INSTRUCTION_SETS`. Default: the last of them.
 
     Raises
     ------
@@ -131,11 +137,19 @@ class Engine:
         btc_usd: ArrayLike | None = None,
         requested_start_ms: int | None = None,
         prepared: pa.Table | None = None,
+        instructions: str | None = None,
     ) -> None:
         rules = {coin: astuple(rule) for coin, rule in markets.items()}
         btc = None if btc_usd is None else np.ascontiguousarray(btc_usd, dtype=np.float64)
         self._engine = _engine.Engine(
-            candles, rules, float(starting_balance), float(maker_fee), btc, requested_start_ms, prepared
+            candles,
+            rules,
+            float(starting_balance),
+            float(maker_fee),
+            btc,
+            requested_start_ms,
+            prepared,
+            instructions,
         )
         lives = self._engine.lives()
         self.coins: tuple[str, ...] = tuple(self._engine.coins)

@@ -8,6 +8,7 @@ pub mod candles;
 pub mod error;
 pub mod fast;
 pub mod grid;
+pub mod isa;
 pub mod math;
 pub mod num;
 pub mod params;

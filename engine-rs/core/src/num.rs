@@ -177,8 +177,18 @@ mod tests {
     #[test]
     fn whole_numbers_are_those_of_the_library() {
         let below_half = f64::from_bits(0.5_f64.to_bits() - 1);
-        let mut values = vec![0.0, below_half, 0.5, 1.0, 1.5, 2.5, 1e-300, f64::MIN_POSITIVE, 1e15 + 0.5, f64::NAN];
-        values.extend([WHOLE - 0.5, WHOLE - 1.0, WHOLE, WHOLE + 1.0, 2.0 * WHOLE, 1e300, f64::MAX, f64::INFINITY]);
+        let mut values =
+            vec![0.0, below_half, 0.5, 1.0, 1.5, 2.5, 1e-300, f64::MIN_POSITIVE, 1e15 + 0.5, f64::NAN];
+        values.extend([
+            WHOLE - 0.5,
+            WHOLE - 1.0,
+            WHOLE,
+            WHOLE + 1.0,
+            2.0 * WHOLE,
+            1e300,
+            f64::MAX,
+            f64::INFINITY,
+        ]);
         let mut state = 1_u64;
         for n in 0..2_000_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -188,7 +198,10 @@ mod tests {
         }
         for x in values.into_iter().flat_map(|x| [x, -x]) {
             for (ours, library) in [(nint(x), x.round()), (floor(x), x.floor()), (ceil(x), x.ceil())] {
-                assert!(ours.to_bits() == library.to_bits() || ours.is_nan() && library.is_nan(), "{x:e}: {ours:e}");
+                assert!(
+                    ours.to_bits() == library.to_bits() || ours.is_nan() && library.is_nan(),
+                    "{x:e}: {ours:e}"
+                );
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::analysis::{self, Analysis, History};
 use crate::error::Result;
 use crate::fast::{self, Prepared};
 use crate::grid::{Fill, Market, Sample, TrailingGrid, Warmup};
+use crate::isa::Isa;
 use crate::params::BotParams;
 use crate::strategy::simulate;
 
@@ -41,12 +42,13 @@ pub fn backtest(
     market: Market<'_>,
     prepared: Option<&Prepared<'_>>,
     candidate: &Candidate,
+    isa: Isa,
 ) -> Result<Backtest> {
     let Candidate { params, warmup, .. } = candidate;
     let (fills, usd, btc, exposure) = match prepared.filter(|_| fast::covers(params)) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
-            let kept = fast::run_everything(market, prepared, params, warmup);
+            let kept = fast::run_everything(isa, market, prepared, params, warmup);
             (kept.fills, kept.usd, kept.btc, kept.exposure)
         }
         None => plain(market, &mut TrailingGrid::new(market, params, warmup)?),
@@ -71,16 +73,47 @@ pub fn evaluate(
     prepared: Option<&Prepared<'_>>,
     candidate: &Candidate,
     daily_only: bool,
+    isa: Isa,
 ) -> Result<Analysis> {
-    let Candidate { params, warmup, exposure_limits } = candidate;
-    match prepared.filter(|_| daily_only && fast::covers(params)) {
-        Some(prepared) => {
-            TrailingGrid::check(&market, params, warmup)?;
-            let figures = fast::run_days(market, prepared, params, warmup);
-            Ok(analysis::analyse_days(&figures, *exposure_limits))
+    let all = evaluate_batch(market, prepared, std::slice::from_ref(candidate), daily_only, isa)?;
+    Ok(all[0])
+}
+
+/// Metrics of many candidates, each what [`evaluate`] gives for it alone, bit for bit.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn evaluate_batch(
+    market: Market<'_>,
+    prepared: Option<&Prepared<'_>>,
+    candidates: &[Candidate],
+    daily_only: bool,
+    isa: Isa,
+) -> Result<Vec<Analysis>> {
+    let mut results = Vec::with_capacity(candidates.len());
+    let mut rest = candidates;
+    let most = fast::together(market.panel.coins().len());
+    while let Some(first) = rest.first() {
+        let covered = |candidate: &&Candidate| daily_only && fast::covers(&candidate.params);
+        let together = rest.iter().take(most).take_while(covered).count();
+        if let Some(prepared) = prepared.filter(|_| together > 0) {
+            let group;
+            (group, rest) = rest.split_at(together);
+            for Candidate { params, warmup, .. } in group {
+                TrailingGrid::check(&market, params, warmup)?;
+            }
+            let runs = group.iter().map(|candidate| (&candidate.params[..], &candidate.warmup));
+            let figures = fast::run_days(isa, market, prepared, runs);
+            let limits = group.iter().map(|candidate| candidate.exposure_limits);
+            results.extend(
+                figures.iter().zip(limits).map(|(days, limits)| analysis::analyse_days(days, limits)),
+            );
+        } else {
+            results.push(backtest(market, prepared, first, isa)?.analysis);
+            rest = &rest[1..];
         }
-        None => Ok(backtest(market, prepared, candidate)?.analysis),
     }
+    Ok(results)
 }
 
 /// Fills, equity in USD and BTC, exposure.

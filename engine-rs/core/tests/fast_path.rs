@@ -4,6 +4,7 @@ use passivbot_core::analysis::{METRIC_NAMES, is_daily};
 use passivbot_core::candles::{CoinCandles, Panel};
 use passivbot_core::fast::{self, Blocks, CoinTables, Prepared};
 use passivbot_core::grid::{Market, Warmup};
+use passivbot_core::isa::Isa;
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS, SideParams};
 use passivbot_core::run::{Backtest, Candidate, backtest, evaluate};
 use passivbot_core::types::MarketRules;
@@ -221,13 +222,15 @@ fn run(seed: u64) -> usize {
     let views = tables.iter().map(CoinTables::view).collect();
     let prepared = Prepared::new(&panel, &blocks, views).unwrap();
     let mut fills = 0;
-    for _ in 0..4 {
+    let sets = Isa::available();
+    for n in 0..4 {
+        let isa = sets[n % sets.len()];
         let candidate = world.candidate(&mut r);
         assert!(fast::covers(&candidate.params));
-        let plain = backtest(market, None, &candidate).unwrap();
-        let fast = backtest(market, Some(&prepared), &candidate).unwrap();
+        let plain = backtest(market, None, &candidate, isa).unwrap();
+        let fast = backtest(market, Some(&prepared), &candidate, isa).unwrap();
         check_equal(seed, &plain, &fast);
-        let daily = evaluate(market, Some(&prepared), &candidate, true).unwrap();
+        let daily = evaluate(market, Some(&prepared), &candidate, true, isa).unwrap();
         for (n, name) in METRIC_NAMES.iter().enumerate().filter(|(_, name)| is_daily(name)) {
             let (a, b) = (plain.analysis.usd.values()[n], daily.usd.values()[n]);
             assert_eq!(a.to_bits(), b.to_bits(), "seed {seed}: {name} is {a} and {b}");

@@ -7,6 +7,7 @@ use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use passivbot_core::analysis::{self, Analysis, METRIC_NAMES};
 use passivbot_core::error::Result as EngineResult;
 use passivbot_core::grid::{Market, Warmup};
+use passivbot_core::isa::Isa;
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS};
 use passivbot_core::run::{self, Candidate};
 use passivbot_core::types::MarketRules;
@@ -18,6 +19,14 @@ use crate::bots::{self, Override};
 use crate::candles::Candles;
 use crate::tables::{self, Given, Tables};
 use crate::{refused, results, to_py};
+
+/// Candidates whose parameters are spread over the coins at a time.
+const PIECE: usize = 64;
+
+/// Names of the instruction sets that this processor has, worst first.
+pub(crate) fn names() -> Vec<&'static str> {
+    Isa::available().into_iter().map(Isa::name).collect()
+}
 
 /// One metric of an evaluation.
 #[derive(Clone, Copy)]
@@ -61,12 +70,14 @@ pub(crate) struct Engine {
     starting_balance: f64,
     maker_fee: f64,
     requested_start_ms: i64,
+    isa: Isa,
 }
 
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (candles, markets, starting_balance, maker_fee, btc_usd, requested_start_ms, prepared))]
+    #[pyo3(signature = (candles, markets, starting_balance, maker_fee, btc_usd, requested_start_ms, prepared, instructions))]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the Python class")]
     fn new(
         candles: PyTable,
         markets: BTreeMap<String, (f64, f64, f64, f64, f64)>,
@@ -75,10 +86,20 @@ impl Engine {
         btc_usd: Option<PyReadonlyArray1<'_, f64>>,
         requested_start_ms: Option<i64>,
         prepared: Option<PyTable>,
+        instructions: Option<&str>,
     ) -> PyResult<Self> {
         if markets.is_empty() {
             return Err(refused("markets is empty; the rules of at least one coin are needed"));
         }
+        let isa = match instructions {
+            None => Isa::detect(),
+            Some(name) => Isa::named(name).ok_or_else(|| {
+                refused(format!(
+                    "instructions is {name:?}; allowed on this machine are {}",
+                    names().join(", ")
+                ))
+            })?,
+        };
         let (coins, rules): (Vec<_>, Vec<_>) = markets
             .into_iter()
             .map(|(coin, (qty_step, price_step, min_qty, min_cost, c_mult))| {
@@ -89,7 +110,8 @@ impl Engine {
         let candles = Candles::new(candles, &coins, btc_usd)?;
         let requested_start_ms = requested_start_ms.unwrap_or(candles.first_ms);
         let tables = Tables::new(prepared.map(|table| Given::new(table, &coins)).transpose()?);
-        let engine = Self { coins, rules, candles, tables, starting_balance, maker_fee, requested_start_ms };
+        let engine =
+            Self { coins, rules, candles, tables, starting_balance, maker_fee, requested_start_ms, isa };
         engine.with_market(|market| market.check(&engine.coins))?.map_err(to_py)?;
         engine.tables.check(&engine.candles.panel()?)?;
         Ok(engine)
@@ -135,7 +157,7 @@ impl Engine {
         let result = py
             .detach(|| {
                 self.with_market(|market| {
-                    run::backtest(market, self.tables.prepared(market.panel).as_ref(), &candidate)
+                    run::backtest(market, self.tables.prepared(market.panel).as_ref(), &candidate, self.isa)
                 })
             })?
             .map_err(to_py)?;
@@ -233,10 +255,23 @@ impl Engine {
                 self.with_market(|market| -> EngineResult<Vec<f64>> {
                     let prepared = self.tables.prepared(market.panel);
                     let mut values = Vec::with_capacity(bots.len() * wanted.len());
-                    for (row, bot) in bots.iter().enumerate() {
-                        let candidate = self.candidate(bot, &overrides, &warmups, row);
-                        let analysis = run::evaluate(market, prepared.as_ref(), &candidate, daily_only)?;
-                        values.extend(wanted.iter().map(|metric| metric.value(&analysis)));
+                    // In pieces, so that memory does not grow with the batch.
+                    for (piece, rows) in bots.chunks(PIECE).zip((0..).step_by(PIECE)) {
+                        let candidates: Vec<_> = piece
+                            .iter()
+                            .zip(rows..)
+                            .map(|(bot, row)| self.candidate(bot, &overrides, &warmups, row))
+                            .collect();
+                        let results = run::evaluate_batch(
+                            market,
+                            prepared.as_ref(),
+                            &candidates,
+                            daily_only,
+                            self.isa,
+                        )?;
+                        for analysis in results {
+                            values.extend(wanted.iter().map(|metric| metric.value(&analysis)));
+                        }
                     }
                     Ok(values)
                 })

@@ -54,6 +54,7 @@ mod _engine {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         m.add("SIDE_PARAMETERS", params::SIDE_NAMES.to_vec())?;
         m.add("METRICS", analysis::METRIC_NAMES.to_vec())?;
+        m.add("INSTRUCTION_SETS", engine::names())?;
         let types: Vec<_> = types::OrderType::ALL.iter().map(|kind| kind.name()).collect();
         m.add("ORDER_TYPES", types)
     }

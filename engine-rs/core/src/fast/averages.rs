@@ -1,36 +1,96 @@
-//! Averages of one coin and side in lanes (§6): three price averages and the volume average side by side.
+//! Averages of one coin in lanes (§6): of each side three price averages and the volume average side by side, and the
+//! averages of the log range.
 //!
 //! The denominator of the weighted form is exactly 1 for every span that the fast path accepts, so that a value is
-//! its numerator. The state is kept at the start of the current block; values inside the block are made on demand,
-//! all of them at once, since the walk through the block is owed anyway.
+//! its numerator. The state is kept at the start of the current span; values inside it are made on demand, all at
+//! once, since the walk through the span is owed anyway.
 
 use crate::candles::CoinCandles;
+use crate::isa::{Isa, dispatched};
 use crate::params::SideParams;
 use crate::types::Bands;
 
-/// Longest block.
+/// Longest span of minutes.
 pub(super) const BLOCK: usize = 60;
-const LANES: usize = 4;
+/// Price averages of one side: three, and the last one twice, to fill a vector register.
+const SIDE_LANES: usize = 4;
+const LANES: usize = 2 * SIDE_LANES;
+/// Averages that rank a coin: two of volume, two of the log range.
+const RANKING_LANES: usize = 4;
+/// Coins whose averages advance together: each is a chain of operations that wait for one another.
+const TOGETHER: usize = 4;
 
-/// Values of a block: after each of its minutes.
+/// Values after each minute of a span, by side.
 struct Walk {
-    lanes: [[f64; LANES]; BLOCK],
-    log_range: [f64; BLOCK],
+    lower: [[f64; BLOCK]; 2],
+    upper: [[f64; BLOCK]; 2],
+    volume: [[f64; BLOCK]; 2],
+    log_range: [[f64; BLOCK]; 2],
 }
 
-/// The averages of one coin and side.
+/// Values and factors of averages side by side.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Lanes<const N: usize> {
+    value: [f64; N],
+    alpha: [f64; N],
+    weight: [f64; N],
+}
+
+impl<const N: usize> Lanes<N> {
+    fn new(value: [f64; N], spans: [f64; N]) -> Self {
+        let factors = spans.map(factors);
+        Self { value, alpha: factors.map(|(alpha, _)| alpha), weight: factors.map(|(_, weight)| weight) }
+    }
+
+    /// The values after one more minute.
+    #[inline(always)]
+    fn after(&self, value: &[f64; N], x: &[f64; N]) -> [f64; N] {
+        std::array::from_fn(|n| self.alpha[n] * x[n] + self.weight[n] * value[n])
+    }
+}
+
+/// All averages of minutes of one coin.
+#[derive(Clone, Copy)]
+struct State {
+    /// Of the close: long, then short.
+    prices: Lanes<LANES>,
+    /// Of volume, then log range, each long, then short.
+    ranking: Lanes<RANKING_LANES>,
+}
+
+/// Columns of a coin in a span, all equally long; volumes and log ranges are empty where nobody ranks coins.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    close: &'a [f64],
+    volume: &'a [f64],
+    log_range: &'a [f64],
+}
+
+impl<'a> Columns<'a> {
+    /// Minutes `start .. end`.
+    pub(super) fn new(
+        c: &CoinCandles<'a>,
+        log_ranges: &'a [f64],
+        ranked: bool,
+        start: usize,
+        end: usize,
+    ) -> Self {
+        let (volume, log_range) =
+            if ranked { (&c.volume[start..end], &log_ranges[start..end]) } else { (&[][..], &[][..]) };
+        Self { close: &c.close[start..end], volume, log_range }
+    }
+}
+
+/// The averages of one coin.
 pub(super) struct Averages {
-    alpha: [f64; LANES],
-    weight: [f64; LANES],
-    /// Price averages by ascending span, then volume, at the start of the block.
-    start: [f64; LANES],
-    log_range: (f64, f64),
-    log_range_start: f64,
-    hourly: Option<(f64, f64)>,
-    pub(super) hourly_value: f64,
+    state: State,
+    /// The state at the end of the span, if the walk was made.
+    ended: Option<State>,
     walk: Box<Walk>,
-    /// Minutes of the current block that the walk holds; 0: none.
-    walked: usize,
+    hourly: [Option<(f64, f64)>; 2],
+    /// Average of hourly log ranges (§6.5), by side.
+    pub(super) hourly_value: [f64; 2],
 }
 
 /// Smoothing factor and its complement.
@@ -55,116 +115,203 @@ pub(super) fn fits(p: &SideParams) -> bool {
 }
 
 impl Averages {
-    pub(super) fn new(p: &SideParams, close: f64, volume: f64) -> Self {
-        let mut spans = [p.ema_span_0, p.ema_span_1, (p.ema_span_0 * p.ema_span_1).sqrt()];
-        spans.sort_by(f64::total_cmp);
-        let f = [spans[0], spans[1], spans[2], p.filter_volume_ema_span].map(factors);
-        let hourly = p.entry_grid_spacing_log_span_hours;
+    pub(super) fn new(sides: [&SideParams; 2], close: f64, volume: f64) -> Self {
+        let spans = sides.map(|p| {
+            let mut spans = [p.ema_span_0, p.ema_span_1, (p.ema_span_0 * p.ema_span_1).sqrt()];
+            spans.sort_by(f64::total_cmp);
+            [spans[0], spans[1], spans[2], spans[2]]
+        });
+        let [long, short] = sides;
+        let ranking = [
+            long.filter_volume_ema_span,
+            short.filter_volume_ema_span,
+            long.filter_log_range_ema_span,
+            short.filter_log_range_ema_span,
+        ];
         Self {
-            alpha: f.map(|(alpha, _)| alpha),
-            weight: f.map(|(_, weight)| weight),
-            start: [close, close, close, volume],
-            log_range: factors(p.filter_log_range_ema_span),
-            log_range_start: 0.0,
-            hourly: (hourly > 0.0).then(|| factors(hourly)),
-            hourly_value: 0.0,
-            walk: Box::new(Walk { lanes: [[0.0; LANES]; BLOCK], log_range: [0.0; BLOCK] }),
-            walked: 0,
+            state: State {
+                prices: Lanes::new(
+                    [close; LANES],
+                    std::array::from_fn(|n| spans[n / SIDE_LANES][n % SIDE_LANES]),
+                ),
+                ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
+            },
+            ended: None,
+            walk: Box::new(Walk {
+                lower: [[0.0; BLOCK]; 2],
+                upper: [[0.0; BLOCK]; 2],
+                volume: [[0.0; BLOCK]; 2],
+                log_range: [[0.0; BLOCK]; 2],
+            }),
+            hourly: sides.map(|p| {
+                let span = p.entry_grid_spacing_log_span_hours;
+                (span > 0.0).then(|| factors(span))
+            }),
+            hourly_value: [0.0; 2],
         }
     }
 
     /// §6.5: absorb the log range of an hour.
     pub(super) fn absorb_hour(&mut self, range: f64) {
-        if let Some((alpha, weight)) = self.hourly
-            && range.is_finite()
-        {
-            self.hourly_value = alpha * range + weight * self.hourly_value;
-        }
-    }
-
-    /// Have the values of every minute of the block `start .. end`.
-    pub(super) fn walk(&mut self, c: &CoinCandles<'_>, log_ranges: &[f64], start: usize, end: usize) {
-        if self.walked > 0 {
-            return;
-        }
-        let minutes = end - start;
-        let (close, volume) = (&c.close[start..end], &c.volume[start..end]);
-        let (alpha, weight, mut lanes) = (self.alpha, self.weight, self.start);
-        for ((out, &close), &volume) in self.walk.lanes[..minutes].iter_mut().zip(close).zip(volume) {
-            step(&mut lanes, &alpha, &weight, close, volume);
-            *out = lanes;
-        }
-        if !log_ranges.is_empty() {
-            let (alpha, weight) = self.log_range;
-            let mut value = self.log_range_start;
-            for (out, &range) in self.walk.log_range[..minutes].iter_mut().zip(&log_ranges[start..end]) {
-                value = alpha * range + weight * value;
-                *out = value;
+        for (hourly, value) in self.hourly.iter().zip(&mut self.hourly_value) {
+            if let Some((alpha, weight)) = hourly
+                && range.is_finite()
+            {
+                *value = alpha * range + weight * *value;
             }
         }
-        self.walked = minutes;
     }
 
-    /// Go on to the next block.
-    pub(super) fn finish(&mut self, c: &CoinCandles<'_>, log_ranges: &[f64], start: usize, end: usize) {
-        if self.walked > 0 {
-            self.start = self.walk.lanes[self.walked - 1];
-            self.log_range_start = self.walk.log_range[self.walked - 1];
-            self.walked = 0;
-            return;
+    /// Have the values of every minute of the span.
+    pub(super) fn walk(&mut self, isa: Isa, columns: Columns<'_>) {
+        if self.ended.is_none() {
+            let mut ended = self.state;
+            walk(isa, &mut ended, columns, &mut self.walk);
+            self.ended = Some(ended);
         }
-        let (alpha, weight, mut lanes) = (self.alpha, self.weight, self.start);
-        if log_ranges.is_empty() {
-            for &close in &c.close[start..end] {
-                step(&mut lanes, &alpha, &weight, close, 0.0);
-            }
-        } else {
-            let (range_alpha, range_weight) = self.log_range;
-            let mut value = self.log_range_start;
-            let minutes = c.close[start..end].iter().zip(&c.volume[start..end]).zip(&log_ranges[start..end]);
-            for ((&close, &volume), &range) in minutes {
-                step(&mut lanes, &alpha, &weight, close, volume);
-                value = range_alpha * range + range_weight * value;
-            }
-            self.log_range_start = value;
-        }
-        self.start = lanes;
     }
 
-    /// Bands after minute `n` of the walked block (§6.6).
-    pub(super) fn bands(&self, n: usize) -> Bands {
-        let [a, b, c, _] = self.walk.lanes[n];
-        Bands { upper: a.max(b).max(c), lower: a.min(b).min(c) }
+    /// Bands of a side after minute `n` of the walked span (§6.6).
+    pub(super) fn bands(&self, side: usize, n: usize) -> Bands {
+        Bands { upper: self.walk.upper[side][n], lower: self.walk.lower[side][n] }
     }
 
-    /// Volume and log-range averages after minute `n` of the walked block.
-    pub(super) fn ranking(&self, n: usize) -> (f64, f64) {
-        (self.walk.lanes[n][3], self.walk.log_range[n])
+    /// Lower bands of a side after each minute of the walked span.
+    pub(super) fn lower(&self, side: usize) -> &[f64; BLOCK] {
+        &self.walk.lower[side]
     }
 
-    /// The same of a coin that does not live in the block: its last values.
-    pub(super) fn resting_ranking(&self) -> (f64, f64) {
-        (self.start[3], self.log_range_start)
+    /// Upper bands of a side after each minute of the walked span.
+    pub(super) fn upper(&self, side: usize) -> &[f64; BLOCK] {
+        &self.walk.upper[side]
     }
 
-    /// Bounds that the bands keep within a block of these lowest and highest closes: largest possible lower band,
-    /// smallest possible upper band, smallest possible lower band, largest possible upper band.
-    pub(super) fn bounds(&self, (low, high): (f64, f64)) -> BandBounds {
-        let [a, b, c, _] = self.start;
+    /// Volume and log-range averages of a side after minute `n` of the walked span.
+    pub(super) fn ranking(&self, side: usize, n: usize) -> (f64, f64) {
+        (self.walk.volume[side][n], self.walk.log_range[side][n])
+    }
+
+    /// The same of a coin that does not live in the span: its last values.
+    pub(super) fn resting_ranking(&self, side: usize) -> (f64, f64) {
+        let [long_volume, short_volume, long_range, short_range] = self.state.ranking.value;
+        if side == 0 { (long_volume, long_range) } else { (short_volume, short_range) }
+    }
+
+    /// Bounds that the bands of a side keep within a span of these lowest and highest closes.
+    pub(super) fn bounds(&self, side: usize, (low, high): (f64, f64)) -> BandBounds {
+        let [a, b, c] = std::array::from_fn(|n| self.state.prices.value[SIDE_LANES * side + n]);
         let least = a.min(b).min(c);
         let most = a.max(b).max(c);
         BandBounds { lower: (least.min(low), least.max(high)), upper: (most.min(low), most.max(high)) }
     }
 }
 
-/// Smallest and largest value that each band can take in a block.
+/// Go on to the next span with coins that live in this one.
+pub(super) fn finish<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
+    let mut waiting = coins.filter_map(|(averages, columns)| match averages.ended.take() {
+        Some(ended) => {
+            averages.state = ended;
+            None
+        }
+        None => Some((&mut averages.state, columns)),
+    });
+    while let Some(first) = waiting.next() {
+        let shape = |columns: &Columns<'_>| (columns.close.len(), columns.volume.len());
+        let like = shape(&first.1);
+        // Runs may have cut the block differently, in one block of hundreds, or not all rank their coins.
+        let mut more = || {
+            let (state, columns) = waiting.next()?;
+            if shape(&columns) == like {
+                Some((state, columns))
+            } else {
+                advance_one(isa, (state, columns));
+                None
+            }
+        };
+        match (more(), more(), more()) {
+            (Some(b), Some(c), Some(d)) => advance_four(isa, [first, b, c, d]),
+            (Some(b), None, None) => advance_two(isa, [first, b]),
+            (b, c, d) => {
+                advance_one(isa, first);
+                for coin in [b, c, d].into_iter().flatten() {
+                    advance_one(isa, coin);
+                }
+            }
+        }
+    }
+}
+
+/// Smallest and largest value that each band can take in a span.
 pub(super) struct BandBounds {
     pub(super) lower: (f64, f64),
     pub(super) upper: (f64, f64),
 }
 
+type Moving<'a> = (&'a mut State, Columns<'a>);
+
+dispatched! { fn walk(state: &mut State, columns: Columns<'_>, walk: &mut Walk) = walk_body }
+dispatched! { fn advance_one(coin: Moving<'_>) = |coin| advance_body([coin]) }
+dispatched! { fn advance_two(coins: [Moving<'_>; 2]) = advance_body }
+dispatched! { fn advance_four(coins: [Moving<'_>; TOGETHER]) = advance_body }
+
 #[inline(always)]
-fn step(lanes: &mut [f64; LANES], alpha: &[f64; LANES], weight: &[f64; LANES], close: f64, volume: f64) {
-    let x = [close, close, close, volume];
-    *lanes = std::array::from_fn(|lane| alpha[lane] * x[lane] + weight[lane] * lanes[lane]);
+fn walk_body(state: &mut State, columns: Columns<'_>, walk: &mut Walk) {
+    let least = |x: f64, y: f64| if x < y { x } else { y };
+    let most = |x: f64, y: f64| if x > y { x } else { y };
+    let minutes = columns.close.len().min(BLOCK);
+    let State { prices, ranking } = *state;
+    let mut value = prices.value;
+    for (n, &close) in columns.close[..minutes].iter().enumerate() {
+        value = prices.after(&value, &[close; LANES]);
+        for side in 0..2 {
+            let [a, b, c] = std::array::from_fn(|lane| value[SIDE_LANES * side + lane]);
+            walk.lower[side][n] = least(least(a, b), c);
+            walk.upper[side][n] = most(most(a, b), c);
+        }
+    }
+    state.prices.value = value;
+    if columns.volume.is_empty() {
+        return;
+    }
+    let mut value = ranking.value;
+    let minutes = columns.volume[..minutes].iter().zip(&columns.log_range[..minutes]);
+    for (n, (&volume, &log_range)) in minutes.enumerate() {
+        value = ranking.after(&value, &[volume, volume, log_range, log_range]);
+        for side in 0..2 {
+            walk.volume[side][n] = value[side];
+            walk.log_range[side][n] = value[2 + side];
+        }
+    }
+    state.ranking.value = value;
+}
+
+#[inline(always)]
+fn advance_body<const N: usize>(coins: [Moving<'_>; N]) {
+    let minutes = coins[0].1.close.len();
+    let state: [State; N] = std::array::from_fn(|i| *coins[i].0);
+    let mut prices: [_; N] = std::array::from_fn(|i| state[i].prices.value);
+    let close: [_; N] = std::array::from_fn(|i| &coins[i].1.close[..minutes]);
+    for n in 0..minutes {
+        for i in 0..N {
+            prices[i] = state[i].prices.after(&prices[i], &[close[i][n]; LANES]);
+        }
+    }
+    let ranked = !coins[0].1.volume.is_empty();
+    let mut ranking: [_; N] = std::array::from_fn(|i| state[i].ranking.value);
+    if ranked {
+        let columns: [_; N] = std::array::from_fn(|i| {
+            let Columns { volume, log_range, .. } = coins[i].1;
+            (&volume[..minutes], &log_range[..minutes])
+        });
+        for n in 0..minutes {
+            for i in 0..N {
+                let (volume, log_range) = (columns[i].0[n], columns[i].1[n]);
+                ranking[i] = state[i].ranking.after(&ranking[i], &[volume, volume, log_range, log_range]);
+            }
+        }
+    }
+    for (i, (state, _)) in coins.into_iter().enumerate() {
+        state.prices.value = prices[i];
+        state.ranking.value = ranking[i];
+    }
 }

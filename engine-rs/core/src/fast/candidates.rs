@@ -1,63 +1,45 @@
 //! Candidate minutes: at which an order that is placed may be filled by the next candle.
 
 use super::Run;
-use super::coin::{Candidates, Triggers};
+use super::coin::Candidates;
+use super::masks::{self, Minutes, loosened_down, loosened_up};
 use crate::grid::SideIndex;
-use crate::planner::{self, Long, Short, Side, Situation, Trigger};
+use crate::planner::{self, Long, Short, Side, Situation, Trigger, Triggers};
 use crate::types::{Bands, Position, Trailing};
-
-/// Room for rounding between a bound and the exact price.
-fn loosened_up(x: f64) -> f64 {
-    x + x.abs() * 1e-9 + 1e-9
-}
-
-fn loosened_down(x: f64) -> f64 {
-    x - x.abs() * 1e-9 - 1e-9
-}
-
-/// One bit for each item of which the test is true. Tests first and gathers afterwards, so that the tests run in
-/// vector registers.
-#[inline(always)]
-fn bits(length: usize, test: impl Fn(usize) -> bool) -> u64 {
-    let mut flags = [0_u8; 64];
-    for (n, flag) in flags[..length].iter_mut().enumerate() {
-        *flag = u8::from(test(n));
-    }
-    // Eight bytes of 0 or 1 become eight bits: the product lines them up in its highest byte.
-    let (bytes, _) = flags.as_chunks::<8>();
-    bytes.iter().rev().fold(0, |mask, eight| {
-        (mask << 8) | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)
-    })
-}
 
 impl Run<'_> {
     /// The first candidate minute in `from .. until` of the span at hand.
     pub(super) fn next_candidate(&mut self, from: usize, until: usize) -> Option<usize> {
         let start = self.span.start;
-        self.refresh();
-        let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
-        let mask = mask & (u64::MAX << (from - start));
+        let mask = self.candidates(from) & (u64::MAX << (from - start));
         // The last candle is no step (§8): what is placed in the one before it never fills.
         let until = until.min(self.account.market.panel.minutes() - 2);
         (mask != 0).then(|| start + mask.trailing_zeros() as usize).filter(|&k| k < until)
     }
 
-    /// Make anew what a fill has changed.
-    fn refresh(&mut self) {
-        if !self.stale {
-            return;
-        }
-        self.stale = false;
-        self.allowance = self.sides.map(|side| side.allowance(&self.account));
-        for s in 0..2 {
-            for &i in &self.account.held[s] {
-                self.coins[i].sides[s].triggers = None;
-                self.coins[i].sides[s].held = None;
+    /// Candidate minutes of the span at hand, from `from` on; the same until the account changes.
+    fn candidates(&mut self, from: usize) -> u64 {
+        if self.stale {
+            self.stale = false;
+            self.mask = None;
+            self.allowance = self.sides.map(|side| side.allowance(&self.account));
+            for s in 0..2 {
+                for &i in &self.account.held[s] {
+                    self.coins[i].sides[s].triggers = None;
+                    self.coins[i].sides[s].held = None;
+                }
             }
         }
+        if let Some(mask) = self.mask {
+            return mask;
+        }
+        let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
+        self.mask = Some(mask);
+        mask
     }
 
     fn side_candidates<S: SideIndex>(&mut self, from: usize) -> u64 {
+        self.scratch.wanting[S::INDEX].clear();
         let side = self.sides[S::INDEX];
         if !side.enabled {
             return 0;
@@ -75,7 +57,11 @@ impl Run<'_> {
         {
             for i in 0..self.coins.len() {
                 if self.is_free::<S>(i) {
-                    mask |= self.first_entry_candidates::<S>(i);
+                    let wanting = self.first_entry_candidates::<S>(i);
+                    if wanting != 0 {
+                        mask |= wanting;
+                        self.scratch.wanting[S::INDEX].push((i, wanting));
+                    }
                 }
             }
         }
@@ -83,7 +69,7 @@ impl Run<'_> {
     }
 
     /// True if the coin could open a position.
-    pub(super) fn is_free<S: SideIndex>(&self, i: usize) -> bool {
+    fn is_free<S: SideIndex>(&self, i: usize) -> bool {
         let coin = &self.coins[i];
         self.account.positions[i][S::INDEX].is_none()
             && coin.tradeable(self.span.start)
@@ -91,14 +77,14 @@ impl Run<'_> {
     }
 
     /// Minutes at which the first entry (§9.2) may fill: depends on candles and averages alone.
-    pub(super) fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
+    fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
         if let Some(mask) = self.coins[i].sides[S::INDEX].first_entry {
             return mask;
         }
         let extremes = self.extremes(i);
-        let side = &self.coins[i].sides[S::INDEX];
-        let factor = S::against(side.params.entry_initial_ema_dist);
-        let bounds = side.averages.bounds(extremes.close);
+        let coin = &self.coins[i];
+        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
+        let bounds = coin.averages.bounds(S::INDEX, extremes.close);
         let possible = if S::LONG {
             let (least, most) = bounds.lower;
             extremes.next_low < loosened_up((least * factor).max(most * factor))
@@ -112,27 +98,30 @@ impl Run<'_> {
     }
 
     fn walk_first_entry<S: SideIndex>(&mut self, i: usize, factor: f64) -> u64 {
-        self.walk_averages(i, S::INDEX);
-        let (start, end) = (self.span.start, self.span.end);
-        let coin = &self.coins[i];
-        let averages = &coin.sides[S::INDEX].averages;
-        let close = &coin.candles.close[start..end];
-        let (next_low, next_high) = (&coin.candles.low[start + 1..=end], &coin.candles.high[start + 1..=end]);
-        bits(end - start, |n| {
-            let bands = averages.bands(n);
-            if S::LONG {
-                next_low[n] < close[n] && next_low[n] < loosened_up(bands.lower * factor)
-            } else {
-                next_high[n] > close[n] && next_high[n] > loosened_down(bands.upper * factor)
-            }
-        })
+        self.walk_averages(i);
+        let averages = &self.coins[i].averages;
+        if S::LONG {
+            masks::falls_below_band(self.isa, self.minutes(i), averages.lower(S::INDEX), factor)
+        } else {
+            masks::rises_above_band(self.isa, self.minutes(i), averages.upper(S::INDEX), factor)
+        }
     }
 
     /// Have the averages of each minute of the span.
-    pub(super) fn walk_averages(&mut self, i: usize, s: usize) {
-        let log_ranges = self.prepared.log_ranges(i);
-        let coin = &mut self.coins[i];
-        coin.sides[s].averages.walk(&coin.candles, log_ranges, self.span.start, self.span.end);
+    pub(super) fn walk_averages(&mut self, i: usize) {
+        let columns = self.columns(i);
+        self.coins[i].averages.walk(self.isa, columns);
+    }
+
+    /// The span's candles of a coin, as orders meet them.
+    fn minutes(&self, i: usize) -> Minutes<'_> {
+        let (start, end) = (self.span.start, self.span.end);
+        let c = &self.coins[i].candles;
+        Minutes {
+            close: &c.close[start..end],
+            next_low: &c.low[start + 1..=end],
+            next_high: &c.high[start + 1..=end],
+        }
     }
 
     /// Minutes at which an order of the position may fill, from `from` on.
@@ -150,16 +139,16 @@ impl Run<'_> {
         if self.partial_entry_possible::<S>(i, triggers.partial_below) {
             found.entry |= self.first_entry_candidates::<S>(i);
         }
-        if triggers.stuck {
+        if triggers.stuck && self.allowance[S::INDEX] > 0.0 {
             found.unstuck = self.unstuck_candidates::<S>(i);
         }
         self.coins[i].sides[S::INDEX].held = Some(found);
         found
     }
 
-    /// What the planner needs for triggers: no book, no bands, no extremes.
     fn triggers<S: SideIndex>(&mut self, i: usize, position: &Position) -> Triggers {
-        let side = &self.coins[i].sides[S::INDEX];
+        let coin = &self.coins[i];
+        let side = &coin.sides[S::INDEX];
         if let Some(triggers) = side.triggers {
             return triggers;
         }
@@ -171,15 +160,10 @@ impl Run<'_> {
             bid: 0.0,
             ask: 0.0,
             bands: Bands::default(),
-            log_range: side.averages.hourly_value,
+            log_range: coin.averages.hourly_value[S::INDEX],
             trailing: Trailing::RESET,
         };
-        let triggers = Triggers {
-            entry: planner::entry_trigger::<S>(&situation, position),
-            close: planner::close_trigger::<S>(&situation, position),
-            partial_below: planner::partial_entry_below(&situation, position),
-            stuck: self.allowance[S::INDEX] > 0.0 && planner::is_stuck(&situation, position),
-        };
+        let triggers = planner::triggers::<S>(&situation, position);
         self.coins[i].sides[S::INDEX].triggers = Some(triggers);
         triggers
     }
@@ -188,9 +172,9 @@ impl Run<'_> {
     fn partial_entry_possible<S: SideIndex>(&self, i: usize, below: f64) -> bool {
         let lowest_close = self.extremes(i).close.0;
         let lowest = if S::LONG {
-            let side = &self.coins[i].sides[S::INDEX];
-            let (least, most) = side.averages.bounds((lowest_close, lowest_close)).lower;
-            let factor = S::against(side.params.entry_initial_ema_dist);
+            let coin = &self.coins[i];
+            let (least, most) = coin.averages.bounds(S::INDEX, (lowest_close, lowest_close)).lower;
+            let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
             let step = self.account.market.rules[i].price_step;
             lowest_close.min((least * factor).min(most * factor) - step)
         } else {
@@ -216,12 +200,8 @@ impl Run<'_> {
         match trigger {
             Trigger::Never => 0,
             Trigger::Crossed(price) if !crosses(price) => 0,
-            Trigger::Crossed(price) => self.crossings(i, by_low, |_| price),
-            Trigger::AtBook => {
-                let close = self.coins[i].candles.close;
-                let start = self.span.start;
-                self.crossings(i, by_low, |n| close[start + n])
-            }
+            Trigger::Crossed(price) => self.crossings(i, by_low, price),
+            Trigger::AtBook => self.crossings(i, by_low, beyond(by_low)),
             Trigger::Trailing { price: Some(price), .. } if !crosses(price) => 0,
             Trigger::Trailing { threshold, retracement, price } => {
                 let armed = move |t: &Trailing| {
@@ -237,15 +217,11 @@ impl Run<'_> {
     }
 
     /// Minutes whose next candle crosses a price and the close before it.
-    fn crossings(&self, i: usize, by_low: bool, price: impl Fn(usize) -> f64) -> u64 {
-        let (start, end) = (self.span.start, self.span.end);
-        let c = &self.coins[i].candles;
+    fn crossings(&self, i: usize, by_low: bool, price: f64) -> u64 {
         if by_low {
-            let (close, low) = (&c.close[start..end], &c.low[start + 1..=end]);
-            bits(end - start, |n| low[n] < close[n] && low[n] < price(n))
+            masks::falls_below(self.isa, self.minutes(i), price)
         } else {
-            let (close, high) = (&c.close[start..end], &c.high[start + 1..=end]);
-            bits(end - start, |n| high[n] > close[n] && high[n] > price(n))
+            masks::rises_above(self.isa, self.minutes(i), price)
         }
     }
 
@@ -284,20 +260,16 @@ impl Run<'_> {
                 mask |= 1 << (k - span.start);
             }
         }
-        if mask == 0 {
-            return 0;
-        }
-        mask & self
-            .crossings(i, by_low, |_| price.unwrap_or(if by_low { f64::INFINITY } else { f64::NEG_INFINITY }))
+        if mask == 0 { 0 } else { mask & self.crossings(i, by_low, price.unwrap_or(beyond(by_low))) }
     }
 
     /// Minutes at which an unstuck close (§16.2) may fill: the close has come back to the band, and the next candle
     /// crosses it.
     fn unstuck_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
         let extremes = self.extremes(i);
-        let side = &self.coins[i].sides[S::INDEX];
-        let factor = S::in_favour(side.params.unstuck_ema_dist);
-        let bounds = side.averages.bounds(extremes.close);
+        let coin = &self.coins[i];
+        let factor = S::in_favour(coin.sides[S::INDEX].params.unstuck_ema_dist);
+        let bounds = coin.averages.bounds(S::INDEX, extremes.close);
         let possible = if S::LONG {
             let (least, most) = bounds.upper;
             extremes.close.1 >= loosened_down((least * factor).min(most * factor))
@@ -308,19 +280,17 @@ impl Run<'_> {
         if !possible {
             return 0;
         }
-        self.walk_averages(i, S::INDEX);
-        let (start, end) = (self.span.start, self.span.end);
-        let coin = &self.coins[i];
-        let averages = &coin.sides[S::INDEX].averages;
-        let c = &coin.candles;
-        let (close, low, high) = (&c.close[start..end], &c.low[start + 1..=end], &c.high[start + 1..=end]);
-        bits(end - start, |n| {
-            let bands = averages.bands(n);
-            if S::LONG {
-                high[n] > close[n] && close[n] >= loosened_down(bands.upper * factor)
-            } else {
-                low[n] < close[n] && close[n] <= loosened_up(bands.lower * factor)
-            }
-        })
+        self.walk_averages(i);
+        let averages = &self.coins[i].averages;
+        if S::LONG {
+            masks::rises_from_band(self.isa, self.minutes(i), averages.upper(S::INDEX), factor)
+        } else {
+            masks::falls_from_band(self.isa, self.minutes(i), averages.lower(S::INDEX), factor)
+        }
     }
+}
+
+/// A price that every candle crosses.
+fn beyond(by_low: bool) -> f64 {
+    if by_low { f64::INFINITY } else { f64::NEG_INFINITY }
 }

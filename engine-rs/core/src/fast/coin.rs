@@ -5,19 +5,8 @@ use super::prepared::Prepared;
 use crate::candles::{CoinCandles, Panel};
 use crate::grid::{finite_or_zero, uses_trailing};
 use crate::params::{BotParams, SideParams};
-use crate::planner::Trigger;
+use crate::planner::Triggers;
 use crate::types::{Order, Trailing};
-
-/// What the orders of a position wait for; made anew when the account or the grid's spacing changes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Triggers {
-    pub(super) entry: Trigger,
-    pub(super) close: Trigger,
-    /// Below this first-entry price the next entry may be the rest of the first one.
-    pub(super) partial_below: f64,
-    /// Unstucking may reduce the position.
-    pub(super) stuck: bool,
-}
 
 /// Candidate minutes of a span, one bit a minute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,10 +26,10 @@ impl Candidates {
 pub(super) struct CoinSide {
     pub(super) params: SideParams,
     pub(super) wallet_exposure_limit: f64,
-    pub(super) averages: Averages,
     /// Trailing extremes, brought up to date only when somebody asks.
     trailing: Trailing,
     trailing_until: usize,
+    /// What the orders of the position wait for; made anew when the account or the grid's spacing changes.
     pub(super) triggers: Option<Triggers>,
     /// Candidates of the position in this span, from the minute on at which it was last touched.
     pub(super) held: Option<Candidates>,
@@ -57,6 +46,7 @@ pub(super) struct Coin<'a> {
     pub(super) first: usize,
     pub(super) last: usize,
     pub(super) start: usize,
+    pub(super) averages: Averages,
     pub(super) sides: [CoinSide; 2],
 }
 
@@ -69,7 +59,6 @@ impl<'a> Coin<'a> {
         let side = |params: &SideParams| CoinSide {
             params: *params,
             wallet_exposure_limit: params.wallet_exposure_limit,
-            averages: Averages::new(params, close, volume),
             trailing: Trailing::RESET,
             trailing_until: 0,
             triggers: None,
@@ -84,6 +73,7 @@ impl<'a> Coin<'a> {
             first,
             last,
             start: first.saturating_add(warmup).min(last),
+            averages: Averages::new([&bot.long, &bot.short], close, volume),
             sides: [side(&bot.long), side(&bot.short)],
         }
     }

@@ -13,8 +13,10 @@ pub(super) struct Scratch {
     /// Coins with orders at this minute, by side.
     touched: [Vec<usize>; 2],
     stuck: Vec<StuckPosition>,
-    /// Coins that survive the volume filter, by volume.
-    ranked: Vec<(usize, f64, f64)>,
+    /// Flat coins with minutes at which they would enter, and these minutes, by side.
+    pub(super) wanting: [Vec<(usize, u64)>; 2],
+    /// Coins that may open a position.
+    best: Vec<usize>,
 }
 
 impl Run<'_> {
@@ -48,58 +50,48 @@ impl Run<'_> {
         }
         let free = side.effective_slots.saturating_sub(self.account.held[S::INDEX].len());
         if free > 0 && self.account.balance.usd_total_rounded > 0.0 {
-            let wanting = |run: &Self, i: usize| {
-                run.is_free::<S>(i) && run.coins[i].sides[S::INDEX].first_entry.unwrap_or_default() & bit != 0
-            };
-            if !(0..self.coins.len()).any(|i| wanting(self, i)) {
-                return;
-            }
-            if self.coins.len() <= side.effective_slots {
-                for i in 0..self.coins.len() {
-                    if wanting(self, i) {
-                        self.place_entries::<S>(k, i);
-                    }
-                }
-            } else {
-                self.rank::<S>(k);
-                let mut left = free;
-                for n in 0..self.scratch.ranked.len() {
-                    let i = self.scratch.ranked[n].0;
-                    if left == 0 {
-                        break;
-                    }
-                    if self.account.positions[i][S::INDEX].is_none() {
-                        left -= 1;
-                        if wanting(self, i) {
-                            self.place_entries::<S>(k, i);
-                        }
-                    }
-                }
-            }
+            self.place_free::<S>(k, free, bit);
         }
         self.scratch.touched[S::INDEX].sort_unstable();
         self.scratch.touched[S::INDEX].dedup();
     }
 
-    /// §14.2: the most volatile of the most traded coins, in `scratch.ranked`. The sorts are stable.
-    fn rank<S: SideIndex>(&mut self, k: usize) {
+    /// §14.1 for coins without a position, of which only the best `free` get an order.
+    fn place_free<S: SideIndex>(&mut self, k: usize, free: usize, bit: u64) {
+        let wanting = std::mem::take(&mut self.scratch.wanting[S::INDEX]);
+        let coins = wanting.iter().filter(|(_, minutes)| minutes & bit != 0).map(|(i, _)| *i);
+        if self.coins.len() <= self.sides[S::INDEX].effective_slots {
+            for i in coins {
+                self.place_entries::<S>(k, i);
+            }
+        } else if coins.clone().next().is_some() {
+            let mut best = std::mem::take(&mut self.scratch.best);
+            best.clear();
+            best.extend(self.best::<S>(k, free));
+            for i in coins.filter(|i| best.contains(i)) {
+                self.place_entries::<S>(k, i);
+            }
+            self.scratch.best = best;
+        }
+        self.scratch.wanting[S::INDEX] = wanting;
+    }
+
+    /// §14.2: the best coins without a position, `free` of them.
+    fn best<S: SideIndex>(&mut self, k: usize, free: usize) -> impl Iterator<Item = usize> {
         let n = k - self.span.start;
         for i in 0..self.coins.len() {
-            if self.coins[i].valid(k) {
-                self.walk_averages(i, S::INDEX);
+            let lives = self.coins[i].valid(k);
+            if lives {
+                self.walk_averages(i);
             }
+            let averages = &self.coins[i].averages;
+            self.ranking[S::INDEX].values[i] =
+                if lives { averages.ranking(S::INDEX, n) } else { averages.resting_ranking(S::INDEX) };
         }
-        let ranked = &mut self.scratch.ranked;
-        ranked.clear();
-        for (i, coin) in self.coins.iter().enumerate() {
-            let averages = &coin.sides[S::INDEX].averages;
-            let (volume, log_range) =
-                if coin.valid(k) { averages.ranking(n) } else { averages.resting_ranking() };
-            ranked.push((i, volume, log_range));
-        }
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranked.truncate(self.sides[S::INDEX].by_volume);
-        ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let positions = &self.account.positions;
+        let surviving = self.sides[S::INDEX].by_volume;
+        let ranked = self.ranking[S::INDEX].rank(surviving);
+        ranked.iter().copied().filter(|&i| positions[i][S::INDEX].is_none()).take(free)
     }
 
     /// §14.3 for a position: only the kinds of order that may fill.
@@ -142,7 +134,7 @@ impl Run<'_> {
 
     /// Everything that the planner needs to know of coin `i` at minute `k`; the book is the close.
     fn situation<S: SideIndex>(&mut self, k: usize, i: usize) -> Situation<'_> {
-        self.walk_averages(i, S::INDEX);
+        self.walk_averages(i);
         let (prepared, span) = (self.prepared, self.span);
         let coin = &mut self.coins[i];
         let close = coin.candles.close[k];
@@ -160,8 +152,8 @@ impl Run<'_> {
             balance: self.account.balance.usd_total_rounded,
             bid: close,
             ask: close,
-            bands: side.averages.bands(k - span.start),
-            log_range: side.averages.hourly_value,
+            bands: coin.averages.bands(S::INDEX, k - span.start),
+            log_range: coin.averages.hourly_value[S::INDEX],
             trailing,
         }
     }
@@ -190,6 +182,9 @@ impl Run<'_> {
     }
 
     fn collect_stuck<S: SideIndex>(&mut self, k: usize) {
+        if self.allowance[S::INDEX] <= 0.0 {
+            return;
+        }
         for n in 0..self.account.held[S::INDEX].len() {
             let i = self.account.held[S::INDEX][n];
             let coin = &self.coins[i];

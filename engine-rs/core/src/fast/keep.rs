@@ -1,24 +1,27 @@
 //! What a run leaves behind: everything, or only the daily figures that most metrics are made of.
 
 use super::averages::BLOCK;
-use super::prepared::{DAY, Extremes};
+use super::prepared::DAY;
 use crate::analysis::{BtcFigures, Daily, DayFigures, FillFacts};
 use crate::grid::{Account, Booked, Fill};
 use crate::num;
 
 /// Receives a run as it unfolds.
 pub(super) trait Keep {
-    /// Minutes `from .. to`, all in one block and the account unchanged in them.
-    fn quiet(
-        &mut self,
-        account: &Account<'_>,
-        from: usize,
-        to: usize,
-        extremes: &dyn Fn(usize) -> Option<Extremes>,
-    );
+    /// Minutes in which the account is as it is now, given the lowest and highest close of each coin in their block.
+    fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, closes: impl Fn(usize) -> (f64, f64));
 
     /// A fill, after it was booked.
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked);
+}
+
+/// Minutes `from .. to` of one block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quiet {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// They are all of it.
+    pub(super) whole: bool,
 }
 
 /// Keeps fills, equity and exposure of every minute.
@@ -44,13 +47,8 @@ impl Everything {
 }
 
 impl Keep for Everything {
-    fn quiet(
-        &mut self,
-        account: &Account<'_>,
-        from: usize,
-        to: usize,
-        _: &dyn Fn(usize) -> Option<Extremes>,
-    ) {
+    fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, _: impl Fn(usize) -> (f64, f64)) {
+        let Quiet { from, to, .. } = minutes;
         match account.market.panel.btc_usd() {
             None => self.exposure.resize(to - 1, account.total_exposure()),
             Some(prices) => self.exposure.extend(
@@ -111,13 +109,8 @@ impl Days {
 }
 
 impl Keep for Days {
-    fn quiet(
-        &mut self,
-        account: &Account<'_>,
-        from: usize,
-        to: usize,
-        extremes: &dyn Fn(usize) -> Option<Extremes>,
-    ) {
+    fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, closes: impl Fn(usize) -> (f64, f64)) {
+        let Quiet { from, to, whole } = minutes;
         if self.figures.btc.is_some() {
             return self.quiet_btc(account, from, to);
         }
@@ -128,11 +121,11 @@ impl Keep for Days {
         if positions == 0 {
             *lowest = lowest.min(balance);
         } else {
-            // Sums of floats are monotone in each term: the worst closes together are a bound of every minute, and
-            // with one position they are a minute.
-            let bound = bound(account, from, to, extremes);
+            // Sums of floats are monotone in each term: the worst closes of the block together are a bound of every
+            // minute, and with one position they are a minute of the block.
+            let bound = bound(account, from, closes);
             if bound < *lowest {
-                let least = if positions == 1 { bound } else { lowest_of(account, from, to) };
+                let least = if whole && positions == 1 { bound } else { lowest_of(account, from, to) };
                 *lowest = lowest.min(least);
             }
         }
@@ -195,30 +188,31 @@ fn unrealised(account: &Account<'_>, s: usize, i: usize, close: f64) -> f64 {
     }
 }
 
-/// Closes of the coins with a position that live in these minutes: long, then short, each by coin.
+/// Coins with a position that live at minute `k`: long, then short, each by coin.
+fn living<'a>(account: &'a Account<'_>, k: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..2).flat_map(move |s| {
+        account.held[s].iter().filter_map(move |&i| {
+            let (first, last) = account.market.panel.life(i);
+            (first..=last).contains(&k).then_some((s, i))
+        })
+    })
+}
+
+/// Closes of these coins in some minutes of one block.
 fn closes<'a>(
     account: &'a Account<'_>,
     from: usize,
     to: usize,
 ) -> impl Iterator<Item = (usize, usize, &'a [f64])> {
-    (0..2).flat_map(move |s| {
-        account.held[s].iter().filter_map(move |&i| {
-            let (first, last) = account.market.panel.life(i);
-            // Blocks are cut where coins begin and end: a coin lives in all of these minutes or in none.
-            (first..=last).contains(&from).then(|| (s, i, &account.market.panel.coins()[i].close[from..to]))
-        })
-    })
+    // Blocks are cut where coins begin and end: a coin lives in all of these minutes or in none.
+    living(account, from).map(move |(s, i)| (s, i, &account.market.panel.coins()[i].close[from..to]))
 }
 
-fn bound(account: &Account<'_>, from: usize, to: usize, extremes: &dyn Fn(usize) -> Option<Extremes>) -> f64 {
-    closes(account, from, to).fold(account.balance.usd_total, |equity, (s, i, closes)| {
-        let (low, high) = extremes(i).map_or_else(|| range(closes), |e| e.close);
+fn bound(account: &Account<'_>, from: usize, closes: impl Fn(usize) -> (f64, f64)) -> f64 {
+    living(account, from).fold(account.balance.usd_total, |equity, (s, i)| {
+        let (low, high) = closes(i);
         equity + unrealised(account, s, i, if s == 0 { low } else { high })
     })
-}
-
-fn range(closes: &[f64]) -> (f64, f64) {
-    closes.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &c| (l.min(c), h.max(c)))
 }
 
 fn lowest_of(account: &Account<'_>, from: usize, to: usize) -> f64 {

@@ -16,17 +16,22 @@ mod candidates;
 mod coin;
 mod events;
 mod keep;
+mod masks;
 mod prepared;
+mod ranking;
 
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
+use averages::{Averages, Columns};
 use coin::Coin;
 pub(crate) use keep::Everything;
-use keep::{Days, Keep};
-use prepared::Extremes;
+use keep::{Days, Keep, Quiet};
+use prepared::{Block, Extremes};
+use ranking::Ranking;
 
 use crate::analysis::DayFigures;
 use crate::grid::{Account, Market, SideWide, Warmup, longest_span, side_wide};
+use crate::isa::Isa;
 use crate::params::BotParams;
 
 /// True if the fast path covers a run of these parameters; else the plain path has to do it.
@@ -36,39 +41,65 @@ pub fn covers(params: &[BotParams]) -> bool {
 
 /// A run with everything kept.
 pub(crate) fn run_everything(
+    isa: Isa,
     market: Market<'_>,
     prepared: &Prepared<'_>,
     params: &[BotParams],
     warmup: &Warmup,
 ) -> Everything {
-    let run = Run::new(market, prepared, params, warmup);
-    let mut keep = Everything::new(market.panel.minutes() - 1, &run.account);
-    run.run(&mut keep);
+    let run = Run::new(isa, market, prepared, params, warmup);
+    let keep = Everything::new(market.panel.minutes() - 1, &run.account);
+    let mut runs = [(run, keep)];
+    run_together(isa, prepared, &mut runs);
+    let [(_, keep)] = runs;
     keep
 }
 
-/// A run of which only daily figures are kept.
-pub(crate) fn run_days(
+/// Runs of which only daily figures are kept, over the same candles side by side.
+pub(crate) fn run_days<'c>(
+    isa: Isa,
     market: Market<'_>,
     prepared: &Prepared<'_>,
-    params: &[BotParams],
-    warmup: &Warmup,
-) -> DayFigures {
-    let run = Run::new(market, prepared, params, warmup);
-    let mut keep = Days::new(market.panel.minutes() - 1, &run.account);
-    run.run(&mut keep);
-    keep.figures
+    candidates: impl Iterator<Item = (&'c [BotParams], &'c Warmup)>,
+) -> Vec<DayFigures> {
+    let mut runs: Vec<_> = candidates
+        .map(|(params, warmup)| {
+            let run = Run::new(isa, market, prepared, params, warmup);
+            let keep = Days::new(market.panel.minutes() - 1, &run.account);
+            (run, keep)
+        })
+        .collect();
+    run_together(isa, prepared, &mut runs);
+    runs.into_iter().map(|(_, keep)| keep.figures).collect()
+}
+
+/// How many runs over a panel of so many coins to put side by side: enough averages to keep the processor busy, few
+/// enough for its caches.
+pub(crate) fn together(coins: usize) -> usize {
+    (16 / coins).clamp(1, 8)
+}
+
+/// Walk through all blocks, in each through all runs.
+fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>, K)]) {
+    for (index, block) in prepared.blocks().iter().enumerate() {
+        for (run, keep) in runs.iter_mut() {
+            run.walk_block(index, block, keep);
+        }
+        averages::finish(isa, runs.iter_mut().flat_map(|(run, _)| run.moving()));
+    }
 }
 
 /// State of a run.
 struct Run<'a> {
     account: Account<'a>,
     prepared: &'a Prepared<'a>,
+    isa: Isa,
     coins: Vec<Coin<'a>>,
     sides: [SideWide; 2],
     first_order_minute: usize,
     /// Minutes at which something begins that the panel's blocks do not know, ascending.
     splits: Vec<usize>,
+    next_split: usize,
     /// The stretch of minutes at hand: a block, or a part of one.
     span: Span,
     /// Loss that each side may still realise by unstucking.
@@ -77,6 +108,11 @@ struct Run<'a> {
     kept: usize,
     /// The account changed: what follows from balance and positions must be made anew.
     stale: bool,
+    /// Candidate minutes of the span, once they are known.
+    mask: Option<u64>,
+    /// Some minute may have fewer slots than coins.
+    ranked: bool,
+    ranking: [Ranking; 2],
     scratch: events::Scratch,
 }
 
@@ -85,13 +121,20 @@ struct Run<'a> {
 struct Span {
     start: usize,
     end: usize,
-    /// Index of the block of which this is all.
-    whole: Option<usize>,
+    /// It is all of its block.
+    whole: bool,
+    /// Index of the block.
     block: usize,
 }
 
 impl<'a> Run<'a> {
-    fn new(market: Market<'a>, prepared: &'a Prepared<'a>, params: &[BotParams], warmup: &Warmup) -> Self {
+    fn new(
+        isa: Isa,
+        market: Market<'a>,
+        prepared: &'a Prepared<'a>,
+        params: &[BotParams],
+        warmup: &Warmup,
+    ) -> Self {
         let panel = market.panel;
         let count = panel.coins().len();
         let coins: Vec<_> = (0..count).map(|i| Coin::new(panel, i, &params[i], warmup.coins[i])).collect();
@@ -100,58 +143,70 @@ impl<'a> Run<'a> {
         let minute = crate::candles::MINUTE_MS;
         let first_order_minute =
             (global.max(1) + 1).max(usize::try_from((requested + minute - 1) / minute).unwrap_or(usize::MAX));
-        let mut splits: Vec<usize> = coins.iter().map(|coin| coin.start).collect();
+        let mut splits: Vec<usize> = coins.iter().flat_map(|coin| [coin.start, coin.last + 1]).collect();
         splits.push(first_order_minute);
         splits.sort_unstable();
         splits.dedup();
+        let sides = [
+            side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
+            side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
+        ];
+        let always = |coin: &Coin<'_>| coin.start <= first_order_minute && coin.last + 1 == panel.minutes();
+        let ranked = count > 1
+            && (!coins.iter().all(always) || sides.iter().any(|side| side.enabled && side.slots < count));
         Self {
             account: Account::new(market),
             prepared,
-            sides: [
-                side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
-                side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
-            ],
+            isa,
+            sides,
             coins,
             first_order_minute,
             splits,
-            span: Span { start: 1, end: 1, whole: None, block: 0 },
+            next_split: 0,
+            span: Span { start: 1, end: 1, whole: false, block: 0 },
             allowance: [0.0; 2],
             kept: 1,
             stale: true,
+            mask: None,
+            ranked,
+            ranking: [Ranking::new(count), Ranking::new(count)],
             scratch: events::Scratch::default(),
         }
     }
 
-    /// Walk through all blocks.
-    fn run<K: Keep>(mut self, keep: &mut K) {
-        let prepared = self.prepared;
-        let mut split = 0;
-        for (index, block) in prepared.blocks().iter().enumerate() {
-            if let Some(hour) = block.hour {
-                self.absorb_hour(hour);
+    /// Walk through a block; its last span is left to be finished.
+    fn walk_block<K: Keep>(&mut self, index: usize, block: &Block, keep: &mut K) {
+        if let Some(hour) = block.hour {
+            self.absorb_hour(hour);
+        }
+        let mut start = block.start;
+        loop {
+            let split = self.next_split;
+            while self.splits.get(self.next_split).is_some_and(|&minute| minute <= start) {
+                self.next_split += 1;
             }
-            let mut start = block.start;
-            while start < block.end {
-                while self.splits.get(split).is_some_and(|&minute| minute <= start) {
-                    split += 1;
-                }
-                let end = self.splits.get(split).copied().unwrap_or(usize::MAX).min(block.end);
-                let whole = (start == block.start && end == block.end).then_some(index);
-                self.span = Span { start, end, whole, block: index };
-                self.walk_span(keep);
-                start = end;
+            let changes = self.next_split > split;
+            let end = self.splits.get(self.next_split).copied().unwrap_or(usize::MAX).min(block.end);
+            let whole = start == block.start && end == block.end;
+            self.span = Span { start, end, whole, block: index };
+            self.walk_span(changes, keep);
+            if end == block.end {
+                return;
             }
+            averages::finish(self.isa, self.moving());
+            start = end;
         }
     }
 
-    /// One span: events first, then everything up to its end.
-    fn walk_span<K: Keep>(&mut self, keep: &mut K) {
+    /// One span: events first, then everything up to its end. `changes`: who trades may have changed.
+    fn walk_span<K: Keep>(&mut self, changes: bool, keep: &mut K) {
         let Span { start, end, .. } = self.span;
         for coin in &mut self.coins {
             coin.forget_candidates();
         }
+        self.mask = None;
         let trades = start >= self.first_order_minute;
-        if trades {
+        if trades && changes {
             self.update_slots(start);
         }
         let mut from = start;
@@ -168,16 +223,23 @@ impl<'a> Run<'a> {
             };
         }
         self.keep_until(end, keep);
-        for (i, coin) in self.coins.iter_mut().enumerate() {
-            if coin.valid(start) {
-                let log_ranges = self.prepared.log_ranges(i);
-                for (side, wide) in coin.sides.iter_mut().zip(&self.sides) {
-                    if wide.enabled {
-                        side.averages.finish(&coin.candles, log_ranges, start, end);
-                    }
-                }
-            }
-        }
+    }
+
+    /// Averages of the coins that live in the span, which have yet to go on to the next one.
+    fn moving(&mut self) -> impl Iterator<Item = (&mut Averages, Columns<'_>)> {
+        let (span, prepared, ranked) = (self.span, self.prepared, self.ranked);
+        self.coins.iter_mut().enumerate().filter(move |(_, coin)| coin.valid(span.start)).map(
+            move |(i, coin)| {
+                let log_ranges = prepared.log_ranges(i);
+                let columns = Columns::new(&coin.candles, log_ranges, ranked, span.start, span.end);
+                (&mut coin.averages, columns)
+            },
+        )
+    }
+
+    fn columns(&self, i: usize) -> Columns<'a> {
+        let (Span { start, end, .. }, candles) = (self.span, &self.coins[i].candles);
+        Columns::new(candles, self.prepared.log_ranges(i), self.ranked, start, end)
     }
 
     /// §13.2 at minute `k`: what orders see of a balance in BTC.
@@ -202,9 +264,8 @@ impl<'a> Run<'a> {
         let from = self.kept;
         if from < end {
             let (prepared, span) = (self.prepared, self.span);
-            let whole = span.whole.filter(|_| from == span.start && end == span.end);
-            let extremes = |i: usize| whole.map(|block| prepared.extremes(i, block));
-            keep.quiet(&self.account, from, end, &extremes);
+            let quiet = Quiet { from, to: end, whole: span.whole && from == span.start && end == span.end };
+            keep.quiet(&self.account, quiet, |i| prepared.extremes(i, span.block).close);
             self.kept = end;
         }
     }
@@ -212,8 +273,8 @@ impl<'a> Run<'a> {
     fn absorb_hour(&mut self, hour: usize) {
         for (i, coin) in self.coins.iter_mut().enumerate() {
             let range = self.prepared.hour_range(i, hour);
+            coin.averages.absorb_hour(range);
             for side in &mut coin.sides {
-                side.averages.absorb_hour(range);
                 // Only the grid's spacing depends on it.
                 if side.params.entry_grid_spacing_log_weight != 0.0 {
                     side.triggers = None;
@@ -243,9 +304,10 @@ impl<'a> Run<'a> {
 
     /// Extremes of a coin in the span at hand.
     fn extremes(&self, i: usize) -> Extremes {
-        match self.span.whole {
-            Some(block) => self.prepared.extremes(i, block),
-            None => Extremes::of(&self.coins[i].candles, self.span.start, self.span.end),
+        if self.span.whole {
+            self.prepared.extremes(i, self.span.block)
+        } else {
+            Extremes::of(&self.coins[i].candles, self.span.start, self.span.end)
         }
     }
 }

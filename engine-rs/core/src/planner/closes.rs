@@ -1,12 +1,12 @@
 //! Regular close orders (trading-semantics §16.1) and the close of a delisted coin (§14.3.1).
 
-use super::{LADDER_LIMIT, Side, Situation, Trigger, trailing_trigger};
+use super::{LADDER_LIMIT, Side, Situation, trailing_trigger};
 use crate::num;
 use crate::types::{Order, OrderType, Position, Trailing};
 
 impl Situation<'_> {
     /// Exposure relative to the limit.
-    fn limit_used(&self, exposure: f64) -> f64 {
+    pub(super) fn limit_used(&self, exposure: f64) -> f64 {
         exposure / self.wallet_exposure_limit
     }
 
@@ -78,8 +78,8 @@ pub fn close_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retraceme
     }
 }
 
-/// §16.1.3: price of a trailing close that is not at the book, not yet kept off it.
-fn trailing_close_price<S: Side>(s: &Situation<'_>, pprice: f64) -> f64 {
+/// §16.1.3: price of a trailing close that is not at the book, neither rounded nor kept off it.
+pub(super) fn raw_trailing_close_price<S: Side>(s: &Situation<'_>, pprice: f64) -> f64 {
     let (threshold, retracement) =
         (s.params.close_trailing_threshold_pct, s.params.close_trailing_retracement_pct);
     let factor = if retracement <= 0.0 {
@@ -89,7 +89,7 @@ fn trailing_close_price<S: Side>(s: &Situation<'_>, pprice: f64) -> f64 {
     } else {
         1.0 - threshold + retracement
     };
-    S::round_close(pprice * factor, s.rules.price_step)
+    pprice * factor
 }
 
 /// §16.1.3, for a position of positive `size`.
@@ -106,8 +106,12 @@ fn trailing_close<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> Order {
         return S::close(0.0, 0.0, OrderType::CloseTrailingLong);
     }
     let book = S::close_book(s);
-    let price =
-        if trigger.at_book { book } else { S::beyond_book(book, trailing_close_price::<S>(s, pprice)) };
+    let price = if trigger.at_book {
+        book
+    } else {
+        let raw = raw_trailing_close_price::<S>(s, pprice);
+        S::beyond_book(book, S::round_close(raw, s.rules.price_step))
+    };
     S::close(s.close_qty(size, pprice, p.close_trailing_qty_pct, price), price, OrderType::CloseTrailingLong)
 }
 
@@ -133,14 +137,14 @@ fn enforcement<S: Side>(s: &Situation<'_>, size: f64, pprice: f64, exposure: f64
 }
 
 /// Which kind of close is next, for how large a part of the position (§16.1.5).
-enum CloseKind {
+pub(super) enum CloseKind {
     None,
     Reduce(Order),
     Grid { size: f64 },
     Trailing { size: f64 },
 }
 
-fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> CloseKind {
+pub(super) fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> CloseKind {
     let (size, pprice) = (position.size.abs(), position.price);
     if size == 0.0 {
         return CloseKind::None;
@@ -181,20 +185,6 @@ pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
         CloseKind::Reduce(order) => order,
         CloseKind::Grid { size } => grid_close::<S>(s, size, position.price),
         CloseKind::Trailing { size } => trailing_close::<S>(s, size, position.price),
-    }
-}
-
-/// What the next close waits for.
-pub fn close_trigger<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
-    match close_kind::<S>(s, position) {
-        CloseKind::None => Trigger::Never,
-        CloseKind::Reduce(_) => Trigger::AtBook,
-        CloseKind::Grid { size } => Trigger::Crossed(grid_target::<S>(s, size, position.price).price),
-        CloseKind::Trailing { .. } => Trigger::trailing(
-            s.params.close_trailing_threshold_pct,
-            s.params.close_trailing_retracement_pct,
-            trailing_close_price::<S>(s, position.price),
-        ),
     }
 }
 

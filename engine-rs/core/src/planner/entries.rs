@@ -1,6 +1,6 @@
 //! Entry orders (trading-semantics §9). Quantities are computed positive and signed at the end.
 
-use super::{LADDER_LIMIT, Side, Situation, Trigger, trailing_trigger};
+use super::{LADDER_LIMIT, Side, Situation, trailing_trigger};
 use crate::num;
 use crate::types::{Order, OrderType, Position, Trailing};
 
@@ -21,13 +21,18 @@ impl Situation<'_> {
         self.min_entry_qty(price).max(num::round_near(qty, self.rules.qty_step))
     }
 
-    /// §9.1: price of the next grid entry; 0 if it would be too low to trade.
-    fn reentry_price<S: Side>(&self, book: f64, pprice: f64, exposure: f64, limit: f64) -> f64 {
+    /// §9.1: price of the next grid entry, neither rounded nor kept off the book.
+    pub(super) fn raw_reentry_price<S: Side>(&self, pprice: f64, exposure: f64, limit: f64) -> f64 {
         let p = self.params;
         let by_exposure = if limit > 0.0 { (exposure / limit) * p.entry_grid_spacing_we_weight } else { 0.0 };
         let by_log_range = self.log_range * p.entry_grid_spacing_log_weight;
         let multiplier = (1.0 + by_exposure + by_log_range).max(0.0);
-        let raw = pprice * S::against(p.entry_grid_spacing_pct * multiplier);
+        pprice * S::against(p.entry_grid_spacing_pct * multiplier)
+    }
+
+    /// §9.1: price of the next grid entry; 0 if it would be too low to trade.
+    fn reentry_price<S: Side>(&self, book: f64, pprice: f64, exposure: f64, limit: f64) -> f64 {
+        let raw = self.raw_reentry_price::<S>(pprice, exposure, limit);
         let price = S::entry_price(book, raw, self.rules.price_step);
         if price <= self.rules.price_step { 0.0 } else { price }
     }
@@ -154,7 +159,12 @@ fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, ca
     if !trigger.armed {
         return none;
     }
-    let price = if trigger.at_book { book } else { trailing_entry_price::<S>(s, book, position) };
+    let price = if trigger.at_book {
+        book
+    } else {
+        let raw = raw_trailing_entry_price::<S>(s, position.price);
+        S::entry_price(book, raw, s.rules.price_step)
+    };
     let size = position.size.abs();
     let qty = s.reentry_qty(price, size, s.params.entry_trailing_double_down_factor, limit).max(initial_qty);
     let (_, cropped) = s.crop(size, position.price, exposure, qty, price, limit);
@@ -166,13 +176,13 @@ fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, ca
 }
 
 /// Which kind of entry is next, and how much of the exposure limit it may use (§9.5).
-enum EntryKind {
+pub(super) enum EntryKind {
     None,
     Grid { cap: f64 },
     Trailing { cap: f64 },
 }
 
-fn entry_kind(s: &Situation<'_>, position: &Position) -> EntryKind {
+pub(super) fn entry_kind(s: &Situation<'_>, position: &Position) -> EntryKind {
     let limit = s.wallet_exposure_limit;
     if limit == 0.0 || s.balance <= 0.0 {
         return EntryKind::None;
@@ -206,35 +216,9 @@ fn next_entry_at<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> 
     }
 }
 
-/// What the next re-entry waits for. Ignores first entries and the rest of partly filled ones.
-pub fn entry_trigger<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
-    let exposure = s.exposure(position.size, position.price);
-    let far_book = if S::LONG { f64::INFINITY } else { f64::NEG_INFINITY };
-    match entry_kind(s, position) {
-        EntryKind::None => Trigger::Never,
-        EntryKind::Grid { cap } => {
-            let limit = cap.min(s.wallet_exposure_limit);
-            if exposure >= limit * 0.999 {
-                return Trigger::Never;
-            }
-            Trigger::Crossed(s.reentry_price::<S>(far_book, position.price, exposure, limit))
-        }
-        EntryKind::Trailing { cap } => {
-            if exposure > cap.min(s.wallet_exposure_limit) * 0.999 {
-                return Trigger::Never;
-            }
-            let p = s.params;
-            Trigger::trailing(
-                p.entry_trailing_threshold_pct,
-                p.entry_trailing_retracement_pct,
-                trailing_entry_price::<S>(s, far_book, position),
-            )
-        }
-    }
-}
-
-/// §9.4: price of a trailing entry that is not at the book. With ρ ≤ 0 it waits at the threshold itself.
-fn trailing_entry_price<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> f64 {
+/// §9.4: price of a trailing entry that is not at the book, neither rounded nor kept off it. With ρ ≤ 0 it waits at
+/// the threshold itself.
+pub(super) fn raw_trailing_entry_price<S: Side>(s: &Situation<'_>, pprice: f64) -> f64 {
     let (threshold, retracement) =
         (s.params.entry_trailing_threshold_pct, s.params.entry_trailing_retracement_pct);
     let factor = if retracement <= 0.0 {
@@ -244,25 +228,8 @@ fn trailing_entry_price<S: Side>(s: &Situation<'_>, book: f64, position: &Positi
     } else {
         1.0 + threshold - retracement
     };
-    S::entry_price(book, position.price * factor, s.rules.price_step)
+    pprice * factor
 }
-
-/// Below this first-entry price the position may count as partly filled (§9.2), so that the rest of the first
-/// entry is the next order. An upper bound of the exact price.
-pub fn partial_entry_below(s: &Situation<'_>, position: &Position) -> f64 {
-    let size = position.size.abs();
-    let step = s.rules.qty_step;
-    let cost = (s.balance * s.wallet_exposure_limit * s.params.entry_initial_qty_pct).abs();
-    // S ≥ 0.8 × q0 is certain if q0 ≤ S ÷ 0.8; and q0 is at most a step above what the cost buys.
-    let largest = size / 0.8 * (1.0 - SLACK) - step * (1.0 + SLACK) - 1e-9;
-    if largest <= 0.0 || size * (1.0 - SLACK) < 0.8 * s.rules.min_qty {
-        return f64::INFINITY;
-    }
-    cost.max(s.rules.min_cost) / s.rules.c_mult / largest * (1.0 + SLACK)
-}
-
-/// Relative room for rounding in bounds.
-const SLACK: f64 = 1e-9;
 
 /// The next entry order (§9.5).
 pub fn next_entry<S: Side>(s: &Situation<'_>, position: &Position) -> Order {

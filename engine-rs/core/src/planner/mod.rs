@@ -5,12 +5,12 @@
 
 mod closes;
 mod entries;
+mod triggers;
 mod unstuck;
 
-pub use closes::{close_armed, close_ladder, close_ladder_from, close_trigger, delisting_close, next_close};
-pub use entries::{
-    entry_armed, entry_ladder, entry_ladder_from, entry_trigger, next_entry, partial_entry_below,
-};
+pub use closes::{close_armed, close_ladder, close_ladder_from, delisting_close, next_close};
+pub use entries::{entry_armed, entry_ladder, entry_ladder_from, next_entry};
+pub use triggers::{Trigger, Triggers, triggers};
 pub use unstuck::{StuckPosition, band_allows_unstuck, is_stuck, unstuck_close};
 
 use crate::num;
@@ -177,43 +177,5 @@ fn trailing_trigger(threshold: f64, retracement: f64, armed: impl FnOnce() -> bo
         TrailingTrigger { at_book: true, armed: retracement > 0.0 && armed() }
     } else {
         TrailingTrigger { at_book: false, armed: retracement <= 0.0 || armed() }
-    }
-}
-
-/// What an order waits for: the cheap question that comes before the price and quantity of the order itself.
-///
-/// An order can fill only in a candle that meets its trigger; the reverse need not hold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Trigger {
-    /// No candle fills it.
-    Never,
-    /// The candle crosses this price.
-    Crossed(f64),
-    /// The candle crosses the close before it.
-    AtBook,
-    /// The trailing extremes are armed and the candle crosses the price, or the close before it.
-    Trailing {
-        /// Move that arms.
-        threshold: f64,
-        /// Pull-back that triggers.
-        retracement: f64,
-        /// Price of the order; None: at the book.
-        price: Option<f64>,
-    },
-}
-
-impl Trigger {
-    fn trailing(threshold: f64, retracement: f64, price: f64) -> Self {
-        if threshold <= 0.0 {
-            if retracement > 0.0 {
-                Self::Trailing { threshold, retracement, price: None }
-            } else {
-                Self::Never
-            }
-        } else if retracement <= 0.0 {
-            Self::Crossed(price)
-        } else {
-            Self::Trailing { threshold, retracement, price: Some(price) }
-        }
     }
 }

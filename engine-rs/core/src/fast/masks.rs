@@ -1,0 +1,106 @@
+//! Which minutes of a span a test is true of: one bit a minute.
+//!
+//! `n` counts the minutes of the span. Slices that start with `next` belong to the candles that follow: element `n` is
+//! what an order meets that is placed at minute `n`.
+
+use super::averages::BLOCK;
+use crate::isa::dispatched;
+
+/// Room for rounding between a bound and the exact price.
+#[inline(always)]
+pub(super) fn loosened_up(x: f64) -> f64 {
+    x + x.abs() * 1e-9 + 1e-9
+}
+
+/// Room for rounding between a bound and the exact price.
+#[inline(always)]
+pub(super) fn loosened_down(x: f64) -> f64 {
+    x - x.abs() * 1e-9 - 1e-9
+}
+
+/// One bit for each item of which the test is true. Tests first and gathers afterwards, so that the tests run in
+/// vector registers.
+#[inline(always)]
+fn bits(length: usize, test: impl Fn(usize) -> bool) -> u64 {
+    let mut flags = [0_u8; 64];
+    for (n, flag) in flags[..length].iter_mut().enumerate() {
+        *flag = u8::from(test(n));
+    }
+    // Eight bytes of 0 or 1 become eight bits: the product lines them up in its highest byte.
+    let (bytes, _) = flags.as_chunks::<8>();
+    bytes.iter().rev().fold(0, |mask, eight| {
+        (mask << 8) | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+    })
+}
+
+/// Closes of a span and what the orders placed then meet.
+#[derive(Clone, Copy)]
+pub(super) struct Minutes<'a> {
+    pub(super) close: &'a [f64],
+    pub(super) next_low: &'a [f64],
+    pub(super) next_high: &'a [f64],
+}
+
+impl<'a> Minutes<'a> {
+    #[inline(always)]
+    fn cut(self) -> (usize, &'a [f64], &'a [f64], &'a [f64]) {
+        let length = self.close.len().min(BLOCK);
+        (length, &self.close[..length], &self.next_low[..length], &self.next_high[..length])
+    }
+}
+
+dispatched! {
+    /// The next low is below the close and below a price.
+    pub(super) fn falls_below(m: Minutes<'_>, price: f64) -> u64 = |m: Minutes<'_>, price: f64| {
+        let (length, close, low, _) = m.cut();
+        bits(length, |n| (low[n] < close[n]) & (low[n] < price))
+    }
+}
+
+dispatched! {
+    /// The next high is above the close and above a price.
+    pub(super) fn rises_above(m: Minutes<'_>, price: f64) -> u64 = |m: Minutes<'_>, price: f64| {
+        let (length, close, _, high) = m.cut();
+        bits(length, |n| (high[n] > close[n]) & (high[n] > price))
+    }
+}
+
+dispatched! {
+    /// The next low is below the close and below the lower band × `factor`.
+    pub(super) fn falls_below_band(m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64) -> u64 =
+        |m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64| {
+            let (length, close, low, _) = m.cut();
+            let lower = &lower[..length];
+            bits(length, |n| (low[n] < close[n]) & (low[n] < loosened_up(lower[n] * factor)))
+        }
+}
+
+dispatched! {
+    /// The next high is above the close and above the upper band × `factor`.
+    pub(super) fn rises_above_band(m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64) -> u64 =
+        |m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64| {
+            let (length, close, _, high) = m.cut();
+            let upper = &upper[..length];
+            bits(length, |n| (high[n] > close[n]) & (high[n] > loosened_down(upper[n] * factor)))
+        }
+}
+
+dispatched! {
+    /// The close is not below the upper band × `factor`, and the next high is above it.
+    pub(super) fn rises_from_band(m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64) -> u64 =
+        |m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64| {
+            let (length, close, _, high) = m.cut();
+            let upper = &upper[..length];
+            bits(length, |n| (high[n] > close[n]) & (close[n] >= loosened_down(upper[n] * factor)))
+        }
+}
+
+dispatched! {
+    /// The close is not above the lower band × `factor`, and the next low is below it.
+    pub(super) fn falls_from_band(m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64) -> u64 =
+        |m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64| {
+            let (length, close, low, _) = m.cut();
+            let lower = &lower[..length];
+            bits(length, |n| (low[n] < close[n]) & (close[n] <= loosened_up(lower[n] * factor)))
+        }
+}
