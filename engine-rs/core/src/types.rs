@@ -75,22 +75,34 @@ impl Trailing {
     pub const RESET: Self =
         Self { min_since_open: f64::MAX, max_since_min: 0.0, max_since_open: 0.0, min_since_max: f64::MAX };
 
-    /// Take in one candle.
+    /// Take in one candle; a NaN leaves no trace.
     #[inline]
     pub fn update(&mut self, high: f64, low: f64, close: f64) {
         if low < self.min_since_open {
             self.min_since_open = low;
             self.max_since_min = close;
         } else {
-            self.max_since_min = self.max_since_min.max(high);
+            self.max_since_min = higher(self.max_since_min, high);
         }
         if high > self.max_since_open {
             self.max_since_open = high;
             self.min_since_max = close;
         } else {
-            self.min_since_max = self.min_since_max.min(low);
+            self.min_since_max = lower(self.min_since_max, low);
         }
     }
+}
+
+/// The higher of a number and a price that may be NaN; one instruction, unlike `f64::max`.
+#[inline(always)]
+pub(crate) fn higher(known: f64, price: f64) -> f64 {
+    if price > known { price } else { known }
+}
+
+/// The lower of a number and a price that may be NaN.
+#[inline(always)]
+pub(crate) fn lower(known: f64, price: f64) -> f64 {
+    if price < known { price } else { known }
 }
 
 impl Trailing {

@@ -6,26 +6,28 @@
 //! once, since the walk through the span is owed anyway.
 
 use crate::candles::CoinCandles;
+use crate::grid::SideIndex;
 use crate::isa::{Isa, dispatched};
 use crate::params::SideParams;
 use crate::types::Bands;
 
 /// Longest span of minutes.
 pub(super) const BLOCK: usize = 60;
-/// Price averages of one side: three, and the last one twice, to fill a vector register.
-const SIDE_LANES: usize = 4;
-const LANES: usize = 2 * SIDE_LANES;
-/// Averages that rank a coin: two of volume, two of the log range.
+/// Averages of the close: three, each of long and short, and two idle lanes to fill a vector register.
+const PRICE_LANES: usize = 8;
+/// Averages of volume and of log range, each of long and short.
 const RANKING_LANES: usize = 4;
 /// Coins whose averages advance together: each is a chain of operations that wait for one another.
 const TOGETHER: usize = 4;
 
-/// Values after each minute of a span, by side.
+/// A value of both sides for each minute of a span.
+pub(super) type BySide = [[f64; 2]; BLOCK];
+
+/// Values after each minute of a span.
 struct Walk {
-    lower: [[f64; BLOCK]; 2],
-    upper: [[f64; BLOCK]; 2],
-    volume: [[f64; BLOCK]; 2],
-    log_range: [[f64; BLOCK]; 2],
+    lower: BySide,
+    upper: BySide,
+    ranking: [[f64; BLOCK]; RANKING_LANES],
 }
 
 /// Values and factors of averages side by side.
@@ -48,15 +50,6 @@ impl<const N: usize> Lanes<N> {
     fn after(&self, value: &[f64; N], x: &[f64; N]) -> [f64; N] {
         std::array::from_fn(|n| self.alpha[n] * x[n] + self.weight[n] * value[n])
     }
-}
-
-/// All averages of minutes of one coin.
-#[derive(Clone, Copy)]
-struct State {
-    /// Of the close: long, then short.
-    prices: Lanes<LANES>,
-    /// Of volume, then log range, each long, then short.
-    ranking: Lanes<RANKING_LANES>,
 }
 
 /// Columns of a coin in a span, all equally long; volumes and log ranges are empty where nobody ranks coins.
@@ -84,9 +77,12 @@ impl<'a> Columns<'a> {
 
 /// The averages of one coin.
 pub(super) struct Averages {
-    state: State,
-    /// The state at the end of the span, if the walk was made.
-    ended: Option<State>,
+    /// Of the close, at the start of the span; and at its end, once the walk through it was made.
+    prices: Lanes<PRICE_LANES>,
+    prices_ended: Option<[f64; PRICE_LANES]>,
+    /// The same of volume and log range.
+    ranking: Lanes<RANKING_LANES>,
+    ranking_ended: Option<[f64; RANKING_LANES]>,
     walk: Box<Walk>,
     hourly: [Option<(f64, f64)>; 2],
     /// Average of hourly log ranges (§6.5), by side.
@@ -129,19 +125,14 @@ impl Averages {
             short.filter_log_range_ema_span,
         ];
         Self {
-            state: State {
-                prices: Lanes::new(
-                    [close; LANES],
-                    std::array::from_fn(|n| spans[n / SIDE_LANES][n % SIDE_LANES]),
-                ),
-                ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
-            },
-            ended: None,
+            prices: Lanes::new([close; PRICE_LANES], std::array::from_fn(|n| spans[n % 2][n / 2])),
+            prices_ended: None,
+            ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
+            ranking_ended: None,
             walk: Box::new(Walk {
-                lower: [[0.0; BLOCK]; 2],
-                upper: [[0.0; BLOCK]; 2],
-                volume: [[0.0; BLOCK]; 2],
-                log_range: [[0.0; BLOCK]; 2],
+                lower: [[0.0; 2]; BLOCK],
+                upper: [[0.0; 2]; BLOCK],
+                ranking: [[0.0; BLOCK]; RANKING_LANES],
             }),
             hourly: sides.map(|p| {
                 let span = p.entry_grid_spacing_log_span_hours;
@@ -162,83 +153,119 @@ impl Averages {
         }
     }
 
-    /// Have the values of every minute of the span.
-    pub(super) fn walk(&mut self, isa: Isa, columns: Columns<'_>) {
-        if self.ended.is_none() {
-            let mut ended = self.state;
-            walk(isa, &mut ended, columns, &mut self.walk);
-            self.ended = Some(ended);
+    /// True if there are bands of each minute of the span.
+    pub(super) fn is_walked(&self) -> bool {
+        self.prices_ended.is_some()
+    }
+
+    /// Bands after minute `n` of the walked span (§6.6).
+    pub(super) fn bands<S: SideIndex>(&self, n: usize) -> Bands {
+        Bands { upper: self.walk.upper[n][S::INDEX], lower: self.walk.lower[n][S::INDEX] }
+    }
+
+    /// Lower bands after each minute of the walked span.
+    pub(super) fn lower(&self) -> &BySide {
+        &self.walk.lower
+    }
+
+    /// Upper bands after each minute of the walked span.
+    pub(super) fn upper(&self) -> &BySide {
+        &self.walk.upper
+    }
+
+    /// Volume averages of a side after each minute of the ranked span.
+    pub(super) fn volume<S: SideIndex>(&self) -> &[f64; BLOCK] {
+        &self.walk.ranking[S::INDEX]
+    }
+
+    /// Log-range averages of a side after each minute of the ranked span.
+    pub(super) fn log_range<S: SideIndex>(&self) -> &[f64; BLOCK] {
+        &self.walk.ranking[2 + S::INDEX]
+    }
+
+    /// What ranks a coin that does not live in the span: its last values, in every minute.
+    pub(super) fn rest(&mut self) {
+        if self.ranking_ended.is_none() {
+            self.walk.ranking = self.ranking.value.map(|value| [value; BLOCK]);
         }
-    }
-
-    /// Bands of a side after minute `n` of the walked span (§6.6).
-    pub(super) fn bands(&self, side: usize, n: usize) -> Bands {
-        Bands { upper: self.walk.upper[side][n], lower: self.walk.lower[side][n] }
-    }
-
-    /// Lower bands of a side after each minute of the walked span.
-    pub(super) fn lower(&self, side: usize) -> &[f64; BLOCK] {
-        &self.walk.lower[side]
-    }
-
-    /// Upper bands of a side after each minute of the walked span.
-    pub(super) fn upper(&self, side: usize) -> &[f64; BLOCK] {
-        &self.walk.upper[side]
-    }
-
-    /// Volume and log-range averages of a side after minute `n` of the walked span.
-    pub(super) fn ranking(&self, side: usize, n: usize) -> (f64, f64) {
-        (self.walk.volume[side][n], self.walk.log_range[side][n])
-    }
-
-    /// The same of a coin that does not live in the span: its last values.
-    pub(super) fn resting_ranking(&self, side: usize) -> (f64, f64) {
-        let [long_volume, short_volume, long_range, short_range] = self.state.ranking.value;
-        if side == 0 { (long_volume, long_range) } else { (short_volume, short_range) }
     }
 
     /// Bounds that the bands of a side keep within a span of these lowest and highest closes.
     pub(super) fn bounds(&self, side: usize, (low, high): (f64, f64)) -> BandBounds {
-        let [a, b, c] = std::array::from_fn(|n| self.state.prices.value[SIDE_LANES * side + n]);
+        let [a, b, c] = std::array::from_fn(|n| self.prices.value[2 * n + side]);
         let least = a.min(b).min(c);
         let most = a.max(b).max(c);
         BandBounds { lower: (least.min(low), least.max(high)), upper: (most.min(low), most.max(high)) }
     }
 }
 
+/// Have the bands of every minute of a span.
+pub(super) fn walk<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
+    let waiting = coins.filter(|(averages, _)| averages.prices_ended.is_none());
+    in_groups(waiting, |group| walk_group(isa, group));
+}
+
+/// Have the volume and log-range averages of every minute of a span.
+pub(super) fn rank<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
+    let waiting = coins.filter(|(averages, _)| averages.ranking_ended.is_none());
+    in_groups(waiting, |group| rank_group(isa, group));
+}
+
 /// Go on to the next span with coins that live in this one.
 pub(super) fn finish<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
-    let mut waiting = coins.filter_map(|(averages, columns)| match averages.ended.take() {
-        Some(ended) => {
-            averages.state = ended;
-            None
+    let waiting = coins.filter_map(|(averages, columns)| {
+        let mut rest = columns;
+        if let Some(value) = averages.prices_ended.take() {
+            averages.prices.value = value;
+            rest.close = &[];
         }
-        None => Some((&mut averages.state, columns)),
+        if let Some(value) = averages.ranking_ended.take() {
+            averages.ranking.value = value;
+            rest.volume = &[];
+            rest.log_range = &[];
+        }
+        (!rest.close.is_empty() || !rest.volume.is_empty()).then_some((averages, rest))
     });
-    while let Some(first) = waiting.next() {
-        let shape = |columns: &Columns<'_>| (columns.close.len(), columns.volume.len());
-        let like = shape(&first.1);
-        // Runs may have cut the block differently, in one block of hundreds, or not all rank their coins.
-        let mut more = || {
-            let (state, columns) = waiting.next()?;
-            if shape(&columns) == like {
-                Some((state, columns))
-            } else {
-                advance_one(isa, (state, columns));
-                None
+    in_groups(waiting, |group| finish_group(isa, group));
+}
+
+type Moving<'a> = (&'a mut Averages, Columns<'a>);
+
+/// Coins whose columns have the same lengths: at least one, from the front.
+type Group<'a> = [Option<Moving<'a>>; TOGETHER];
+
+/// Take as many coins together as fit.
+fn in_groups<'a>(mut coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(Group<'a>)) {
+    let shape = |coin: &Moving<'_>| (coin.1.close.len(), coin.1.volume.len());
+    let mut next = coins.next();
+    while let Some(first) = next.take() {
+        let like = shape(&first);
+        let mut group = [Some(first), None, None, None];
+        for place in &mut group[1..] {
+            next = coins.next();
+            if next.as_ref().is_none_or(|coin| shape(coin) != like) {
+                break;
             }
-        };
-        match (more(), more(), more()) {
-            (Some(b), Some(c), Some(d)) => advance_four(isa, [first, b, c, d]),
-            (Some(b), None, None) => advance_two(isa, [first, b]),
-            (b, c, d) => {
-                advance_one(isa, first);
-                for coin in [b, c, d].into_iter().flatten() {
-                    advance_one(isa, coin);
-                }
-            }
+            *place = next.take();
         }
+        if group[TOGETHER - 1].is_some() {
+            next = coins.next();
+        }
+        act(group);
     }
+}
+
+/// Unpack a group for a body that is compiled for each number of coins.
+macro_rules! by_number {
+    ($body:ident) => {
+        |group: Group<'_>| match group {
+            [Some(a), Some(b), Some(c), Some(d)] => $body([a, b, c, d]),
+            [Some(a), Some(b), Some(c), _] => $body([a, b, c]),
+            [Some(a), Some(b), ..] => $body([a, b]),
+            [Some(a), ..] => $body([a]),
+            [None, ..] => {}
+        }
+    };
 }
 
 /// Smallest and largest value that each band can take in a span.
@@ -247,71 +274,89 @@ pub(super) struct BandBounds {
     pub(super) upper: (f64, f64),
 }
 
-type Moving<'a> = (&'a mut State, Columns<'a>);
+dispatched! { fn walk_group(group: Group<'_>) = by_number!(walk_body) }
+dispatched! { fn rank_group(group: Group<'_>) = by_number!(rank_body) }
+dispatched! { fn finish_group(group: Group<'_>) = by_number!(finish_body) }
 
-dispatched! { fn walk(state: &mut State, columns: Columns<'_>, walk: &mut Walk) = walk_body }
-dispatched! { fn advance_one(coin: Moving<'_>) = |coin| advance_body([coin]) }
-dispatched! { fn advance_two(coins: [Moving<'_>; 2]) = advance_body }
-dispatched! { fn advance_four(coins: [Moving<'_>; TOGETHER]) = advance_body }
-
+/// Averages of closes; `keep` is called with coin, minute and values.
 #[inline(always)]
-fn walk_body(state: &mut State, columns: Columns<'_>, walk: &mut Walk) {
-    let least = |x: f64, y: f64| if x < y { x } else { y };
-    let most = |x: f64, y: f64| if x > y { x } else { y };
-    let minutes = columns.close.len().min(BLOCK);
-    let State { prices, ranking } = *state;
-    let mut value = prices.value;
-    for (n, &close) in columns.close[..minutes].iter().enumerate() {
-        value = prices.after(&value, &[close; LANES]);
-        for side in 0..2 {
-            let [a, b, c] = std::array::from_fn(|lane| value[SIDE_LANES * side + lane]);
-            walk.lower[side][n] = least(least(a, b), c);
-            walk.upper[side][n] = most(most(a, b), c);
+fn advance_prices<const N: usize>(
+    lanes: [Lanes<PRICE_LANES>; N],
+    close: [&[f64]; N],
+    mut keep: impl FnMut(usize, usize, &[f64; PRICE_LANES]),
+) -> [[f64; PRICE_LANES]; N] {
+    let minutes = close[0].len().min(BLOCK);
+    let close = close.map(|close| &close[..minutes]);
+    let mut value = lanes.map(|lanes| lanes.value);
+    for n in 0..minutes {
+        for i in 0..N {
+            value[i] = lanes[i].after(&value[i], &[close[i][n]; PRICE_LANES]);
+            keep(i, n, &value[i]);
         }
     }
-    state.prices.value = value;
-    if columns.volume.is_empty() {
-        return;
-    }
-    let mut value = ranking.value;
-    let minutes = columns.volume[..minutes].iter().zip(&columns.log_range[..minutes]);
-    for (n, (&volume, &log_range)) in minutes.enumerate() {
-        value = ranking.after(&value, &[volume, volume, log_range, log_range]);
-        for side in 0..2 {
-            walk.volume[side][n] = value[side];
-            walk.log_range[side][n] = value[2 + side];
+    value
+}
+
+/// Averages of volumes and log ranges.
+#[inline(always)]
+fn advance_ranking<const N: usize>(
+    lanes: [Lanes<RANKING_LANES>; N],
+    columns: [Columns<'_>; N],
+    mut keep: impl FnMut(usize, usize, &[f64; RANKING_LANES]),
+) -> [[f64; RANKING_LANES]; N] {
+    let minutes = columns[0].volume.len().min(BLOCK);
+    let columns = columns.map(|c| (&c.volume[..minutes], &c.log_range[..minutes]));
+    let mut value = lanes.map(|lanes| lanes.value);
+    for n in 0..minutes {
+        for i in 0..N {
+            let (volume, log_range) = (columns[i].0[n], columns[i].1[n]);
+            value[i] = lanes[i].after(&value[i], &[volume, volume, log_range, log_range]);
+            keep(i, n, &value[i]);
         }
     }
-    state.ranking.value = value;
+    value
 }
 
 #[inline(always)]
-fn advance_body<const N: usize>(coins: [Moving<'_>; N]) {
-    let minutes = coins[0].1.close.len();
-    let state: [State; N] = std::array::from_fn(|i| *coins[i].0);
-    let mut prices: [_; N] = std::array::from_fn(|i| state[i].prices.value);
-    let close: [_; N] = std::array::from_fn(|i| &coins[i].1.close[..minutes]);
-    for n in 0..minutes {
-        for i in 0..N {
-            prices[i] = state[i].prices.after(&prices[i], &[close[i][n]; LANES]);
-        }
+fn walk_body<const N: usize>(mut coins: [Moving<'_>; N]) {
+    let lanes = coins.each_ref().map(|(averages, _)| averages.prices);
+    let close = coins.each_ref().map(|(_, columns)| columns.close);
+    let least = |x: f64, y: f64| if x < y { x } else { y };
+    let most = |x: f64, y: f64| if x > y { x } else { y };
+    let ended = advance_prices(lanes, close, |i, n, value| {
+        let [a, b, c] = std::array::from_fn(|m| [value[2 * m], value[2 * m + 1]]);
+        let walk = &mut coins[i].0.walk;
+        walk.lower[n] = std::array::from_fn(|side| least(least(a[side], b[side]), c[side]));
+        walk.upper[n] = std::array::from_fn(|side| most(most(a[side], b[side]), c[side]));
+    });
+    for ((averages, _), ended) in coins.into_iter().zip(ended) {
+        averages.prices_ended = Some(ended);
     }
-    let ranked = !coins[0].1.volume.is_empty();
-    let mut ranking: [_; N] = std::array::from_fn(|i| state[i].ranking.value);
-    if ranked {
-        let columns: [_; N] = std::array::from_fn(|i| {
-            let Columns { volume, log_range, .. } = coins[i].1;
-            (&volume[..minutes], &log_range[..minutes])
-        });
-        for n in 0..minutes {
-            for i in 0..N {
-                let (volume, log_range) = (columns[i].0[n], columns[i].1[n]);
-                ranking[i] = state[i].ranking.after(&ranking[i], &[volume, volume, log_range, log_range]);
-            }
+}
+
+#[inline(always)]
+fn rank_body<const N: usize>(mut coins: [Moving<'_>; N]) {
+    let lanes = coins.each_ref().map(|(averages, _)| averages.ranking);
+    let columns = coins.each_ref().map(|(_, columns)| *columns);
+    let ended = advance_ranking(lanes, columns, |i, n, value| {
+        for (column, value) in coins[i].0.walk.ranking.iter_mut().zip(value) {
+            column[n] = *value;
         }
+    });
+    for ((averages, _), ended) in coins.into_iter().zip(ended) {
+        averages.ranking_ended = Some(ended);
     }
-    for (i, (state, _)) in coins.into_iter().enumerate() {
-        state.prices.value = prices[i];
-        state.ranking.value = ranking[i];
+}
+
+#[inline(always)]
+fn finish_body<const N: usize>(coins: [Moving<'_>; N]) {
+    let close = coins.each_ref().map(|(_, columns)| columns.close);
+    let prices = advance_prices(coins.each_ref().map(|(averages, _)| averages.prices), close, |_, _, _| {});
+    let columns = coins.each_ref().map(|(_, columns)| *columns);
+    let lanes = coins.each_ref().map(|(averages, _)| averages.ranking);
+    let ranking = advance_ranking(lanes, columns, |_, _, _| {});
+    for (i, (averages, _)) in coins.into_iter().enumerate() {
+        averages.prices.value = prices[i];
+        averages.ranking.value = ranking[i];
     }
 }

@@ -1,11 +1,12 @@
 //! Candidate minutes: at which an order that is placed may be filled by the next candle.
 
 use super::Run;
-use super::coin::Candidates;
+use super::averages;
+use super::coin::{Candidates, FirstEntry};
 use super::masks::{self, Minutes, loosened_down, loosened_up};
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Side, Situation, Trigger, Triggers};
-use crate::types::{Bands, Position, Trailing};
+use crate::types::{Bands, Position, Trailing, higher, lower};
 
 impl Run<'_> {
     /// The first candidate minute in `from .. until` of the span at hand.
@@ -33,6 +34,7 @@ impl Run<'_> {
         if let Some(mask) = self.mask {
             return mask;
         }
+        self.walk_free();
         let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
         self.mask = Some(mask);
         mask
@@ -44,28 +46,26 @@ impl Run<'_> {
         if !side.enabled {
             return 0;
         }
-        let start = self.span.start;
         let mut mask = 0;
+        let start = self.span.start;
         for n in 0..self.account.held[S::INDEX].len() {
             let i = self.account.held[S::INDEX][n];
             if self.coins[i].tradeable(start) {
                 mask |= self.held_candidates::<S>(i, from).any();
             }
         }
-        if self.account.held[S::INDEX].len() < side.effective_slots
-            && self.account.balance.usd_total_rounded > 0.0
-        {
+        if self.has_room::<S>() {
             for i in 0..self.coins.len() {
                 if self.is_free::<S>(i) {
-                    let wanting = self.first_entry_candidates::<S>(i);
-                    if wanting != 0 {
-                        mask |= wanting;
-                        self.scratch.wanting[S::INDEX].push((i, wanting));
+                    let minutes = self.first_entry_candidates::<S>(i);
+                    if minutes != 0 {
+                        self.scratch.wanting[S::INDEX].push((i, minutes));
                     }
                 }
             }
+            self.select::<S>(from);
         }
-        mask
+        self.scratch.wanting[S::INDEX].iter().fold(mask, |mask, (_, minutes)| mask | minutes)
     }
 
     /// True if the coin could open a position.
@@ -76,11 +76,41 @@ impl Run<'_> {
             && coin.sides[S::INDEX].wallet_exposure_limit != 0.0
     }
 
-    /// Minutes at which the first entry (§9.2) may fill: depends on candles and averages alone.
-    fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
-        if let Some(mask) = self.coins[i].sides[S::INDEX].first_entry {
-            return mask;
+    /// True if the side could open a position.
+    fn has_room<S: SideIndex>(&self) -> bool {
+        let side = self.sides[S::INDEX];
+        side.enabled
+            && self.account.held[S::INDEX].len() < side.effective_slots
+            && self.account.balance.usd_total_rounded > 0.0
+    }
+
+    /// Have the averages of coins that may open a position in this span, all at once.
+    fn walk_free(&mut self) {
+        if self.coins.len() > 1 {
+            let some = self.find_possible_entries::<Long>() | self.find_possible_entries::<Short>();
+            if some {
+                let (isa, columns) = (self.isa, self.columns());
+                let wanted = self.coins.iter_mut().enumerate().filter(|(_, coin)| coin.entry_possible());
+                averages::walk(isa, wanted.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
+            }
         }
+    }
+
+    /// Find out which free coins may open a position in this span; true if some may.
+    fn find_possible_entries<S: SideIndex>(&mut self) -> bool {
+        let mut some = false;
+        if self.has_room::<S>() {
+            for i in 0..self.coins.len() {
+                if self.is_free::<S>(i) && self.coins[i].sides[S::INDEX].first_entry == FirstEntry::Unknown {
+                    some |= self.find_possible_entry::<S>(i);
+                }
+            }
+        }
+        some
+    }
+
+    /// Compare bounds of the first entry's price (§9.2), which depends on candles and averages alone.
+    fn find_possible_entry<S: SideIndex>(&mut self, i: usize) -> bool {
         let extremes = self.extremes(i);
         let coin = &self.coins[i];
         let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
@@ -92,25 +122,38 @@ impl Run<'_> {
             let (least, most) = bounds.upper;
             extremes.next_high > loosened_down((least * factor).min(most * factor))
         };
-        let mask = if possible { self.walk_first_entry::<S>(i, factor) } else { 0 };
-        self.coins[i].sides[S::INDEX].first_entry = Some(mask);
-        mask
+        self.coins[i].sides[S::INDEX].first_entry =
+            if possible { FirstEntry::Possible } else { FirstEntry::At(0) };
+        possible
     }
 
-    fn walk_first_entry<S: SideIndex>(&mut self, i: usize, factor: f64) -> u64 {
-        self.walk_averages(i);
-        let averages = &self.coins[i].averages;
-        if S::LONG {
-            masks::falls_below_band(self.isa, self.minutes(i), averages.lower(S::INDEX), factor)
-        } else {
-            masks::rises_above_band(self.isa, self.minutes(i), averages.upper(S::INDEX), factor)
+    /// Minutes at which the first entry may fill.
+    fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
+        if self.coins[i].sides[S::INDEX].first_entry == FirstEntry::Unknown {
+            self.find_possible_entry::<S>(i);
         }
+        if let FirstEntry::At(minutes) = self.coins[i].sides[S::INDEX].first_entry {
+            return minutes;
+        }
+        self.walk_averages(i);
+        let coin = &self.coins[i];
+        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
+        let minutes = if S::LONG {
+            masks::falls_below_band(self.isa, self.minutes(i), coin.averages.lower(), factor)
+        } else {
+            masks::rises_above_band(self.isa, self.minutes(i), coin.averages.upper(), factor)
+        };
+        self.coins[i].sides[S::INDEX].first_entry = FirstEntry::At(minutes);
+        minutes
     }
 
     /// Have the averages of each minute of the span.
     pub(super) fn walk_averages(&mut self, i: usize) {
-        let columns = self.columns(i);
-        self.coins[i].averages.walk(self.isa, columns);
+        if !self.coins[i].averages.is_walked() {
+            let (isa, columns) = (self.isa, self.columns());
+            let coin = &mut self.coins[i];
+            averages::walk(isa, std::iter::once((&mut coin.averages, columns(i, &coin.candles))));
+        }
     }
 
     /// The span's candles of a coin, as orders meet them.
@@ -225,6 +268,8 @@ impl Run<'_> {
         }
     }
 
+    /// The first minute from `from` on at which the extremes are armed and the candle crosses, and all later ones that
+    /// cross: they matter only if nothing fills before.
     fn trailing_candidates<S: Side + SideIndex>(
         &mut self,
         i: usize,
@@ -242,25 +287,32 @@ impl Run<'_> {
         // The widest that the extremes can get in this block arms whenever they do.
         let swing = prepared.extremes(i, span.block).swing;
         let widest = Trailing {
-            min_since_open: t.min_since_open.min(swing.low),
-            max_since_min: t.max_since_min.max(swing.high),
-            max_since_open: t.max_since_open.max(swing.high),
-            min_since_max: t.min_since_max.min(swing.low),
+            min_since_open: lower(t.min_since_open, swing.low),
+            max_since_min: higher(t.max_since_min, swing.high),
+            max_since_open: higher(t.max_since_open, swing.high),
+            min_since_max: lower(t.min_since_max, swing.low),
         };
         if !armed(&widest) {
             return 0;
         }
         let first = side.trailing_until() + 1;
-        let mut mask = 0;
-        for k in from..span.end {
-            if k >= first {
-                t.update(coin.candles.high[k], coin.candles.low[k], coin.candles.close[k]);
+        let crossings =
+            self.crossings(i, by_low, price.unwrap_or(beyond(by_low))) & (u64::MAX << (from - span.start));
+        if crossings == 0 {
+            return 0;
+        }
+        let (start, end) = (span.start, span.start + 64 - crossings.leading_zeros() as usize);
+        let c = &self.coins[i].candles;
+        let minutes = c.high[start..end].iter().zip(&c.low[start..end]).zip(&c.close[start..end]);
+        for (n, ((&high, &low), &close)) in minutes.enumerate().skip(from - start) {
+            if start + n >= first {
+                t.update(high, low, close);
             }
-            if armed(&t) {
-                mask |= 1 << (k - span.start);
+            if (crossings >> n) & 1 != 0 && armed(&t) {
+                return crossings & (u64::MAX << n);
             }
         }
-        if mask == 0 { 0 } else { mask & self.crossings(i, by_low, price.unwrap_or(beyond(by_low))) }
+        0
     }
 
     /// Minutes at which an unstuck close (§16.2) may fill: the close has come back to the band, and the next candle
@@ -283,9 +335,9 @@ impl Run<'_> {
         self.walk_averages(i);
         let averages = &self.coins[i].averages;
         if S::LONG {
-            masks::rises_from_band(self.isa, self.minutes(i), averages.upper(S::INDEX), factor)
+            masks::rises_from_band(self.isa, self.minutes(i), averages.upper(), factor)
         } else {
-            masks::falls_from_band(self.isa, self.minutes(i), averages.lower(S::INDEX), factor)
+            masks::falls_from_band(self.isa, self.minutes(i), averages.lower(), factor)
         }
     }
 }

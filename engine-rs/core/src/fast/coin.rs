@@ -16,6 +16,16 @@ pub(super) struct Candidates {
     pub(super) unstuck: u64,
 }
 
+/// What is known of the first entry (§9.2) in a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstEntry {
+    Unknown,
+    /// It may fill, as far as bounds can tell.
+    Possible,
+    /// Minutes at which it may fill, one bit a minute.
+    At(u64),
+}
+
 impl Candidates {
     pub(super) fn any(&self) -> u64 {
         self.entry | self.close | self.unstuck
@@ -29,12 +39,13 @@ pub(super) struct CoinSide {
     /// Trailing extremes, brought up to date only when somebody asks.
     trailing: Trailing,
     trailing_until: usize,
+    /// A block that is not after the minute which follows.
+    trailing_block: usize,
     /// What the orders of the position wait for; made anew when the account or the grid's spacing changes.
     pub(super) triggers: Option<Triggers>,
     /// Candidates of the position in this span, from the minute on at which it was last touched.
     pub(super) held: Option<Candidates>,
-    /// Minutes of this span at which a first entry may fill.
-    pub(super) first_entry: Option<u64>,
+    pub(super) first_entry: FirstEntry,
     pub(super) entries: Vec<Order>,
     pub(super) closes: Vec<Order>,
     pub(super) uses_trailing: bool,
@@ -61,9 +72,10 @@ impl<'a> Coin<'a> {
             wallet_exposure_limit: params.wallet_exposure_limit,
             trailing: Trailing::RESET,
             trailing_until: 0,
+            trailing_block: 0,
             triggers: None,
             held: None,
-            first_entry: None,
+            first_entry: FirstEntry::Unknown,
             entries: Vec::new(),
             closes: Vec::new(),
             uses_trailing: uses_trailing(params),
@@ -86,20 +98,26 @@ impl<'a> Coin<'a> {
         self.start <= k && k <= self.last
     }
 
+    /// Some first entry may fill in this span.
+    pub(super) fn entry_possible(&self) -> bool {
+        self.sides.iter().any(|side| side.first_entry == FirstEntry::Possible)
+    }
+
     /// A new span begins.
     pub(super) fn forget_candidates(&mut self) {
         for side in &mut self.sides {
             side.held = None;
-            side.first_entry = None;
+            side.first_entry = FirstEntry::Unknown;
         }
     }
 }
 
 impl CoinSide {
-    /// A fill at minute `k`: trailing starts over after it.
-    pub(super) fn touched(&mut self, k: usize) {
+    /// A fill at minute `k`, in block `block` or the one after it: trailing starts over after it.
+    pub(super) fn touched(&mut self, k: usize, block: usize) {
         self.trailing = Trailing::RESET;
         self.trailing_until = k;
+        self.trailing_block = block;
         self.triggers = None;
     }
 
@@ -123,10 +141,15 @@ impl CoinSide {
         let blocks = prepared.blocks();
         let mut next = self.trailing_until + 1;
         if next < blocks[block].start {
-            // Minutes up to the first whole block, then whole blocks.
-            let mut b = blocks.partition_point(|other| other.start < next);
-            for m in next..blocks[b].start {
-                self.trailing.update(c.high[m], c.low[m], c.close[m]);
+            let mut b = self.trailing_block;
+            while blocks[b].end <= next {
+                b += 1;
+            }
+            if next > blocks[b].start {
+                for m in next..blocks[b].end {
+                    self.trailing.update(c.high[m], c.low[m], c.close[m]);
+                }
+                b += 1;
             }
             while b < block {
                 prepared.extremes(i, b).swing.apply(&mut self.trailing);
@@ -134,6 +157,7 @@ impl CoinSide {
             }
             next = blocks[block].start;
         }
+        self.trailing_block = block;
         for m in next..=k {
             self.trailing.update(c.high[m], c.low[m], c.close[m]);
         }

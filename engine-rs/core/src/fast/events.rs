@@ -13,10 +13,8 @@ pub(super) struct Scratch {
     /// Coins with orders at this minute, by side.
     touched: [Vec<usize>; 2],
     stuck: Vec<StuckPosition>,
-    /// Flat coins with minutes at which they would enter, and these minutes, by side.
+    /// Flat coins and the minutes at which they enter, by side.
     pub(super) wanting: [Vec<(usize, u64)>; 2],
-    /// Coins that may open a position.
-    best: Vec<usize>,
 }
 
 impl Run<'_> {
@@ -48,50 +46,14 @@ impl Run<'_> {
                 *unstuck_matters |= (candidates.close | candidates.unstuck) & bit != 0;
             }
         }
-        let free = side.effective_slots.saturating_sub(self.account.held[S::INDEX].len());
-        if free > 0 && self.account.balance.usd_total_rounded > 0.0 {
-            self.place_free::<S>(k, free, bit);
+        for n in 0..self.scratch.wanting[S::INDEX].len() {
+            let (i, minutes) = self.scratch.wanting[S::INDEX][n];
+            if minutes & bit != 0 {
+                self.place_entries::<S>(k, i);
+            }
         }
         self.scratch.touched[S::INDEX].sort_unstable();
         self.scratch.touched[S::INDEX].dedup();
-    }
-
-    /// §14.1 for coins without a position, of which only the best `free` get an order.
-    fn place_free<S: SideIndex>(&mut self, k: usize, free: usize, bit: u64) {
-        let wanting = std::mem::take(&mut self.scratch.wanting[S::INDEX]);
-        let coins = wanting.iter().filter(|(_, minutes)| minutes & bit != 0).map(|(i, _)| *i);
-        if self.coins.len() <= self.sides[S::INDEX].effective_slots {
-            for i in coins {
-                self.place_entries::<S>(k, i);
-            }
-        } else if coins.clone().next().is_some() {
-            let mut best = std::mem::take(&mut self.scratch.best);
-            best.clear();
-            best.extend(self.best::<S>(k, free));
-            for i in coins.filter(|i| best.contains(i)) {
-                self.place_entries::<S>(k, i);
-            }
-            self.scratch.best = best;
-        }
-        self.scratch.wanting[S::INDEX] = wanting;
-    }
-
-    /// §14.2: the best coins without a position, `free` of them.
-    fn best<S: SideIndex>(&mut self, k: usize, free: usize) -> impl Iterator<Item = usize> {
-        let n = k - self.span.start;
-        for i in 0..self.coins.len() {
-            let lives = self.coins[i].valid(k);
-            if lives {
-                self.walk_averages(i);
-            }
-            let averages = &self.coins[i].averages;
-            self.ranking[S::INDEX].values[i] =
-                if lives { averages.ranking(S::INDEX, n) } else { averages.resting_ranking(S::INDEX) };
-        }
-        let positions = &self.account.positions;
-        let surviving = self.sides[S::INDEX].by_volume;
-        let ranked = self.ranking[S::INDEX].rank(surviving);
-        ranked.iter().copied().filter(|&i| positions[i][S::INDEX].is_none()).take(free)
     }
 
     /// §14.3 for a position: only the kinds of order that may fill.
@@ -120,7 +82,9 @@ impl Run<'_> {
         let situation = self.situation::<S>(k, i);
         let first = planner::next_entry::<S>(&situation, &position);
         if first.crossed_by(high, low) {
-            planner::entry_ladder_from::<S>(&situation, &position, first, &mut entries);
+            planner::entry_ladder_from::<S>(&situation, &position, first, &mut entries, |order| {
+                order.crossed_by(high, low)
+            });
         }
         self.coins[i].sides[S::INDEX].entries = entries;
         self.scratch.touched[S::INDEX].push(i);
@@ -152,7 +116,7 @@ impl Run<'_> {
             balance: self.account.balance.usd_total_rounded,
             bid: close,
             ask: close,
-            bands: coin.averages.bands(S::INDEX, k - span.start),
+            bands: coin.averages.bands::<S>(k - span.start),
             log_range: coin.averages.hourly_value[S::INDEX],
             trailing,
         }
@@ -209,6 +173,7 @@ impl Run<'_> {
 
     /// §12.2 for one side, in candle `j`.
     fn fill_side<S: SideIndex>(&mut self, j: usize, keep: &mut impl Keep) {
+        let block = self.span.block;
         for n in 0..self.scratch.touched[S::INDEX].len() {
             let i = self.scratch.touched[S::INDEX][n];
             let (high, low) = self.candle(j, i);
@@ -232,7 +197,7 @@ impl Run<'_> {
             let side = &mut self.coins[i].sides[S::INDEX];
             (side.closes, side.entries) = (closes, entries);
             if filled {
-                side.touched(j);
+                side.touched(j, block);
                 self.stale = true;
             }
         }

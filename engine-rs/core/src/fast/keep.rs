@@ -4,7 +4,6 @@ use super::averages::BLOCK;
 use super::prepared::DAY;
 use crate::analysis::{BtcFigures, Daily, DayFigures, FillFacts};
 use crate::grid::{Account, Booked, Fill};
-use crate::num;
 
 /// Receives a run as it unfolds.
 pub(super) trait Keep {
@@ -156,8 +155,9 @@ fn equity(account: &Account<'_>, from: usize, usd: &mut [f64], btc: &mut [f64]) 
         usd.fill(account.balance.usd_total);
         btc.fill(0.0);
         for (s, i, close) in closes(account, from, to) {
+            let profit = Unrealised::of(account, s, i);
             for ((usd, btc), &close) in usd.iter_mut().zip(btc.iter_mut()).zip(close) {
-                let pnl = unrealised(account, s, i, close);
+                let pnl = profit.at(close);
                 *usd += pnl;
                 *btc += pnl;
             }
@@ -170,26 +170,39 @@ fn equity(account: &Account<'_>, from: usize, usd: &mut [f64], btc: &mut [f64]) 
         *btc = *usd / price;
     }
     for (s, i, close) in closes(account, from, to) {
+        let profit = Unrealised::of(account, s, i);
         for (((usd, btc), &close), &price) in usd.iter_mut().zip(btc.iter_mut()).zip(close).zip(prices) {
-            let pnl = unrealised(account, s, i, close);
+            let pnl = profit.at(close);
             *usd += pnl;
             *btc += pnl / price;
         }
     }
 }
 
-fn unrealised(account: &Account<'_>, s: usize, i: usize, close: f64) -> f64 {
-    let c_mult = account.market.rules[i].c_mult;
-    let position = account.positions[i][s].unwrap_or_default();
-    if s == 0 {
-        num::pnl_long(position.price, close, position.size, c_mult)
-    } else {
-        num::pnl_short(position.price, close, position.size, c_mult)
+/// What the unrealised profit of a position is made of.
+struct Unrealised {
+    /// Quantity × contract multiplier.
+    amount: f64,
+    price: f64,
+    long: bool,
+}
+
+impl Unrealised {
+    fn of(account: &Account<'_>, s: usize, i: usize) -> Self {
+        let position = account.positions[i][s].unwrap_or_default();
+        let amount = position.size.abs() * account.market.rules[i].c_mult;
+        Self { amount, price: position.price, long: s == 0 }
+    }
+
+    /// At a price; the operations of `num::pnl_long` and `num::pnl_short`.
+    #[inline(always)]
+    fn at(&self, close: f64) -> f64 {
+        self.amount * if self.long { close - self.price } else { self.price - close }
     }
 }
 
 /// Coins with a position that live at minute `k`: long, then short, each by coin.
-fn living<'a>(account: &'a Account<'_>, k: usize) -> impl Iterator<Item = (usize, usize)> {
+fn living(account: &Account<'_>, k: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..2).flat_map(move |s| {
         account.held[s].iter().filter_map(move |&i| {
             let (first, last) = account.market.panel.life(i);
@@ -211,7 +224,7 @@ fn closes<'a>(
 fn bound(account: &Account<'_>, from: usize, closes: impl Fn(usize) -> (f64, f64)) -> f64 {
     living(account, from).fold(account.balance.usd_total, |equity, (s, i)| {
         let (low, high) = closes(i);
-        equity + unrealised(account, s, i, if s == 0 { low } else { high })
+        equity + Unrealised::of(account, s, i).at(if s == 0 { low } else { high })
     })
 }
 
@@ -219,8 +232,9 @@ fn lowest_of(account: &Account<'_>, from: usize, to: usize) -> f64 {
     let mut equity = [account.balance.usd_total; BLOCK];
     let equity = &mut equity[..to - from];
     for (s, i, closes) in closes(account, from, to) {
+        let profit = Unrealised::of(account, s, i);
         for (sum, &close) in equity.iter_mut().zip(closes) {
-            *sum += unrealised(account, s, i, close);
+            *sum += profit.at(close);
         }
     }
     equity.iter().copied().fold(f64::INFINITY, f64::min)

@@ -3,8 +3,13 @@
 //! `n` counts the minutes of the span. Slices that start with `next` belong to the candles that follow: element `n` is
 //! what an order meets that is placed at minute `n`.
 
-use super::averages::BLOCK;
+use super::averages::{BLOCK, BySide};
+use crate::grid::SideIndex;
 use crate::isa::dispatched;
+use crate::planner::{Long, Short};
+
+const LONG: usize = Long::INDEX;
+const SHORT: usize = Short::INDEX;
 
 /// Room for rounding between a bound and the exact price.
 #[inline(always)]
@@ -66,41 +71,90 @@ dispatched! {
 }
 
 dispatched! {
-    /// The next low is below the close and below the lower band × `factor`.
-    pub(super) fn falls_below_band(m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64) -> u64 =
-        |m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64| {
+    /// The next low is below the close and below the long side's lower band × `factor`.
+    pub(super) fn falls_below_band(m: Minutes<'_>, lower: &BySide, factor: f64) -> u64 =
+        |m: Minutes<'_>, lower: &BySide, factor: f64| {
             let (length, close, low, _) = m.cut();
             let lower = &lower[..length];
-            bits(length, |n| (low[n] < close[n]) & (low[n] < loosened_up(lower[n] * factor)))
+            bits(length, |n| (low[n] < close[n]) & (low[n] < loosened_up(lower[n][LONG] * factor)))
         }
 }
 
 dispatched! {
-    /// The next high is above the close and above the upper band × `factor`.
-    pub(super) fn rises_above_band(m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64) -> u64 =
-        |m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64| {
+    /// The next high is above the close and above the short side's upper band × `factor`.
+    pub(super) fn rises_above_band(m: Minutes<'_>, upper: &BySide, factor: f64) -> u64 =
+        |m: Minutes<'_>, upper: &BySide, factor: f64| {
             let (length, close, _, high) = m.cut();
             let upper = &upper[..length];
-            bits(length, |n| (high[n] > close[n]) & (high[n] > loosened_down(upper[n] * factor)))
+            bits(length, |n| (high[n] > close[n]) & (high[n] > loosened_down(upper[n][SHORT] * factor)))
         }
 }
 
 dispatched! {
-    /// The close is not below the upper band × `factor`, and the next high is above it.
-    pub(super) fn rises_from_band(m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64) -> u64 =
-        |m: Minutes<'_>, upper: &[f64; BLOCK], factor: f64| {
+    /// The close is not below the long side's upper band × `factor`, and the next high is above it.
+    pub(super) fn rises_from_band(m: Minutes<'_>, upper: &BySide, factor: f64) -> u64 =
+        |m: Minutes<'_>, upper: &BySide, factor: f64| {
             let (length, close, _, high) = m.cut();
             let upper = &upper[..length];
-            bits(length, |n| (high[n] > close[n]) & (close[n] >= loosened_down(upper[n] * factor)))
+            bits(length, |n| (high[n] > close[n]) & (close[n] >= loosened_down(upper[n][LONG] * factor)))
         }
 }
 
 dispatched! {
-    /// The close is not above the lower band × `factor`, and the next low is below it.
-    pub(super) fn falls_from_band(m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64) -> u64 =
-        |m: Minutes<'_>, lower: &[f64; BLOCK], factor: f64| {
+    /// The close is not above the short side's lower band × `factor`, and the next low is below it.
+    pub(super) fn falls_from_band(m: Minutes<'_>, lower: &BySide, factor: f64) -> u64 =
+        |m: Minutes<'_>, lower: &BySide, factor: f64| {
             let (length, close, low, _) = m.cut();
             let lower = &lower[..length];
-            bits(length, |n| (low[n] < close[n]) & (close[n] <= loosened_up(lower[n] * factor)))
+            bits(length, |n| (low[n] < close[n]) & (close[n] <= loosened_up(lower[n][SHORT] * factor)))
+        }
+}
+
+/// In each minute of a span, how many values are above one; `f64`, so that counting takes the same lanes as comparing.
+#[derive(Clone, Copy)]
+pub(super) struct Above {
+    above: [f64; BLOCK],
+    not_below: [f64; BLOCK],
+}
+
+impl Default for Above {
+    fn default() -> Self {
+        Self { above: [0.0; BLOCK], not_below: [0.0; BLOCK] }
+    }
+}
+
+dispatched! {
+    /// Count the minutes at which `other` is above `value`, or not below it.
+    pub(super) fn count_above(count: &mut Above, other: &[f64; BLOCK], value: &[f64; BLOCK]) =
+        |count: &mut Above, other: &[f64; BLOCK], value: &[f64; BLOCK]| {
+            for n in 0..BLOCK {
+                count.above[n] += if other[n] > value[n] { 1.0 } else { 0.0 };
+                count.not_below[n] += if other[n] >= value[n] { 1.0 } else { 0.0 };
+            }
+        }
+}
+
+dispatched! {
+    /// Minutes at which fewer than `limit` values are above, however ties are broken, and if they are broken well.
+    pub(super) fn fewer(count: &Above, limit: f64) -> [u64; 2] = |count: &Above, limit: f64| {
+        [bits(BLOCK, |n| count.not_below[n] < limit), bits(BLOCK, |n| count.above[n] < limit)]
+    }
+}
+
+dispatched! {
+    /// Make `most` the larger of both in each minute.
+    pub(super) fn raise(most: &mut [f64; BLOCK], values: &[f64; BLOCK]) = |most: &mut [f64; BLOCK], values: &[f64; BLOCK]| {
+        for (most, &value) in most.iter_mut().zip(values) {
+            *most = if value > *most { value } else { *most };
+        }
+    }
+}
+
+dispatched! {
+    /// True if `values` are above `most` in each of the first `length` minutes.
+    pub(super) fn is_above(values: &[f64; BLOCK], most: &[f64; BLOCK], length: usize) -> bool =
+        |values: &[f64; BLOCK], most: &[f64; BLOCK], length: usize| {
+            let below = |n: usize| u64::from(values[n] <= most[n]);
+            (0..length.min(BLOCK)).fold(0, |some, n| some | below(n)) == 0
         }
 }

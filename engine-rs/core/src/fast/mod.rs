@@ -18,7 +18,7 @@ mod events;
 mod keep;
 mod masks;
 mod prepared;
-mod ranking;
+mod selection;
 
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
@@ -27,9 +27,10 @@ use coin::Coin;
 pub(crate) use keep::Everything;
 use keep::{Days, Keep, Quiet};
 use prepared::{Block, Extremes};
-use ranking::Ranking;
+use selection::Selection;
 
 use crate::analysis::DayFigures;
+use crate::candles::CoinCandles;
 use crate::grid::{Account, Market, SideWide, Warmup, longest_span, side_wide};
 use crate::isa::Isa;
 use crate::params::BotParams;
@@ -112,7 +113,7 @@ struct Run<'a> {
     mask: Option<u64>,
     /// Some minute may have fewer slots than coins.
     ranked: bool,
-    ranking: [Ranking; 2],
+    selection: [Selection; 2],
     scratch: events::Scratch,
 }
 
@@ -169,7 +170,7 @@ impl<'a> Run<'a> {
             stale: true,
             mask: None,
             ranked,
-            ranking: [Ranking::new(count), Ranking::new(count)],
+            selection: [Selection::new(count), Selection::new(count)],
             scratch: events::Scratch::default(),
         }
     }
@@ -204,6 +205,9 @@ impl<'a> Run<'a> {
         for coin in &mut self.coins {
             coin.forget_candidates();
         }
+        for selection in &mut self.selection {
+            selection.forget();
+        }
         self.mask = None;
         let trades = start >= self.first_order_minute;
         if trades && changes {
@@ -227,19 +231,15 @@ impl<'a> Run<'a> {
 
     /// Averages of the coins that live in the span, which have yet to go on to the next one.
     fn moving(&mut self) -> impl Iterator<Item = (&mut Averages, Columns<'_>)> {
-        let (span, prepared, ranked) = (self.span, self.prepared, self.ranked);
-        self.coins.iter_mut().enumerate().filter(move |(_, coin)| coin.valid(span.start)).map(
-            move |(i, coin)| {
-                let log_ranges = prepared.log_ranges(i);
-                let columns = Columns::new(&coin.candles, log_ranges, ranked, span.start, span.end);
-                (&mut coin.averages, columns)
-            },
-        )
+        let (start, columns) = (self.span.start, self.columns());
+        let living = self.coins.iter_mut().enumerate().filter(move |(_, coin)| coin.valid(start));
+        living.map(move |(i, coin)| (&mut coin.averages, columns(i, &coin.candles)))
     }
 
-    fn columns(&self, i: usize) -> Columns<'a> {
-        let (Span { start, end, .. }, candles) = (self.span, &self.coins[i].candles);
-        Columns::new(candles, self.prepared.log_ranges(i), self.ranked, start, end)
+    /// What a coin's averages see of the span.
+    fn columns(&self) -> impl Fn(usize, &CoinCandles<'a>) -> Columns<'a> + use<'a> {
+        let (Span { start, end, .. }, prepared, ranked) = (self.span, self.prepared, self.ranked);
+        move |i, candles| Columns::new(candles, prepared.log_ranges(i), ranked, start, end)
     }
 
     /// §13.2 at minute `k`: what orders see of a balance in BTC.

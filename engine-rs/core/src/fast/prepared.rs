@@ -4,7 +4,7 @@ use crate::candles::{CoinCandles, MINUTE_MS, Panel};
 use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
 use crate::math;
-use crate::types::Trailing;
+use crate::types::{Trailing, higher, lower};
 
 /// Samples of a day of the metrics (analysis-metrics §3).
 pub(super) const DAY: usize = 1440;
@@ -51,13 +51,13 @@ impl Swing {
             t.min_since_open = self.low;
             t.max_since_min = self.max_after_low;
         } else {
-            t.max_since_min = t.max_since_min.max(self.high);
+            t.max_since_min = higher(t.max_since_min, self.high);
         }
         if self.high > t.max_since_open {
             t.max_since_open = self.high;
             t.min_since_max = self.min_after_high;
         } else {
-            t.min_since_max = t.min_since_max.min(self.low);
+            t.min_since_max = lower(t.min_since_max, self.low);
         }
     }
 }

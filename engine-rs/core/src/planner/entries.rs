@@ -239,21 +239,23 @@ pub fn next_entry<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
 /// Every entry that the coming candle could fill, given that the first one fills (§9.6). Appends to `ladder`,
 /// which must be empty.
 pub fn entry_ladder<S: Side>(s: &Situation<'_>, position: &Position, ladder: &mut Vec<Order>) {
-    entry_ladder_from::<S>(s, position, next_entry::<S>(s, position), ladder);
+    entry_ladder_from::<S>(s, position, next_entry::<S>(s, position), ladder, |_| true);
 }
 
-/// [`entry_ladder`], given its first order.
+/// [`entry_ladder`], given its first order, up to the first that is not `wanted`. No price of the ladder is nearer to
+/// the market than the one before it: if the candle does not meet an order, it meets none that follows.
 pub fn entry_ladder_from<S: Side>(
     s: &Situation<'_>,
     position: &Position,
     first: Order,
     ladder: &mut Vec<Order>,
+    wanted: impl Fn(&Order) -> bool,
 ) {
     let mut book = S::entry_book(s);
     let mut simulated = *position;
     for n in 0..LADDER_LIMIT {
         let order = if n == 0 { first } else { next_entry_at::<S>(s, book, &simulated) };
-        if order.is_none() {
+        if order.is_none() || !wanted(&order) {
             break;
         }
         if let Some(last) = ladder.last() {

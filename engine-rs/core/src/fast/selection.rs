@@ -1,0 +1,195 @@
+//! Coin selection (§14.2): the most volatile of the most traded coins get the slots that are free.
+
+use std::cmp::Ordering;
+
+use super::Run;
+use super::averages::{self, BLOCK};
+use super::masks;
+use crate::grid::SideIndex;
+
+/// What one side knows of the order of the coins.
+pub(super) struct Selection {
+    /// By falling volume, as it was when somebody last asked: it changes little, so that sorting it again is little
+    /// more than looking at it.
+    by_volume: Vec<usize>,
+    best: Vec<usize>,
+    /// In every minute of the span the same coins survive the volume filter, the first ones of `by_volume`; None: not
+    /// known yet.
+    stable: Option<bool>,
+}
+
+impl Selection {
+    pub(super) fn new(coins: usize) -> Self {
+        Self { by_volume: (0..coins).collect(), best: Vec::with_capacity(coins), stable: None }
+    }
+
+    /// A new span begins.
+    pub(super) fn forget(&mut self) {
+        self.stable = None;
+    }
+
+    /// The `surviving` coins of most volume by falling log range. Equal volumes are in the order of the coins, equal
+    /// log ranges in the order of the volumes.
+    fn rank(
+        &mut self,
+        surviving: usize,
+        volume: impl Fn(usize) -> f64,
+        log_range: impl Fn(usize) -> f64,
+    ) -> &[usize] {
+        self.sort_by_volume(volume);
+        self.best.clear();
+        self.best.extend(&self.by_volume[..surviving.min(self.by_volume.len())]);
+        insertion_sort(&mut self.best, |a, b| log_range(b).total_cmp(&log_range(a)));
+        &self.best
+    }
+
+    fn sort_by_volume(&mut self, volume: impl Fn(usize) -> f64) {
+        insertion_sort(&mut self.by_volume, |a, b| volume(b).total_cmp(&volume(a)).then(a.cmp(&b)));
+    }
+}
+
+/// A stable sort that is quick where little is out of order.
+fn insertion_sort(list: &mut [usize], order: impl Fn(usize, usize) -> Ordering) {
+    for end in 1..list.len() {
+        let item = list[end];
+        let mut at = end;
+        while at > 0 && order(list[at - 1], item) == Ordering::Greater {
+            list[at] = list[at - 1];
+            at -= 1;
+        }
+        list[at] = item;
+    }
+}
+
+impl Run<'_> {
+    /// Keep of the minutes at which flat coins want to enter those from `from` on at which they have a slot.
+    pub(super) fn select<S: SideIndex>(&mut self, from: usize) {
+        let side = self.sides[S::INDEX];
+        if self.coins.len() <= side.effective_slots || self.scratch.wanting[S::INDEX].is_empty() {
+            return;
+        }
+        let start = self.span.start;
+        let mut wanting = std::mem::take(&mut self.scratch.wanting[S::INDEX]);
+        for (_, minutes) in &mut wanting {
+            *minutes &= u64::MAX << (from - start);
+        }
+        self.rank_coins();
+        let free = side.effective_slots - self.account.held[S::INDEX].len();
+        if !self.membership_is_stable::<S>() || !self.select_together::<S>(&mut wanting, free) {
+            self.select_one_by_one::<S>(&mut wanting, free);
+        }
+        self.scratch.wanting[S::INDEX] = wanting;
+    }
+
+    /// Have what ranks the coins in each minute of the span.
+    fn rank_coins(&mut self) {
+        let (isa, start, columns) = (self.isa, self.span.start, self.columns());
+        let living = self.coins.iter_mut().enumerate().filter(|(_, coin)| coin.valid(start));
+        averages::rank(isa, living.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
+        for coin in self.coins.iter_mut().filter(|coin| !coin.valid(start)) {
+            coin.averages.rest();
+        }
+    }
+
+    /// True if the same coins survive the volume filter in every minute of the span.
+    fn membership_is_stable<S: SideIndex>(&mut self) -> bool {
+        let (isa, coins, surviving) = (self.isa, &self.coins, self.sides[S::INDEX].by_volume);
+        let selection = &mut self.selection[S::INDEX];
+        if let Some(stable) = selection.stable {
+            return stable;
+        }
+        let stable = surviving >= coins.len() || {
+            selection.sort_by_volume(|i| coins[i].averages.volume::<S>()[0]);
+            let (members, others) = selection.by_volume.split_at(surviving);
+            let mut most = [f64::NEG_INFINITY; BLOCK];
+            for &i in others {
+                masks::raise(isa, &mut most, coins[i].averages.volume::<S>());
+            }
+            let length = self.span.end - self.span.start;
+            members.iter().all(|&i| masks::is_above(isa, coins[i].averages.volume::<S>(), &most, length))
+        };
+        selection.stable = Some(stable);
+        stable
+    }
+
+    /// Select in all minutes at once, by counting the flat coins that come before; false if there are ties, which this
+    /// can't decide.
+    fn select_together<S: SideIndex>(&self, wanting: &mut [(usize, u64)], free: usize) -> bool {
+        let surviving = self.sides[S::INDEX].by_volume;
+        let members = &self.selection[S::INDEX].by_volume[..surviving.min(self.coins.len())];
+        let flat = |i: usize| self.account.positions[i][S::INDEX].is_none();
+        for (i, minutes) in wanting {
+            if !members.contains(i) {
+                *minutes = 0;
+                continue;
+            }
+            let log_range = self.coins[*i].averages.log_range::<S>();
+            let mut count = masks::Above::default();
+            for &other in members.iter().filter(|&&other| other != *i && flat(other)) {
+                masks::count_above(
+                    self.isa,
+                    &mut count,
+                    self.coins[other].averages.log_range::<S>(),
+                    log_range,
+                );
+            }
+            let [surely, perhaps] = masks::fewer(self.isa, &count, free as f64);
+            if (surely ^ perhaps) & *minutes != 0 {
+                return false;
+            }
+            *minutes &= surely;
+        }
+        true
+    }
+
+    /// Select minute by minute.
+    fn select_one_by_one<S: SideIndex>(&mut self, wanting: &mut [(usize, u64)], free: usize) {
+        let (coins, surviving) = (&self.coins, self.sides[S::INDEX].by_volume);
+        let positions = &self.account.positions;
+        let mut left = wanting.iter().fold(0, |all, (_, minutes)| all | minutes);
+        while left != 0 {
+            let n = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let ranked = self.selection[S::INDEX].rank(
+                surviving,
+                |i| coins[i].averages.volume::<S>()[n],
+                |i| coins[i].averages.log_range::<S>()[n],
+            );
+            let selected = ranked.iter().filter(|&&i| positions[i][S::INDEX].is_none()).take(free);
+            for (i, minutes) in wanting.iter_mut().filter(|(_, minutes)| (minutes >> n) & 1 != 0) {
+                if !selected.clone().any(|selected| selected == i) {
+                    *minutes &= !(1 << n);
+                }
+            }
+        }
+        // The order of the volumes is no longer that of the span's beginning, which `stable` speaks of.
+        self.selection[S::INDEX].stable = Some(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ranking_is_that_of_two_stable_sorts() {
+        let mut state = 7_u64;
+        // Small numbers with many ties.
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 61) as f64
+        };
+        for coins in 1..20 {
+            let mut selection = Selection::new(coins);
+            for turn in 0..200 {
+                let surviving = 1 + turn % coins;
+                let (volume, log_range): (Vec<_>, Vec<_>) = (0..coins).map(|_| (next(), next())).unzip();
+                let mut expected: Vec<_> = (0..coins).collect();
+                expected.sort_by(|&a, &b| volume[b].total_cmp(&volume[a]));
+                expected.truncate(surviving);
+                expected.sort_by(|&a, &b| log_range[b].total_cmp(&log_range[a]));
+                assert_eq!(selection.rank(surviving, |i| volume[i], |i| log_range[i]), expected);
+            }
+        }
+    }
+}
