@@ -226,13 +226,20 @@ fn exposure_statistics(history: &History<'_>, metrics: &mut Metrics) {
 }
 
 /// Ascending, NaN last.
-fn sort_nan_last(values: &mut [f64]) {
-    values.sort_unstable_by(|a, b| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
+fn nan_last(a: &f64, b: &f64) -> std::cmp::Ordering {
+    a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b))
 }
 
-/// Middle value, or the mean of the two middle ones. Sorts its argument, which must not be empty.
+fn sort_nan_last(values: &mut [f64]) {
+    values.sort_unstable_by(nan_last);
+}
+
+/// Middle value, or the mean of the two middle ones. Reorders its argument, which must not be empty.
 fn median(values: &mut [f64]) -> f64 {
-    sort_nan_last(values);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+    let length = values.len();
+    let (below, &mut middle, _) = values.select_nth_unstable_by(length / 2, nan_last);
+    match below.iter().max_by(|a, b| nan_last(a, b)) {
+        Some(other) if length.is_multiple_of(2) => (other + middle) / 2.0,
+        _ => middle,
+    }
 }

@@ -9,7 +9,7 @@ use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
 use crate::isa::{Isa, dispatched};
 use crate::params::SideParams;
-use crate::types::Bands;
+use crate::types::{Bands, higher, lower};
 
 /// Longest span of minutes.
 pub(super) const BLOCK: usize = 60;
@@ -193,9 +193,12 @@ impl Averages {
     /// Bounds that the bands of a side keep within a span of these lowest and highest closes.
     pub(super) fn bounds(&self, side: usize, (low, high): (f64, f64)) -> BandBounds {
         let [a, b, c] = std::array::from_fn(|n| self.prices.value[2 * n + side]);
-        let least = a.min(b).min(c);
-        let most = a.max(b).max(c);
-        BandBounds { lower: (least.min(low), least.max(high)), upper: (most.min(low), most.max(high)) }
+        let least = lower(lower(a, b), c);
+        let most = higher(higher(a, b), c);
+        BandBounds {
+            lower: (lower(least, low), higher(least, high)),
+            upper: (lower(most, low), higher(most, high)),
+        }
     }
 }
 
@@ -235,7 +238,7 @@ type Moving<'a> = (&'a mut Averages, Columns<'a>);
 type Group<'a> = [Option<Moving<'a>>; TOGETHER];
 
 /// Take as many coins together as fit.
-fn in_groups<'a>(mut coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(Group<'a>)) {
+fn in_groups<'a>(mut coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(&mut Group<'a>)) {
     let shape = |coin: &Moving<'_>| (coin.1.close.len(), coin.1.volume.len());
     let mut next = coins.next();
     while let Some(first) = next.take() {
@@ -251,14 +254,14 @@ fn in_groups<'a>(mut coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(Group
         if group[TOGETHER - 1].is_some() {
             next = coins.next();
         }
-        act(group);
+        act(&mut group);
     }
 }
 
 /// Unpack a group for a body that is compiled for each number of coins.
 macro_rules! by_number {
     ($body:ident) => {
-        |group: Group<'_>| match group {
+        |group: &mut Group<'_>| match group {
             [Some(a), Some(b), Some(c), Some(d)] => $body([a, b, c, d]),
             [Some(a), Some(b), Some(c), _] => $body([a, b, c]),
             [Some(a), Some(b), ..] => $body([a, b]),
@@ -274,9 +277,9 @@ pub(super) struct BandBounds {
     pub(super) upper: (f64, f64),
 }
 
-dispatched! { fn walk_group(group: Group<'_>) = by_number!(walk_body) }
-dispatched! { fn rank_group(group: Group<'_>) = by_number!(rank_body) }
-dispatched! { fn finish_group(group: Group<'_>) = by_number!(finish_body) }
+dispatched! { fn walk_group(group: &mut Group<'_>) = by_number!(walk_body) }
+dispatched! { fn rank_group(group: &mut Group<'_>) = by_number!(rank_body) }
+dispatched! { fn finish_group(group: &mut Group<'_>) = by_number!(finish_body) }
 
 /// Averages of closes; `keep` is called with coin, minute and values.
 #[inline(always)]
@@ -288,6 +291,7 @@ fn advance_prices<const N: usize>(
     let minutes = close[0].len().min(BLOCK);
     let close = close.map(|close| &close[..minutes]);
     let mut value = lanes.map(|lanes| lanes.value);
+    #[expect(clippy::needless_range_loop, reason = "several columns at once")]
     for n in 0..minutes {
         for i in 0..N {
             value[i] = lanes[i].after(&value[i], &[close[i][n]; PRICE_LANES]);
@@ -318,7 +322,7 @@ fn advance_ranking<const N: usize>(
 }
 
 #[inline(always)]
-fn walk_body<const N: usize>(mut coins: [Moving<'_>; N]) {
+fn walk_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
     let lanes = coins.each_ref().map(|(averages, _)| averages.prices);
     let close = coins.each_ref().map(|(_, columns)| columns.close);
     let least = |x: f64, y: f64| if x < y { x } else { y };
@@ -335,7 +339,7 @@ fn walk_body<const N: usize>(mut coins: [Moving<'_>; N]) {
 }
 
 #[inline(always)]
-fn rank_body<const N: usize>(mut coins: [Moving<'_>; N]) {
+fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
     let lanes = coins.each_ref().map(|(averages, _)| averages.ranking);
     let columns = coins.each_ref().map(|(_, columns)| *columns);
     let ended = advance_ranking(lanes, columns, |i, n, value| {
@@ -349,7 +353,7 @@ fn rank_body<const N: usize>(mut coins: [Moving<'_>; N]) {
 }
 
 #[inline(always)]
-fn finish_body<const N: usize>(coins: [Moving<'_>; N]) {
+fn finish_body<const N: usize>(coins: [&mut Moving<'_>; N]) {
     let close = coins.each_ref().map(|(_, columns)| columns.close);
     let prices = advance_prices(coins.each_ref().map(|(averages, _)| averages.prices), close, |_, _, _| {});
     let columns = coins.each_ref().map(|(_, columns)| *columns);

@@ -4,6 +4,7 @@ use super::Run;
 use super::averages;
 use super::coin::{Candidates, FirstEntry};
 use super::masks::{self, Minutes, loosened_down, loosened_up};
+use super::prepared::Extremes;
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Side, Situation, Trigger, Triggers};
 use crate::types::{Bands, Position, Trailing, higher, lower};
@@ -173,17 +174,18 @@ impl Run<'_> {
             return candidates;
         }
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
-        let triggers = self.triggers::<S>(i, &position);
+        let extremes = self.extremes(i);
+        let Triggers { entry, close, partial_below, stuck } = self.triggers::<S>(i, &position);
         let mut found = Candidates {
-            entry: self.trigger_candidates::<S>(i, &position, triggers.entry, true, from),
-            close: self.trigger_candidates::<S>(i, &position, triggers.close, false, from),
+            entry: self.trigger_candidates::<S>(i, &extremes, position.price, entry, true, from),
+            close: self.trigger_candidates::<S>(i, &extremes, position.price, close, false, from),
             unstuck: 0,
         };
-        if self.partial_entry_possible::<S>(i, triggers.partial_below) {
+        if self.partial_entry_possible::<S>(i, &extremes, partial_below) {
             found.entry |= self.first_entry_candidates::<S>(i);
         }
-        if triggers.stuck && self.allowance[S::INDEX] > 0.0 {
-            found.unstuck = self.unstuck_candidates::<S>(i);
+        if stuck && self.allowance[S::INDEX] > 0.0 {
+            found.unstuck = self.unstuck_candidates::<S>(i, &extremes);
         }
         self.coins[i].sides[S::INDEX].held = Some(found);
         found
@@ -212,8 +214,12 @@ impl Run<'_> {
     }
 
     /// True if the first-entry price may get low enough in this span.
-    fn partial_entry_possible<S: SideIndex>(&self, i: usize, below: f64) -> bool {
-        let lowest_close = self.extremes(i).close.0;
+    #[inline(always)]
+    fn partial_entry_possible<S: SideIndex>(&self, i: usize, extremes: &Extremes, below: f64) -> bool {
+        let lowest_close = extremes.close.0;
+        if loosened_down(lowest_close) < below {
+            return true;
+        }
         let lowest = if S::LONG {
             let coin = &self.coins[i];
             let (least, most) = coin.averages.bounds(S::INDEX, (lowest_close, lowest_close)).lower;
@@ -231,13 +237,13 @@ impl Run<'_> {
     fn trigger_candidates<S: SideIndex>(
         &mut self,
         i: usize,
-        position: &Position,
+        extremes: &Extremes,
+        pprice: f64,
         trigger: Trigger,
         entry: bool,
         from: usize,
     ) -> u64 {
         let by_low = S::LONG == entry;
-        let extremes = self.extremes(i);
         let crosses =
             |price: f64| if by_low { extremes.next_low < price } else { extremes.next_high > price };
         match trigger {
@@ -249,9 +255,9 @@ impl Run<'_> {
             Trigger::Trailing { threshold, retracement, price } => {
                 let armed = move |t: &Trailing| {
                     if entry {
-                        planner::entry_armed::<S>(t, position.price, threshold, retracement)
+                        planner::entry_armed::<S>(t, pprice, threshold, retracement)
                     } else {
-                        planner::close_armed::<S>(t, position.price, threshold, retracement)
+                        planner::close_armed::<S>(t, pprice, threshold, retracement)
                     }
                 };
                 self.trailing_candidates::<S>(i, by_low, price, from, armed)
@@ -316,9 +322,11 @@ impl Run<'_> {
     }
 
     /// Minutes at which an unstuck close (§16.2) may fill: the close has come back to the band, and the next candle
-    /// crosses it.
-    fn unstuck_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
-        let extremes = self.extremes(i);
+    /// crosses it. Depends on candles and averages alone.
+    fn unstuck_candidates<S: SideIndex>(&mut self, i: usize, extremes: &Extremes) -> u64 {
+        if let Some(minutes) = self.coins[i].sides[S::INDEX].unstuck {
+            return minutes;
+        }
         let coin = &self.coins[i];
         let factor = S::in_favour(coin.sides[S::INDEX].params.unstuck_ema_dist);
         let bounds = coin.averages.bounds(S::INDEX, extremes.close);
@@ -329,16 +337,19 @@ impl Run<'_> {
             let (least, most) = bounds.lower;
             extremes.close.0 <= loosened_up((least * factor).max(most * factor))
         };
-        if !possible {
-            return 0;
-        }
-        self.walk_averages(i);
-        let averages = &self.coins[i].averages;
-        if S::LONG {
-            masks::rises_from_band(self.isa, self.minutes(i), averages.upper(), factor)
+        let minutes = if !possible {
+            0
         } else {
-            masks::falls_from_band(self.isa, self.minutes(i), averages.lower(), factor)
-        }
+            self.walk_averages(i);
+            let averages = &self.coins[i].averages;
+            if S::LONG {
+                masks::rises_from_band(self.isa, self.minutes(i), averages.upper(), factor)
+            } else {
+                masks::falls_from_band(self.isa, self.minutes(i), averages.lower(), factor)
+            }
+        };
+        self.coins[i].sides[S::INDEX].unstuck = Some(minutes);
+        minutes
     }
 }
 

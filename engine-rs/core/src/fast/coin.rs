@@ -46,6 +46,8 @@ pub(super) struct CoinSide {
     /// Candidates of the position in this span, from the minute on at which it was last touched.
     pub(super) held: Option<Candidates>,
     pub(super) first_entry: FirstEntry,
+    /// Minutes of this span at which an unstuck close may fill.
+    pub(super) unstuck: Option<u64>,
     pub(super) entries: Vec<Order>,
     pub(super) closes: Vec<Order>,
     pub(super) uses_trailing: bool,
@@ -76,6 +78,7 @@ impl<'a> Coin<'a> {
             triggers: None,
             held: None,
             first_entry: FirstEntry::Unknown,
+            unstuck: None,
             entries: Vec::new(),
             closes: Vec::new(),
             uses_trailing: uses_trailing(params),
@@ -108,6 +111,7 @@ impl<'a> Coin<'a> {
         for side in &mut self.sides {
             side.held = None;
             side.first_entry = FirstEntry::Unknown;
+            side.unstuck = None;
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What a run leaves behind: everything, or only the daily figures that most metrics are made of.
 
 use super::averages::BLOCK;
+use super::masks;
 use super::prepared::DAY;
 use crate::analysis::{BtcFigures, Daily, DayFigures, FillFacts};
 use crate::grid::{Account, Booked, Fill};
+use crate::isa::Isa;
+use crate::types::lower;
 
 /// Receives a run as it unfolds.
 pub(super) trait Keep {
@@ -66,11 +69,12 @@ impl Keep for Everything {
 
 /// Keeps the last and the lowest equity of each day, and what metrics need of the fills.
 pub(super) struct Days {
+    isa: Isa,
     pub(super) figures: DayFigures,
 }
 
 impl Days {
-    pub(super) fn new(samples: usize, account: &Account<'_>) -> Self {
+    pub(super) fn new(isa: Isa, samples: usize, account: &Account<'_>) -> Self {
         let days = samples.div_ceil(DAY);
         let daily = |first: f64| {
             let mut lowest = vec![f64::INFINITY; days];
@@ -84,7 +88,7 @@ impl Days {
             usd: daily(account.market.starting_balance),
             btc: collateral.then(|| BtcFigures { daily: daily(account.balance.btc), fills: Vec::new() }),
         };
-        Self { figures }
+        Self { isa, figures }
     }
 
     /// Minutes with a balance in BTC, which changes in each.
@@ -98,7 +102,7 @@ impl Days {
             [(Some(&mut self.figures.usd), usd), (self.figures.btc.as_mut().map(|b| &mut b.daily), btc)];
         for (daily, values) in sets {
             if let Some(daily) = daily {
-                daily.lowest[day] = values.iter().fold(daily.lowest[day], |least, &v| least.min(v));
+                daily.lowest[day] = values.iter().copied().fold(daily.lowest[day], lower);
                 if ends {
                     daily.last[day] = values[values.len() - 1];
                 }
@@ -124,7 +128,8 @@ impl Keep for Days {
             // minute, and with one position they are a minute of the block.
             let bound = bound(account, from, closes);
             if bound < *lowest {
-                let least = if whole && positions == 1 { bound } else { lowest_of(account, from, to) };
+                let least =
+                    if whole && positions == 1 { bound } else { lowest_of(self.isa, account, from, to) };
                 *lowest = lowest.min(least);
             }
         }
@@ -228,14 +233,11 @@ fn bound(account: &Account<'_>, from: usize, closes: impl Fn(usize) -> (f64, f64
     })
 }
 
-fn lowest_of(account: &Account<'_>, from: usize, to: usize) -> f64 {
+fn lowest_of(isa: Isa, account: &Account<'_>, from: usize, to: usize) -> f64 {
     let mut equity = [account.balance.usd_total; BLOCK];
-    let equity = &mut equity[..to - from];
     for (s, i, closes) in closes(account, from, to) {
-        let profit = Unrealised::of(account, s, i);
-        for (sum, &close) in equity.iter_mut().zip(closes) {
-            *sum += profit.at(close);
-        }
+        let Unrealised { amount, price, long } = Unrealised::of(account, s, i);
+        masks::add_profit(isa, &mut equity, closes, amount, price, long);
     }
-    equity.iter().copied().fold(f64::INFINITY, f64::min)
+    masks::least(isa, &equity, to - from)
 }

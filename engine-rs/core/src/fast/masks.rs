@@ -7,6 +7,7 @@ use super::averages::{BLOCK, BySide};
 use crate::grid::SideIndex;
 use crate::isa::dispatched;
 use crate::planner::{Long, Short};
+use crate::types::lower;
 
 const LONG: usize = Long::INDEX;
 const SHORT: usize = Short::INDEX;
@@ -157,4 +158,26 @@ dispatched! {
             let below = |n: usize| u64::from(values[n] <= most[n]);
             (0..length.min(BLOCK)).fold(0, |some, n| some | below(n)) == 0
         }
+}
+
+dispatched! {
+    /// Add to each sum `amount` × (close − price), or its opposite for a short position.
+    pub(super) fn add_profit(sums: &mut [f64; BLOCK], closes: &[f64], amount: f64, price: f64, long: bool) =
+        |sums: &mut [f64; BLOCK], closes: &[f64], amount: f64, price: f64, long: bool| {
+            for (sum, &close) in sums.iter_mut().zip(closes) {
+                *sum += amount * if long { close - price } else { price - close };
+            }
+        }
+}
+
+dispatched! {
+    /// The least of the first `length` values.
+    pub(super) fn least(values: &[f64; BLOCK], length: usize) -> f64 = |values: &[f64; BLOCK], length: usize| {
+        let mut least = [f64::INFINITY; 8];
+        let (eights, rest) = values[..length].as_chunks::<8>();
+        for eight in eights {
+            least = std::array::from_fn(|n| lower(least[n], eight[n]));
+        }
+        least.iter().chain(rest).copied().fold(f64::INFINITY, lower)
+    }
 }

@@ -66,7 +66,7 @@ pub(crate) fn run_days<'c>(
     let mut runs: Vec<_> = candidates
         .map(|(params, warmup)| {
             let run = Run::new(isa, market, prepared, params, warmup);
-            let keep = Days::new(market.panel.minutes() - 1, &run.account);
+            let keep = Days::new(isa, market.panel.minutes() - 1, &run.account);
             (run, keep)
         })
         .collect();

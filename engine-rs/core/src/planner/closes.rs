@@ -136,12 +136,32 @@ fn enforcement<S: Side>(s: &Situation<'_>, size: f64, pprice: f64, exposure: f64
     }
 }
 
-/// Which kind of close is next, for how large a part of the position (§16.1.5).
+/// Which kind of close is next (§16.1.5).
 pub(super) enum CloseKind {
     None,
     Reduce(Order),
-    Grid { size: f64 },
-    Trailing { size: f64 },
+    Grid(Part),
+    Trailing(Part),
+}
+
+/// How much of the position a close is made for.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    All,
+    /// What is left once the other kind of close has kept this share of the full size.
+    Beyond(f64),
+}
+
+impl Part {
+    fn of(self, s: &Situation<'_>, position: &Position) -> f64 {
+        let (size, pprice) = (position.size.abs(), position.price);
+        let Self::Beyond(share) = self else { return size };
+        let min_qty = s.min_entry_qty(pprice);
+        let kept = s.qty_of_limit(share, pprice);
+        let kept = if kept < min_qty { 0.0 } else { kept };
+        let rest = num::round_near((size - kept) * 1.01, s.rules.qty_step);
+        size.min(rest.max(min_qty))
+    }
 }
 
 pub(super) fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> CloseKind {
@@ -155,26 +175,18 @@ pub(super) fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> Clo
     }
     let ratio = s.params.close_trailing_grid_ratio;
     if ratio >= 1.0 || ratio <= -1.0 {
-        return CloseKind::Trailing { size };
+        return CloseKind::Trailing(Part::All);
     }
     if ratio == 0.0 {
-        return CloseKind::Grid { size };
+        return CloseKind::Grid(Part::All);
     }
     let used = if S::LONG && s.wallet_exposure_limit <= 0.0 { 10.0 } else { s.limit_used(exposure) };
-    // The size that is left once the other kind of close has kept its part.
-    let reduced = |kept_share: f64| {
-        let min_qty = s.min_entry_qty(pprice);
-        let kept = s.qty_of_limit(kept_share, pprice);
-        let kept = if kept < min_qty { 0.0 } else { kept };
-        let rest = num::round_near((size - kept) * 1.01, s.rules.qty_step);
-        size.min(rest.max(min_qty))
-    };
     if ratio > 0.0 {
-        if used < ratio { CloseKind::Trailing { size } } else { CloseKind::Grid { size: reduced(ratio) } }
+        if used < ratio { CloseKind::Trailing(Part::All) } else { CloseKind::Grid(Part::Beyond(ratio)) }
     } else if used < 1.0 + ratio {
-        CloseKind::Grid { size }
+        CloseKind::Grid(Part::All)
     } else {
-        CloseKind::Trailing { size: reduced(1.0 + ratio) }
+        CloseKind::Trailing(Part::Beyond(1.0 + ratio))
     }
 }
 
@@ -183,8 +195,8 @@ pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
     match close_kind::<S>(s, position) {
         CloseKind::None => Order::NONE,
         CloseKind::Reduce(order) => order,
-        CloseKind::Grid { size } => grid_close::<S>(s, size, position.price),
-        CloseKind::Trailing { size } => trailing_close::<S>(s, size, position.price),
+        CloseKind::Grid(part) => grid_close::<S>(s, part.of(s, position), position.price),
+        CloseKind::Trailing(part) => trailing_close::<S>(s, part.of(s, position), position.price),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Prices here are not rounded. Rounding moves an order away from the market, so that a candle which meets the order
 //! meets the unrounded price first; room is left for the rounding of the arithmetic itself.
 
-use super::closes::{CloseKind, close_kind, raw_trailing_close_price};
+use super::closes::{CloseKind, Part, close_kind, raw_trailing_close_price};
 use super::entries::{EntryKind, entry_kind, raw_trailing_entry_price};
 use super::{Side, Situation, unstuck};
 use crate::types::Position;
@@ -113,10 +113,10 @@ fn close<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
     match close_kind::<S>(s, position) {
         CloseKind::None => Trigger::Never,
         CloseKind::Reduce(_) => Trigger::AtBook,
-        CloseKind::Grid { size } => {
-            Trigger::Crossed(loosened_close::<S>(grid_close_price::<S>(s, size, position.price)))
+        CloseKind::Grid(part) => {
+            Trigger::Crossed(loosened_close::<S>(grid_close_price::<S>(s, part, position)))
         }
-        CloseKind::Trailing { .. } => Trigger::trailing(
+        CloseKind::Trailing(_) => Trigger::trailing(
             s.params.close_trailing_threshold_pct,
             s.params.close_trailing_retracement_pct,
             loosened_close::<S>(raw_trailing_close_price::<S>(s, position.price)),
@@ -126,23 +126,27 @@ fn close<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
 
 /// §16.1.2: a bound of the price of a grid close. A price between two others moves with them, so that it may be
 /// computed from unrounded ones.
-fn grid_close_price<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> f64 {
-    let p = s.params;
+fn grid_close_price<S: Side>(s: &Situation<'_>, part: Part, position: &Position) -> f64 {
+    let (p, pprice) = (s.params, position.price);
     let start = pprice * S::in_favour(p.close_grid_markup_start);
     if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 {
         return start;
     }
     let end = pprice * S::in_favour(p.close_grid_markup_end);
-    let used = s.limit_used(s.exposure(size, pprice));
-    if (0.0..=1.0).contains(&used) {
-        start + (end - start) * used
-    } else if used > 1.0 {
-        if S::LONG { start.min(end) } else { start.max(end) }
-    } else if S::LONG {
-        // No limit that could be used in part; this is beyond every price.
-        f64::NEG_INFINITY
+    let nearer = |a: f64, b: f64| if (a < b) == S::LONG { a } else { b };
+    let used = s.limit_used(s.exposure(position.size, pprice));
+    if used > 1.0 {
+        nearer(start, end)
+    } else if used >= 0.0 {
+        let price = start + (end - start) * used;
+        match part {
+            Part::All => price,
+            // A smaller part uses less of the limit.
+            Part::Beyond(_) => nearer(start, price),
+        }
     } else {
-        f64::INFINITY
+        // No limit that could be used in part: every price.
+        if S::LONG { f64::NEG_INFINITY } else { f64::INFINITY }
     }
 }
 
