@@ -106,7 +106,8 @@ pub struct Blocks(Vec<Block>);
 
 impl Blocks {
     /// Blocks of a panel; None if its candles are too irregular for shortcuts: fewer than three minutes, an axis that is
-    /// not on the minute, a hole inside a coin's life, a price outside it, a price or volume that no candle can have.
+    /// not on the minute, a hole inside a coin's life, a price outside it, a price, range or volume that no candle can
+    /// have.
     pub fn of(panel: &Panel<'_>) -> Option<Self> {
         let coins = panel.coins();
         let regular = panel.minutes() >= 3
@@ -220,6 +221,7 @@ fn is_regular(c: &CoinCandles<'_>, (first, last): (usize, usize)) -> bool {
         price(c.high[k])
             && price(c.low[k])
             && price(c.close[k])
+            && price(c.high[k] / c.low[k])
             && c.volume[k].is_finite()
             && c.volume[k] >= 0.0
     });
