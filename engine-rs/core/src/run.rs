@@ -45,12 +45,16 @@ pub fn backtest(
     isa: Isa,
 ) -> Result<Backtest> {
     let Candidate { params, warmup, .. } = candidate;
-    let (fills, usd, btc, exposure) = match prepared.filter(|_| fast::covers(params)) {
+    let fast = match prepared.filter(|_| fast::covers(params)) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
             let kept = fast::run_everything(isa, market, prepared, params, warmup);
-            (kept.fills, kept.usd, kept.btc, kept.exposure)
+            stayed_finite(kept.fills.last().map(|fill| fill.balance), kept.usd.last()).then_some(kept)
         }
+        None => None,
+    };
+    let (fills, usd, btc, exposure) = match fast {
+        Some(kept) => (kept.fills, kept.usd, kept.btc, kept.exposure),
         None => plain(market, &mut TrailingGrid::new(market, params, warmup)?),
     };
     let analysis = analysis::analyse(&History {
@@ -104,16 +108,26 @@ pub fn evaluate_batch(
             }
             let runs = group.iter().map(|candidate| (&candidate.params[..], &candidate.warmup));
             let figures = fast::run_days(isa, market, prepared, runs);
-            let limits = group.iter().map(|candidate| candidate.exposure_limits);
-            results.extend(
-                figures.iter().zip(limits).map(|(days, limits)| analysis::analyse_days(days, limits)),
-            );
+            for (candidate, days) in group.iter().zip(&figures) {
+                let balance = days.fills.last().map(|fill| fill.balance);
+                results.push(if stayed_finite(balance, days.usd.last.last()) {
+                    analysis::analyse_days(days, candidate.exposure_limits)
+                } else {
+                    backtest(market, None, candidate, isa)?.analysis
+                });
+            }
         } else {
             results.push(backtest(market, prepared, first, isa)?.analysis);
             rest = &rest[1..];
         }
     }
     Ok(results)
+}
+
+/// False if the account overflowed, after which no comparison means anything and only the plain path says what follows.
+/// Neither the balance nor the equity of a position ever comes back from infinity or NaN.
+fn stayed_finite(balance: Option<f64>, equity: Option<&f64>) -> bool {
+    balance.is_none_or(f64::is_finite) && equity.is_none_or(|equity| equity.is_finite())
 }
 
 /// Fills, equity in USD and BTC, exposure.

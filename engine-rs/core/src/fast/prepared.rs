@@ -1,5 +1,7 @@
 //! What no candidate changes: computed once a panel, shared by all runs over it.
 
+use std::ops::RangeInclusive;
+
 use crate::candles::{CoinCandles, MINUTE_MS, Panel};
 use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
@@ -106,8 +108,7 @@ pub struct Blocks(Vec<Block>);
 
 impl Blocks {
     /// Blocks of a panel; None if its candles are too irregular for shortcuts: fewer than three minutes, an axis that is
-    /// not on the minute, a hole inside a coin's life, a price outside it, a price, range or volume that no candle can
-    /// have.
+    /// not on the minute, a hole inside a coin's life, a price outside it, a price or volume that no candle can have.
     pub fn of(panel: &Panel<'_>) -> Option<Self> {
         let coins = panel.coins();
         let regular = panel.minutes() >= 3
@@ -215,13 +216,16 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// Prices whose products and quotients stay far from overflow: beyond them, slack added to a price means nothing, and
+/// the range of a candle may be infinite.
+const PRICES: RangeInclusive<f64> = 1e-30..=1e30;
+
 fn is_regular(c: &CoinCandles<'_>, (first, last): (usize, usize)) -> bool {
-    let price = |x: f64| x.is_finite() && x > 0.0;
+    let price = |x: f64| PRICES.contains(&x);
     let inside = (first..=last).all(|k| {
         price(c.high[k])
             && price(c.low[k])
             && price(c.close[k])
-            && price(c.high[k] / c.low[k])
             && c.volume[k].is_finite()
             && c.volume[k] >= 0.0
     });
