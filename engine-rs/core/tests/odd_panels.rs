@@ -8,6 +8,7 @@ mod common;
 
 use common::{Columns, World, tables};
 use passivbot_core::analysis::{METRIC_NAMES, Metrics, is_daily};
+use passivbot_core::candles::{CoinCandles, Panel};
 use passivbot_core::fast::{Blocks, CoinTables, Prepared};
 use passivbot_core::grid::Warmup;
 use passivbot_core::isa::Isa;
@@ -318,6 +319,18 @@ proptest! {
     #[test]
     fn any_candles_end_in_a_result(case in case(vec(coin(any_minute()), 1..4))) {
         check(&case)?;
+    }
+}
+
+#[test]
+fn impossible_prices_take_no_shortcuts() {
+    let close = vec![100.0; 10];
+    for (price, regular) in [(99.0, true), (f64::MIN_POSITIVE, false), (1e31, false)] {
+        let mut odd = close.clone();
+        odd[4] = price;
+        let columns = CoinCandles { high: &odd, low: &odd, close: &close, volume: &close };
+        let panel = Panel::new(0, vec![columns], None).unwrap();
+        assert_eq!(Blocks::of(&panel).is_some(), regular, "{price}");
     }
 }
 
