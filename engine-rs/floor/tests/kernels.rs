@@ -39,7 +39,7 @@ fn described([high, low, close]: &[Vec<f64>; 3], bands: &Bands<[f64; LANES]>, n:
 
 #[test]
 fn every_kernel_counts_what_is_described() {
-    let columns = candles(500);
+    let columns = candles(if cfg!(miri) { 150 } else { 500 });
     let [high, low, close] = &columns;
     let bands = bands();
     let wanted: [u64; LANES] = std::array::from_fn(|n| described(&columns, &bands, n));
