@@ -18,7 +18,7 @@ from passivbot.engine import Engine
 
 ROOT = Path(__file__).resolve().parent.parent
 
-INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+NUMBERED = ("baseline", "avx2", "avx512")
 """In the order of their numbers in the library."""
 
 LANES = 8
@@ -39,13 +39,13 @@ class Floor:
         self._columns = columns  # the pointers below lead into them
         self._coins = [(*map(_pointer, fields), len(fields[0])) for fields in columns]
         self.instruction_sets = tuple(
-            name for number, name in enumerate(INSTRUCTION_SETS) if self._library.passivbot_floor_has(number)
+            name for number, name in enumerate(NUMBERED) if self._library.passivbot_floor_has(number)
         )
         """Those that this machine has, worst first."""
 
     def scalar(self, bot: Mapping[str, Any], instructions: str) -> Callable[[], int]:
         """Return a walk over all coins for one candidate; it gives the number of compares that held."""
-        bands, number = _bands([bot]), INSTRUCTION_SETS.index(instructions)
+        bands, number = _bands([bot]), NUMBERED.index(instructions)
         walk, pointer = self._library.passivbot_floor_scalar, _pointer(bands)
 
         def run(bands: object = bands) -> int:
@@ -55,7 +55,7 @@ class Floor:
 
     def lanes(self, bots: Sequence[Mapping[str, Any]], instructions: str) -> Callable[[], list[int]]:
         """Return a walk over all coins for eight candidates at once; it gives the same for each of them."""
-        bands, number = _bands(bots), INSTRUCTION_SETS.index(instructions)
+        bands, number = _bands(bots), NUMBERED.index(instructions)
         walk, pointer = self._library.passivbot_floor_lanes, _pointer(bands)
         beyond = np.zeros(LANES, np.uint64)
         counts = _pointer(beyond)
