@@ -354,11 +354,26 @@ fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
 
 #[inline(always)]
 fn finish_body<const N: usize>(coins: [&mut Moving<'_>; N]) {
-    let close = coins.each_ref().map(|(_, columns)| columns.close);
-    let prices = advance_prices(coins.each_ref().map(|(averages, _)| averages.prices), close, |_, _, _| {});
+    let prices = coins.each_ref().map(|(averages, _)| averages.prices);
+    let ranking = coins.each_ref().map(|(averages, _)| averages.ranking);
     let columns = coins.each_ref().map(|(_, columns)| *columns);
-    let lanes = coins.each_ref().map(|(averages, _)| averages.ranking);
-    let ranking = advance_ranking(lanes, columns, |_, _, _| {});
+    let close = columns.map(|columns| columns.close);
+    let (prices, ranking) = if close[0].len() == columns[0].volume.len() {
+        // Both kinds in one loop wait for less.
+        let minutes = close[0].len().min(BLOCK);
+        let columns = columns.map(|c| (&c.close[..minutes], &c.volume[..minutes], &c.log_range[..minutes]));
+        let (mut price, mut rank) = (prices.map(|lanes| lanes.value), ranking.map(|lanes| lanes.value));
+        for n in 0..minutes {
+            for i in 0..N {
+                let (close, volume, log_range) = (columns[i].0[n], columns[i].1[n], columns[i].2[n]);
+                price[i] = prices[i].after(&price[i], &[close; PRICE_LANES]);
+                rank[i] = ranking[i].after(&rank[i], &[volume, volume, log_range, log_range]);
+            }
+        }
+        (price, rank)
+    } else {
+        (advance_prices(prices, close, |_, _, _| {}), advance_ranking(ranking, columns, |_, _, _| {}))
+    };
     for (i, (averages, _)) in coins.into_iter().enumerate() {
         averages.prices.value = prices[i];
         averages.ranking.value = ranking[i];

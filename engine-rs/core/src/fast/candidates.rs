@@ -42,9 +42,7 @@ impl Run<'_> {
     }
 
     fn side_candidates<S: SideIndex>(&mut self, from: usize) -> u64 {
-        self.scratch.wanting[S::INDEX].clear();
-        let side = self.sides[S::INDEX];
-        if !side.enabled {
+        if !self.sides[S::INDEX].enabled {
             return 0;
         }
         let mut mask = 0;
@@ -55,18 +53,23 @@ impl Run<'_> {
                 mask |= self.held_candidates::<S>(i, from).any();
             }
         }
-        if self.has_room::<S>() {
+        if !self.has_room::<S>() {
+            self.scratch.entering[S::INDEX].clear();
+            self.entering_known[S::INDEX] = false;
+        } else if !self.entering_known[S::INDEX] {
+            self.scratch.entering[S::INDEX].clear();
             for i in 0..self.coins.len() {
                 if self.is_free::<S>(i) {
                     let minutes = self.first_entry_candidates::<S>(i);
                     if minutes != 0 {
-                        self.scratch.wanting[S::INDEX].push((i, minutes));
+                        self.scratch.entering[S::INDEX].push((i, minutes));
                     }
                 }
             }
             self.select::<S>(from);
+            self.entering_known[S::INDEX] = true;
         }
-        self.scratch.wanting[S::INDEX].iter().fold(mask, |mask, (_, minutes)| mask | minutes)
+        self.scratch.entering[S::INDEX].iter().fold(mask, |mask, (_, minutes)| mask | minutes)
     }
 
     /// True if the coin could open a position.
@@ -100,7 +103,7 @@ impl Run<'_> {
     /// Find out which free coins may open a position in this span; true if some may.
     fn find_possible_entries<S: SideIndex>(&mut self) -> bool {
         let mut some = false;
-        if self.has_room::<S>() {
+        if self.has_room::<S>() && !self.entering_known[S::INDEX] {
             for i in 0..self.coins.len() {
                 if self.is_free::<S>(i) && self.coins[i].sides[S::INDEX].first_entry == FirstEntry::Unknown {
                     some |= self.find_possible_entry::<S>(i);

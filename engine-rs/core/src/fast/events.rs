@@ -14,7 +14,7 @@ pub(super) struct Scratch {
     touched: [Vec<usize>; 2],
     stuck: Vec<StuckPosition>,
     /// Flat coins and the minutes at which they enter, by side.
-    pub(super) wanting: [Vec<(usize, u64)>; 2],
+    pub(super) entering: [Vec<(usize, u64)>; 2],
 }
 
 impl Run<'_> {
@@ -46,8 +46,8 @@ impl Run<'_> {
                 *unstuck_matters |= (candidates.close | candidates.unstuck) & bit != 0;
             }
         }
-        for n in 0..self.scratch.wanting[S::INDEX].len() {
-            let (i, minutes) = self.scratch.wanting[S::INDEX][n];
+        for n in 0..self.scratch.entering[S::INDEX].len() {
+            let (i, minutes) = self.scratch.entering[S::INDEX][n];
             if minutes & bit != 0 {
                 self.place_entries::<S>(k, i);
             }
@@ -181,6 +181,7 @@ impl Run<'_> {
             let (mut closes, mut entries) =
                 (std::mem::take(&mut side.closes), std::mem::take(&mut side.entries));
             let mut filled = false;
+            let held = self.account.positions[i][S::INDEX].is_some();
             for order in closes.drain(..).filter(|order| order.crossed_by(high, low)) {
                 self.keep_until(j, keep);
                 if let Some(booked) = self.account.fill_close::<S>(j, i, order) {
@@ -199,6 +200,9 @@ impl Run<'_> {
             if filled {
                 side.touched(j, block);
                 self.stale = true;
+            }
+            if held != self.account.positions[i][S::INDEX].is_some() {
+                self.entering_known[S::INDEX] = false;
             }
         }
     }

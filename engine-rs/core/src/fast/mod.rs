@@ -111,6 +111,8 @@ struct Run<'a> {
     stale: bool,
     /// Candidate minutes of the span, once they are known.
     mask: Option<u64>,
+    /// It is known which flat coins enter in the span, by side: the same until a position is opened or closed.
+    entering_known: [bool; 2],
     /// Some minute may have fewer slots than coins.
     ranked: bool,
     selection: [Selection; 2],
@@ -169,6 +171,7 @@ impl<'a> Run<'a> {
             kept: 1,
             stale: true,
             mask: None,
+            entering_known: [false; 2],
             ranked,
             selection: [Selection::new(count), Selection::new(count)],
             scratch: events::Scratch::default(),
@@ -209,6 +212,7 @@ impl<'a> Run<'a> {
             selection.forget();
         }
         self.mask = None;
+        self.entering_known = [false; 2];
         let trades = start >= self.first_order_minute;
         if trades && changes {
             self.update_slots(start);

@@ -65,20 +65,20 @@ impl Run<'_> {
     /// Keep of the minutes at which flat coins want to enter those from `from` on at which they have a slot.
     pub(super) fn select<S: SideIndex>(&mut self, from: usize) {
         let side = self.sides[S::INDEX];
-        if self.coins.len() <= side.effective_slots || self.scratch.wanting[S::INDEX].is_empty() {
+        if self.coins.len() <= side.effective_slots || self.scratch.entering[S::INDEX].is_empty() {
             return;
         }
         let start = self.span.start;
-        let mut wanting = std::mem::take(&mut self.scratch.wanting[S::INDEX]);
-        for (_, minutes) in &mut wanting {
+        let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
+        for (_, minutes) in &mut entering {
             *minutes &= u64::MAX << (from - start);
         }
         self.rank_coins();
         let free = side.effective_slots - self.account.held[S::INDEX].len();
-        if !self.membership_is_stable::<S>() || !self.select_together::<S>(&mut wanting, free) {
-            self.select_one_by_one::<S>(&mut wanting, free);
+        if !self.membership_is_stable::<S>() || !self.select_together::<S>(&mut entering, free) {
+            self.select_one_by_one::<S>(&mut entering, free);
         }
-        self.scratch.wanting[S::INDEX] = wanting;
+        self.scratch.entering[S::INDEX] = entering;
     }
 
     /// Have what ranks the coins in each minute of the span.
@@ -114,11 +114,11 @@ impl Run<'_> {
 
     /// Select in all minutes at once, by counting the flat coins that come before; false if there are ties, which this
     /// can't decide.
-    fn select_together<S: SideIndex>(&self, wanting: &mut [(usize, u64)], free: usize) -> bool {
+    fn select_together<S: SideIndex>(&self, entering: &mut [(usize, u64)], free: usize) -> bool {
         let surviving = self.sides[S::INDEX].by_volume;
         let members = &self.selection[S::INDEX].by_volume[..surviving.min(self.coins.len())];
         let flat = |i: usize| self.account.positions[i][S::INDEX].is_none();
-        for (i, minutes) in wanting {
+        for (i, minutes) in entering {
             if !members.contains(i) {
                 *minutes = 0;
                 continue;
@@ -143,10 +143,10 @@ impl Run<'_> {
     }
 
     /// Select minute by minute.
-    fn select_one_by_one<S: SideIndex>(&mut self, wanting: &mut [(usize, u64)], free: usize) {
+    fn select_one_by_one<S: SideIndex>(&mut self, entering: &mut [(usize, u64)], free: usize) {
         let (coins, surviving) = (&self.coins, self.sides[S::INDEX].by_volume);
         let positions = &self.account.positions;
-        let mut left = wanting.iter().fold(0, |all, (_, minutes)| all | minutes);
+        let mut left = entering.iter().fold(0, |all, (_, minutes)| all | minutes);
         while left != 0 {
             let n = left.trailing_zeros() as usize;
             left &= left - 1;
@@ -156,7 +156,7 @@ impl Run<'_> {
                 |i| coins[i].averages.log_range::<S>()[n],
             );
             let selected = ranked.iter().filter(|&&i| positions[i][S::INDEX].is_none()).take(free);
-            for (i, minutes) in wanting.iter_mut().filter(|(_, minutes)| (minutes >> n) & 1 != 0) {
+            for (i, minutes) in entering.iter_mut().filter(|(_, minutes)| (minutes >> n) & 1 != 0) {
                 if !selected.clone().any(|selected| selected == i) {
                     *minutes &= !(1 << n);
                 }
