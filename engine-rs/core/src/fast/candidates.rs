@@ -263,7 +263,9 @@ impl Run<'_> {
                         planner::close_armed::<S>(t, pprice, threshold, retracement)
                     }
                 };
-                self.trailing_candidates::<S>(i, by_low, price, from, armed)
+                let distance = if by_low { 1.0 - threshold } else { 1.0 + threshold };
+                let reached = (threshold > 0.0).then_some(pprice * distance);
+                self.trailing_candidates::<S>(i, by_low, reached, price, from, armed)
             }
         }
     }
@@ -278,11 +280,12 @@ impl Run<'_> {
     }
 
     /// The first minute from `from` on at which the extremes are armed and the candle crosses, and all later ones that
-    /// cross: they matter only if nothing fills before.
+    /// cross: they matter only if nothing fills before. `reached` is the price beyond which the threshold is passed.
     fn trailing_candidates<S: Side + SideIndex>(
         &mut self,
         i: usize,
         by_low: bool,
+        reached: Option<f64>,
         price: Option<f64>,
         from: usize,
         armed: impl Fn(&Trailing) -> bool,
@@ -305,20 +308,36 @@ impl Run<'_> {
             return 0;
         }
         let first = side.trailing_until() + 1;
-        let crossings =
-            self.crossings(i, by_low, price.unwrap_or(beyond(by_low))) & (u64::MAX << (from - span.start));
-        if crossings == 0 {
+        let (start, mut n) = (span.start, from - span.start);
+        let mut crossings = self.crossings(i, by_low, price.unwrap_or(beyond(by_low))) & (u64::MAX << n);
+        let c = &self.coins[i].candles;
+        let passed = |price: f64| if by_low { t.min_since_open < price } else { t.max_since_open > price };
+        if let Some(price) = reached.filter(|price| !passed(*price)) {
+            // Nothing is armed before the first candle that passes the threshold; it begins a new extreme, so that what
+            // was before it does not matter.
+            let minutes = if by_low {
+                masks::below(self.isa, &c.low[start..span.end], price)
+            } else {
+                masks::above(self.isa, &c.high[start..span.end], price)
+            };
+            let minutes = minutes & (u64::MAX << n.max(first - start));
+            if minutes == 0 {
+                return 0;
+            }
+            n = minutes.trailing_zeros() as usize;
+            crossings &= u64::MAX << n;
+        }
+        let (begin, end) = (start + n, start + 64 - crossings.leading_zeros() as usize);
+        if begin >= end {
             return 0;
         }
-        let (start, end) = (span.start, span.start + 64 - crossings.leading_zeros() as usize);
-        let c = &self.coins[i].candles;
-        let minutes = c.high[start..end].iter().zip(&c.low[start..end]).zip(&c.close[start..end]);
-        for (n, ((&high, &low), &close)) in minutes.enumerate().skip(from - start) {
-            if start + n >= first {
+        let minutes = c.high[begin..end].iter().zip(&c.low[begin..end]).zip(&c.close[begin..end]);
+        for (k, ((&high, &low), &close)) in (begin..end).zip(minutes) {
+            if k >= first {
                 t.update(high, low, close);
             }
-            if (crossings >> n) & 1 != 0 && armed(&t) {
-                return crossings & (u64::MAX << n);
+            if (crossings >> (k - start)) & 1 != 0 && armed(&t) {
+                return crossings & (u64::MAX << (k - start));
             }
         }
         0

@@ -72,6 +72,22 @@ dispatched! {
 }
 
 dispatched! {
+    /// The value is below a price.
+    pub(super) fn below(values: &[f64], price: f64) -> u64 = |values: &[f64], price: f64| {
+        let values = &values[..values.len().min(BLOCK)];
+        bits(values.len(), |n| values[n] < price)
+    }
+}
+
+dispatched! {
+    /// The value is above a price.
+    pub(super) fn above(values: &[f64], price: f64) -> u64 = |values: &[f64], price: f64| {
+        let values = &values[..values.len().min(BLOCK)];
+        bits(values.len(), |n| values[n] > price)
+    }
+}
+
+dispatched! {
     /// The next low is below the close and below the long side's lower band × `factor`.
     pub(super) fn falls_below_band(m: Minutes<'_>, lower: &BySide, factor: f64) -> u64 =
         |m: Minutes<'_>, lower: &BySide, factor: f64| {
