@@ -1,8 +1,10 @@
 //! A whole run: simulate, then analyse. Takes the fast path where it covers the run, else the plain one.
 
-use crate::analysis::{self, Analysis, History};
+use std::ops::ControlFlow;
+
+use crate::analysis::{self, Analysis, EveryMinute, History, StopLimits, Watch};
 use crate::error::Result;
-use crate::fast::{self, Prepared};
+use crate::fast::{self, Everything, Prepared};
 use crate::grid::{Fill, Market, Sample, TrailingGrid, Warmup};
 use crate::isa::Isa;
 use crate::params::BotParams;
@@ -17,6 +19,15 @@ pub struct Candidate {
     pub warmup: Warmup,
     /// Exposure limits of the long and the short side in the base configuration.
     pub exposure_limits: [f64; 2],
+    /// What stops the run early; None: nothing does.
+    pub stop: Option<StopLimits>,
+}
+
+impl Candidate {
+    fn watch(&self, market: &Market<'_>) -> Option<Watch> {
+        let (samples, collateral) = (market.panel.minutes() - 1, market.panel.btc_usd().is_some());
+        self.stop.map(|limits| Watch::new(limits, samples, collateral))
+    }
 }
 
 /// Everything a run leaves behind.
@@ -24,7 +35,7 @@ pub struct Candidate {
 pub struct Backtest {
     /// Fills in order.
     pub fills: Vec<Fill>,
-    /// Equity in USD of minutes 0 … T − 2.
+    /// Equity in USD of minutes 0 … T − 2, or as far as the run went.
     pub usd: Vec<f64>,
     /// Equity in BTC of the same minutes.
     pub btc: Vec<f64>,
@@ -48,16 +59,22 @@ pub fn backtest(
     let fast = match prepared.filter(|_| fast::covers(params)) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
-            let kept = fast::run_everything(isa, market, prepared, params, warmup);
+            let watch = candidate.watch(&market);
+            let kept = fast::run_everything(isa, market, prepared, params, warmup, watch);
             stayed_finite(kept.fills.last().map(|fill| fill.balance), kept.usd.last()).then_some(kept)
         }
         None => None,
     };
-    let (fills, usd, btc, exposure) = match fast {
-        Some(kept) => (kept.fills, kept.usd, kept.btc, kept.exposure),
-        None => plain(market, &mut TrailingGrid::new(market, params, warmup)?),
+    let Kept { fills, usd, btc, exposure, stopped } = match fast {
+        Some(Everything { fills, usd, btc, exposure, stopped, .. }) => {
+            Kept { fills, usd, btc, exposure, stopped }
+        }
+        None => {
+            let mut strategy = TrailingGrid::new(market, params, warmup)?;
+            plain(market, &mut strategy, candidate.watch(&market))
+        }
     };
-    let analysis = analysis::analyse(&History {
+    let mut analysis = analysis::analyse(&History {
         fills: &fills,
         usd: &usd,
         btc: &btc,
@@ -65,6 +82,7 @@ pub fn backtest(
         collateral: market.panel.btc_usd().is_some(),
         exposure_limits: candidate.exposure_limits,
     });
+    analysis.stopped = stopped;
     Ok(Backtest { fills, usd, btc, analysis })
 }
 
@@ -98,7 +116,10 @@ pub fn evaluate_batch(
     let mut rest = candidates;
     let most = fast::together(market.panel.coins().len());
     while let Some(first) = rest.first() {
-        let covered = |candidate: &&Candidate| daily_only && fast::covers(&candidate.params);
+        let covered = |candidate: &&Candidate| {
+            let daily_only = daily_only && candidate.stop.is_none_or(|limits| limits.is_daily());
+            daily_only && fast::covers(&candidate.params)
+        };
         let together = rest.iter().take(most).take_while(covered).count();
         if let Some(prepared) = prepared.filter(|_| together > 0) {
             let group;
@@ -106,7 +127,9 @@ pub fn evaluate_batch(
             for Candidate { params, warmup, .. } in group {
                 TrailingGrid::check(&market, params, warmup)?;
             }
-            let runs = group.iter().map(|candidate| (&candidate.params[..], &candidate.warmup));
+            let runs = group
+                .iter()
+                .map(|candidate| (&candidate.params[..], &candidate.warmup, candidate.watch(&market)));
             let figures = fast::run_days(isa, market, prepared, runs);
             for (candidate, days) in group.iter().zip(&figures) {
                 let balance = days.fills.last().map(|fill| fill.balance);
@@ -130,23 +153,37 @@ fn stayed_finite(balance: Option<f64>, equity: Option<&f64>) -> bool {
     balance.is_none_or(f64::is_finite) && equity.is_none_or(|equity| equity.is_finite())
 }
 
-/// Fills, equity in USD and BTC, exposure.
-type Kept = (Vec<Fill>, Vec<f64>, Vec<f64>, Vec<f64>);
+/// A run, minute by minute.
+struct Kept {
+    fills: Vec<Fill>,
+    usd: Vec<f64>,
+    btc: Vec<f64>,
+    exposure: Vec<f64>,
+    /// Last minute, if the run was stopped early.
+    stopped: Option<usize>,
+}
 
-fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>) -> Kept {
+fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>, mut watch: Option<Watch>) -> Kept {
     let samples = market.panel.minutes();
     let opening = strategy.opening_sample();
     let (mut usd, mut btc) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
     let mut exposure = Vec::with_capacity(samples);
     usd.push(opening.usd);
     btc.push(opening.btc);
-    let fills = simulate(strategy, |sample: Sample| {
+    let mut stopped = None;
+    let fills = simulate(strategy, |sample: Sample, fills| {
         usd.push(sample.usd);
         btc.push(sample.btc);
         exposure.push(sample.exposure);
+        let run = EveryMinute { fills, usd: &usd, btc: &btc, exposure: &exposure };
+        if watch.as_mut().is_some_and(|watch| watch.stops(&run, usd.len())) {
+            stopped = Some(usd.len() - 1);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     });
     // A panel of one minute has no sample at all (§15).
     usd.truncate(samples - 1);
     btc.truncate(samples - 1);
-    (fills, usd, btc, exposure)
+    Kept { fills, usd, btc, exposure, stopped }
 }

@@ -1,6 +1,6 @@
 //! What a strategy is to the backtest: a machine that is fed one minute at a time.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// A strategy over candles that it already holds.
 ///
@@ -20,11 +20,18 @@ pub trait Strategy {
     fn step(&mut self, minute: usize, fills: &mut Vec<Self::Fill>) -> Self::Sample;
 }
 
-/// Run a strategy to its end: all fills, and `keep` called with each minute's sample.
-pub fn simulate<S: Strategy>(strategy: &mut S, mut keep: impl FnMut(S::Sample)) -> Vec<S::Fill> {
+/// Run a strategy to its end: all fills. `keep` is called with each minute's sample and the fills so far, and may end the
+/// run.
+pub fn simulate<S: Strategy>(
+    strategy: &mut S,
+    mut keep: impl FnMut(S::Sample, &[S::Fill]) -> ControlFlow<()>,
+) -> Vec<S::Fill> {
     let mut fills = Vec::new();
     for minute in strategy.minutes() {
-        keep(strategy.step(minute, &mut fills));
+        let sample = strategy.step(minute, &mut fills);
+        if keep(sample, &fills).is_break() {
+            break;
+        }
     }
     fills
 }

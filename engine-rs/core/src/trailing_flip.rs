@@ -3,7 +3,7 @@
 //! Section numbers are those of the specification `trailing-flip`. It has no market rules, no warm-up, and stands
 //! outside the search.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use crate::error::{EngineError, Result};
 use crate::num;
@@ -137,7 +137,10 @@ pub fn trailing_flip(input: FlipInput<'_>, params: FlipParams) -> Result<FlipRun
         extrema: RESET,
     };
     let mut equity = Vec::with_capacity(candles);
-    let fills = simulate(&mut strategy, |sample| equity.push(sample));
+    let fills = simulate(&mut strategy, |sample, _| {
+        equity.push(sample);
+        ControlFlow::Continue(())
+    });
     Ok(FlipRun { fills, equity })
 }
 

@@ -234,7 +234,7 @@ impl Case {
                 _ => Warmup { global: minutes, coins: vec![minutes; coins] },
             };
             let exposure_limits = [long.total_wallet_exposure_limit, short.total_wallet_exposure_limit];
-            Candidate { params, warmup, exposure_limits }
+            Candidate { params, warmup, exposure_limits, stop: None }
         };
         self.bots.iter().map(candidate).collect()
     }

@@ -62,12 +62,22 @@ pub(crate) struct Daily {
 impl Daily {
     /// Days count from the first sample; the last one may be incomplete.
     pub(super) fn of(equity: &[f64]) -> Self {
-        let lowest = |day: &[f64]| day.iter().copied().fold(f64::INFINITY, f64::min);
         Self {
             last: equity.chunks(DAY).map(|day| day[day.len() - 1]).collect(),
             lowest: equity.chunks(DAY).map(lowest).collect(),
         }
     }
+
+    /// Forget the days from sample `end` on, with which a day begins.
+    pub(super) fn cut(&mut self, end: usize) {
+        self.last.truncate(end / DAY);
+        self.lowest.truncate(end / DAY);
+    }
+}
+
+/// Lowest equity of a day.
+pub(super) fn lowest(day: &[f64]) -> f64 {
+    day.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// Metrics of a stretch; its fills keep their minutes.
@@ -106,7 +116,12 @@ pub(super) fn shape(fills: &[FillFacts], daily: &Daily) -> Shape {
 }
 
 fn relative_changes(series: &[f64]) -> Vec<f64> {
-    series.windows(2).map(|w| (w[1] - w[0]) / w[0]).collect()
+    series.windows(2).map(|w| relative_change(w[0], w[1])).collect()
+}
+
+/// §3.
+pub(super) fn relative_change(before: f64, after: f64) -> f64 {
+    (after - before) / before
 }
 
 fn sum(values: impl Iterator<Item = f64>) -> f64 {
@@ -156,14 +171,27 @@ fn expected_shortfall(mut changes: Vec<f64>) -> f64 {
 
 /// §4.3: drawdown after each day, ≤ 0.
 fn drawdowns(low_changes: &[f64]) -> Vec<f64> {
-    let (mut level, mut peak) = (1.0, 1.0_f64);
-    let mut result = vec![0.0];
-    for change in low_changes {
-        level *= 1.0 + change;
-        peak = peak.max(level);
-        result.push((level - peak) / peak);
+    let mut decline = Decline::NONE;
+    std::iter::once(0.0).chain(low_changes.iter().map(|change| decline.after(*change))).collect()
+}
+
+/// §4.3: where the daily minima stand, and their peak, both relative to the first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decline {
+    level: f64,
+    peak: f64,
+}
+
+impl Decline {
+    /// On the first day.
+    pub(super) const NONE: Self = Self { level: 1.0, peak: 1.0 };
+
+    /// Drawdown, ≤ 0, after a day with this relative change.
+    pub(super) fn after(&mut self, change: f64) -> f64 {
+        self.level *= 1.0 + change;
+        self.peak = self.peak.max(self.level);
+        (self.level - self.peak) / self.peak
     }
-    result
 }
 
 /// §4.3.

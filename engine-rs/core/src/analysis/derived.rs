@@ -4,19 +4,34 @@ use super::Metrics;
 
 /// Longest time between changes of the BTC balance, seen at the fills (minute, balance).
 pub(super) fn flat_btc_balance_hours(fills: impl Iterator<Item = (usize, f64)>) -> f64 {
-    let mut longest = 0;
-    let mut noted: Option<(usize, f64)> = None;
-    for (minute, balance) in fills {
-        match noted {
+    let mut flat = FlatBalance::default();
+    fills.for_each(|(minute, balance)| flat.take(minute, balance));
+    flat.hours()
+}
+
+/// The same while the run goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlatBalance {
+    longest: usize,
+    /// Minute and balance of the last change.
+    noted: Option<(usize, f64)>,
+}
+
+impl FlatBalance {
+    pub(super) fn take(&mut self, minute: usize, balance: f64) {
+        match self.noted {
             Some((_, before)) if before == balance => {}
             Some((before, _)) => {
-                longest = longest.max(minute - before);
-                noted = Some((minute, balance));
+                self.longest = self.longest.max(minute - before);
+                self.noted = Some((minute, balance));
             }
-            None => noted = Some((minute, balance)),
+            None => self.noted = Some((minute, balance)),
         }
     }
-    longest as f64 / 60.0
+
+    pub(super) fn hours(&self) -> f64 {
+        self.longest as f64 / 60.0
+    }
 }
 
 /// Gains per unit of each side's exposure limit; 0 for a side without limit, but what is not finite stays so.

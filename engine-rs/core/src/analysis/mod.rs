@@ -4,9 +4,12 @@ mod daily;
 mod derived;
 mod metrics;
 mod positions;
+mod watch;
 
 pub(crate) use daily::Daily;
 pub use metrics::{METRIC_NAMES, Metrics};
+pub(crate) use watch::{EveryMinute, Watch};
+pub use watch::{StopLimits, WATCHED_METRICS};
 
 use crate::grid::Fill;
 
@@ -47,6 +50,13 @@ pub struct Analysis {
     pub usd: Metrics,
     /// The BTC set (§7); equal to the USD set without BTC collateral.
     pub btc: Metrics,
+    /// Last minute of a run that was stopped early: the metrics are of the run up to it. None: it ran to its end.
+    pub stopped: Option<usize>,
+}
+
+/// Coin and side of a fill in one number: `2 × coin + side`.
+fn key(fill: &Fill) -> usize {
+    2 * fill.coin + usize::from(!fill.kind.is_long())
 }
 
 /// All metrics of a run.
@@ -57,7 +67,7 @@ pub fn analyse(history: &History<'_>) -> Analysis {
             .iter()
             .map(|fill| FillFacts {
                 minute: fill.minute,
-                key: 2 * fill.coin + usize::from(!fill.kind.is_long()),
+                key: key(fill),
                 pnl: fill.pnl / divisor(fill),
                 balance: fill.balance / divisor(fill),
                 turnover: fill.qty.abs() * fill.price,
@@ -80,9 +90,9 @@ pub fn analyse(history: &History<'_>) -> Analysis {
     if history.collateral {
         usd.flat_btc_balance_hours =
             derived::flat_btc_balance_hours(history.fills.iter().map(|fill| (fill.minute, fill.balance_btc)));
-        Analysis { usd, btc: finish(&facts(|fill| fill.btc_price), history.btc) }
+        Analysis { usd, btc: finish(&facts(|fill| fill.btc_price), history.btc), stopped: None }
     } else {
-        Analysis { usd, btc: usd }
+        Analysis { usd, btc: usd, stopped: None }
     }
 }
 
@@ -101,10 +111,27 @@ fn whole(fills: &[FillFacts], equity: &[f64]) -> Metrics {
 pub(crate) struct DayFigures {
     /// Equity samples of the run.
     pub(crate) samples: usize,
+    /// Last minute of a run that was stopped early.
+    pub(crate) stopped: Option<usize>,
     pub(crate) fills: Vec<FillFacts>,
     pub(crate) usd: Daily,
     /// With BTC collateral.
     pub(crate) btc: Option<BtcFigures>,
+}
+
+impl DayFigures {
+    /// Stop before minute `end`, with which a day begins, and forget everything from there on.
+    pub(crate) fn stop(&mut self, end: usize) {
+        self.samples = end;
+        self.stopped = Some(end - 1);
+        let fills = self.fills.partition_point(|fill| fill.minute < end);
+        self.fills.truncate(fills);
+        self.usd.cut(end);
+        if let Some(btc) = &mut self.btc {
+            btc.fills.truncate(fills);
+            btc.daily.cut(end);
+        }
+    }
 }
 
 /// What the BTC set needs besides.
@@ -130,7 +157,8 @@ pub(crate) fn analyse_days(figures: &DayFigures, exposure_limits: [f64; 2]) -> A
         metrics
     };
     let mut usd = set(&figures.fills, &figures.usd);
-    let Some(btc) = &figures.btc else { return Analysis { usd, btc: usd } };
+    let stopped = figures.stopped;
+    let Some(btc) = &figures.btc else { return Analysis { usd, btc: usd, stopped } };
     let minutes = figures.fills.iter().map(|fill| fill.minute);
     usd.flat_btc_balance_hours =
         derived::flat_btc_balance_hours(minutes.zip(btc.fills.iter().map(|(_, balance)| *balance)));
@@ -140,7 +168,7 @@ pub(crate) fn analyse_days(figures: &DayFigures, exposure_limits: [f64; 2]) -> A
         .zip(&btc.fills)
         .map(|(fill, (price, _))| FillFacts { pnl: fill.pnl / price, balance: fill.balance / price, ..*fill })
         .collect();
-    Analysis { usd, btc: set(&fills, &btc.daily) }
+    Analysis { usd, btc: set(&fills, &btc.daily), stopped }
 }
 
 /// True if [`analyse_days`] gives this metric.

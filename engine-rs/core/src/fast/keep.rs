@@ -3,7 +3,7 @@
 use super::averages::BLOCK;
 use super::masks;
 use super::prepared::DAY;
-use crate::analysis::{BtcFigures, Daily, DayFigures, FillFacts};
+use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, FillFacts, Watch};
 use crate::grid::{Account, Booked, Fill};
 use crate::isa::Isa;
 use crate::types::lower;
@@ -15,6 +15,12 @@ pub(super) trait Keep {
 
     /// A fill, after it was booked.
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked);
+
+    /// A block ended with minute `end` − 1: stop there if the run is lost, and forget the fills of later minutes.
+    fn block_ends(&mut self, end: usize);
+
+    /// True if the run was stopped early.
+    fn stopped(&self) -> bool;
 }
 
 /// Minutes `from .. to` of one block.
@@ -32,15 +38,20 @@ pub(crate) struct Everything {
     pub(crate) usd: Vec<f64>,
     pub(crate) btc: Vec<f64>,
     pub(crate) exposure: Vec<f64>,
+    /// Last minute of a run that was stopped early.
+    pub(crate) stopped: Option<usize>,
+    watch: Option<Watch>,
 }
 
 impl Everything {
-    pub(super) fn new(samples: usize, account: &Account<'_>) -> Self {
+    pub(super) fn new(samples: usize, account: &Account<'_>, watch: Option<Watch>) -> Self {
         let mut keep = Self {
             fills: Vec::new(),
             usd: Vec::with_capacity(samples),
             btc: Vec::with_capacity(samples),
             exposure: Vec::with_capacity(samples),
+            stopped: None,
+            watch,
         };
         keep.usd.push(account.market.starting_balance);
         keep.btc.push(account.balance.btc);
@@ -65,16 +76,30 @@ impl Keep for Everything {
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked) {
         self.fills.push(account.record(minute, coin, booked));
     }
+
+    fn block_ends(&mut self, end: usize) {
+        let run =
+            EveryMinute { fills: &self.fills, usd: &self.usd, btc: &self.btc, exposure: &self.exposure };
+        if self.watch.as_mut().is_some_and(|watch| watch.stops(&run, end)) {
+            self.fills.truncate(self.fills.partition_point(|fill| fill.minute < end));
+            self.stopped = Some(end - 1);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
 }
 
 /// Keeps the last and the lowest equity of each day, and what metrics need of the fills.
 pub(super) struct Days {
     isa: Isa,
     pub(super) figures: DayFigures,
+    watch: Option<Watch>,
 }
 
 impl Days {
-    pub(super) fn new(isa: Isa, samples: usize, account: &Account<'_>) -> Self {
+    pub(super) fn new(isa: Isa, samples: usize, account: &Account<'_>, watch: Option<Watch>) -> Self {
         let days = samples.div_ceil(DAY);
         let daily = |first: f64| {
             let mut lowest = vec![f64::INFINITY; days];
@@ -84,11 +109,12 @@ impl Days {
         let collateral = account.market.panel.btc_usd().is_some();
         let figures = DayFigures {
             samples,
+            stopped: None,
             fills: Vec::new(),
             usd: daily(account.market.starting_balance),
             btc: collateral.then(|| BtcFigures { daily: daily(account.balance.btc), fills: Vec::new() }),
         };
-        Self { isa, figures }
+        Self { isa, figures, watch }
     }
 
     /// Minutes with a balance in BTC, which changes in each.
@@ -150,6 +176,16 @@ impl Keep for Days {
         if let Some(btc) = &mut self.figures.btc {
             btc.fills.push((account.btc_price(minute), account.balance.btc));
         }
+    }
+
+    fn block_ends(&mut self, end: usize) {
+        if self.watch.as_mut().is_some_and(|watch| watch.stops(&self.figures, end)) {
+            self.figures.stop(end);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.figures.stopped.is_some()
     }
 }
 

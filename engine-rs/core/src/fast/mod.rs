@@ -29,7 +29,7 @@ use keep::{Days, Keep, Quiet};
 use prepared::{Block, Extremes};
 use selection::Selection;
 
-use crate::analysis::DayFigures;
+use crate::analysis::{DayFigures, Watch};
 use crate::candles::CoinCandles;
 use crate::grid::{Account, Market, SideWide, Warmup, longest_span, side_wide};
 use crate::isa::Isa;
@@ -47,9 +47,10 @@ pub(crate) fn run_everything(
     prepared: &Prepared<'_>,
     params: &[BotParams],
     warmup: &Warmup,
+    watch: Option<Watch>,
 ) -> Everything {
     let run = Run::new(isa, market, prepared, params, warmup);
-    let keep = Everything::new(market.panel.minutes() - 1, &run.account);
+    let keep = Everything::new(market.panel.minutes() - 1, &run.account, watch);
     let mut runs = [(run, keep)];
     run_together(isa, prepared, &mut runs);
     let [(_, keep)] = runs;
@@ -61,12 +62,12 @@ pub(crate) fn run_days<'c>(
     isa: Isa,
     market: Market<'_>,
     prepared: &Prepared<'_>,
-    candidates: impl Iterator<Item = (&'c [BotParams], &'c Warmup)>,
+    candidates: impl Iterator<Item = (&'c [BotParams], &'c Warmup, Option<Watch>)>,
 ) -> Vec<DayFigures> {
     let mut runs: Vec<_> = candidates
-        .map(|(params, warmup)| {
+        .map(|(params, warmup, watch)| {
             let run = Run::new(isa, market, prepared, params, warmup);
-            let keep = Days::new(isa, market.panel.minutes() - 1, &run.account);
+            let keep = Days::new(isa, market.panel.minutes() - 1, &run.account, watch);
             (run, keep)
         })
         .collect();
@@ -80,13 +81,20 @@ pub(crate) fn together(coins: usize) -> usize {
     (16 / coins).clamp(1, 8)
 }
 
-/// Walk through all blocks, in each through all runs.
+/// Walk through all blocks, in each through all runs that are not stopped.
 fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>, K)]) {
     for (index, block) in prepared.blocks().iter().enumerate() {
-        for (run, keep) in runs.iter_mut() {
+        let mut going = false;
+        for (run, keep) in runs.iter_mut().filter(|(_, keep)| !keep.stopped()) {
             run.walk_block(index, block, keep);
+            keep.block_ends(block.end);
+            going = true;
         }
-        averages::finish(isa, runs.iter_mut().flat_map(|(run, _)| run.moving()));
+        if !going {
+            return;
+        }
+        let going = runs.iter_mut().filter(|(_, keep)| !keep.stopped());
+        averages::finish(isa, going.flat_map(|(run, _)| run.moving()));
     }
 }
 

@@ -192,7 +192,7 @@ impl World {
             }
         };
         let exposure_limits = [bot.long.total_wallet_exposure_limit, bot.short.total_wallet_exposure_limit];
-        Candidate { params, warmup, exposure_limits }
+        Candidate { params, warmup, exposure_limits, stop: None }
     }
 }
 
