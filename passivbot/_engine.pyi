@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 __version__: str
 SIDE_PARAMETERS: list[str]
 METRICS: list[str]
+WATCHED_METRICS: list[str]
+STOPPED_MINUTE: str
 INSTRUCTION_SETS: list[str]
 ORDER_TYPES: list[str]
 
@@ -33,7 +35,8 @@ class Engine:
         coin_overrides: Mapping[str, Any] | None,
         warmup: NDArray[np.int64] | None,
         coin_warmup: NDArray[np.int64] | None,
-    ) -> tuple[pa.Table, pa.Table, dict[str, dict[str, float | None]]]: ...
+        limits: Mapping[str, float] | None,
+    ) -> tuple[pa.Table, pa.Table, dict[str, dict[str, float | None]], int | None]: ...
     def evaluate(
         self,
         bots: Sequence[Mapping[str, Any]],
@@ -41,6 +44,7 @@ class Engine:
         coin_overrides: Mapping[str, Any] | None,
         warmup: NDArray[np.int64] | None,
         coin_warmup: NDArray[np.int64] | None,
+        limits: Mapping[str, float] | None,
     ) -> NDArray[np.float64]: ...
     def evaluate_matrix(
         self,
@@ -50,6 +54,7 @@ class Engine:
         coin_overrides: Mapping[str, Any] | None,
         warmup: NDArray[np.int64] | None,
         coin_warmup: NDArray[np.int64] | None,
+        limits: Mapping[str, float] | None,
     ) -> NDArray[np.float64]: ...
 
 def round_significant(values: NDArray[np.float64], digits: int) -> NDArray[np.float64]: ...

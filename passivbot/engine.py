@@ -30,6 +30,13 @@ METRICS: tuple[str, ...] = tuple(_engine.METRICS)
 """Names of the metrics of the USD set, ascending (analysis-metrics §10); ``btc_`` before them names the BTC
 set."""
 
+WATCHED_METRICS: tuple[str, ...] = tuple(_engine.WATCHED_METRICS)
+"""Those that never fall while a run goes on, so that a limit on them, once broken, stays broken: what
+``limits`` may name, with ``btc_`` before it for the BTC set."""
+
+STOPPED_MINUTE: str = _engine.STOPPED_MINUTE
+"""Name that :meth:`Engine.evaluate` takes among ``metrics``: the last minute of a run that was stopped."""
+
 ORDER_TYPES: tuple[str, ...] = tuple(_engine.ORDER_TYPES)
 """Names of the order types (trading-semantics §2.5)."""
 
@@ -78,11 +85,14 @@ class BacktestResult(NamedTuple):
     total_wallet_exposure."""
 
     equity: pa.Table
-    """Columns minute (int64), usd, btc: one row for every minute 0 … T − 2."""
+    """Columns minute (int64), usd, btc: one row for every minute 0 … T − 2, or as far as the run went."""
 
     analysis: dict[str, dict[str, float | None]]
     """``{"usd": {metric: value}, "btc": {…}}``; None where a metric is not finite. Without BTC collateral
     both sets are equal."""
+
+    stopped: int | None = None
+    """Last minute of a run that was stopped early, which everything else is of; None: it ran to its end."""
 
 
 class TrailingFlipResult(NamedTuple):
@@ -177,6 +187,8 @@ class Engine:
         coin_overrides: Overrides | None = None,
         warmup_minutes: int | None = None,
         coin_warmup_minutes: int | Mapping[str, int] | None = None,
+        *,
+        limits: Mapping[str, float] | None = None,
     ) -> BacktestResult:
         """Run one candidate and keep everything.
 
@@ -191,14 +203,21 @@ class Engine:
         coin_warmup_minutes
             Warm-up of each coin after its first minute, one number or by coin. Default: ``warmup_minutes``.
             Both None: the longest span of the candidate (trading-semantics §7.3).
+        limits
+            Stop the run at the end of the first day (1440 minutes from minute 0) on which the equity in USD
+            was 0 or less, or after which a metric is greater than its limit here: names out of
+            :data:`WATCHED_METRICS`, with ``btc_`` before them for the BTC set. Limits count from the second
+            day and the second fill on. An empty mapping stops at lost equity alone. Default: never.
 
         Raises
         ------
         EngineError
-            If a parameter is missing, unknown or not finite.
+            If a parameter is missing, unknown or not finite, or a limit can't be watched.
         """
         warmup, coin_warmup = self._warmup(1, warmup_minutes, coin_warmup_minutes)
-        return BacktestResult(*self._engine.backtest(bot, coin_overrides, warmup, coin_warmup))
+        return BacktestResult(
+            *self._engine.backtest(bot, coin_overrides, warmup, coin_warmup, _limits(limits))
+        )
 
     def evaluate(
         self,
@@ -217,7 +236,7 @@ class Engine:
         bots
             n candidates, as in :meth:`backtest`.
         metrics
-            m names out of :data:`METRICS`, with ``btc_`` before them for the BTC set.
+            m names out of :data:`METRICS`, with ``btc_`` before them for the BTC set; :data:`STOPPED_MINUTE`.
         coin_overrides
             As in :meth:`backtest`, for all candidates.
         warmup_minutes
@@ -225,21 +244,23 @@ class Engine:
         coin_warmup_minutes
             As in :meth:`backtest`, or one value a candidate and coin (ascending), shape (n, C).
         limits
-            Reserved for stopping hopeless candidates early; has no effect yet.
+            As in :meth:`backtest`, for all candidates: a run that is stopped has the metrics of what was run.
 
         Returns
         -------
         float64 array, shape (n, m)
-            NaN where a metric is not finite. Row i is what :meth:`backtest` gives for candidate i, bit for
-            bit.
+            NaN where a metric is not finite, or a run was not stopped. Row i is what :meth:`backtest` gives
+            for candidate i, bit for bit.
 
         Raises
         ------
         EngineError
-            If a metric or a parameter can't be used.
+            If a metric, a parameter or a limit can't be used.
         """
         warmup, coin_warmup = self._warmup(len(bots), warmup_minutes, coin_warmup_minutes)
-        values = self._engine.evaluate(list(bots), list(metrics), coin_overrides, warmup, coin_warmup)
+        values = self._engine.evaluate(
+            list(bots), list(metrics), coin_overrides, warmup, coin_warmup, _limits(limits)
+        )
         return np.asarray(values, dtype=np.float64)
 
     def evaluate_matrix(
@@ -275,7 +296,7 @@ class Engine:
             raise EngineError(f"parameters has {matrix.ndim} dimensions; allowed are 2")
         warmup, coin_warmup = self._warmup(len(matrix), warmup_minutes, coin_warmup_minutes)
         values = self._engine.evaluate_matrix(
-            matrix, template, list(metrics), coin_overrides, warmup, coin_warmup
+            matrix, template, list(metrics), coin_overrides, warmup, coin_warmup, _limits(limits)
         )
         return np.asarray(values, dtype=np.float64)
 
@@ -299,6 +320,13 @@ class Engine:
         if coin_minutes is None:
             return warmup, None
         return warmup, _minutes(coin_minutes, (candidates, len(self.coins)))
+
+
+def _limits(limits: Mapping[str, float] | None) -> dict[str, float] | None:
+    try:
+        return None if limits is None else {str(name): float(value) for name, value in limits.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise EngineError(f"limits is {limits!r}; allowed is a mapping of metrics to numbers") from None
 
 
 def _minutes(values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -429,9 +429,3 @@ def test_threads_share_an_engine() -> None:
 def test_round_significant(value: float, digits: int, expected: float) -> None:
     assert round_significant(value, digits).tolist() == expected
     assert round_significant([[value, value]], digits).tolist() == [[expected, expected]]
-
-
-def test_limits_change_nothing_yet() -> None:
-    subject = engine(COINS)
-    a = subject.evaluate([bot({})], ["adg"], limits={"drawdown_worst": 0.1})
-    assert a.tobytes() == subject.evaluate([bot({})], ["adg"]).tobytes()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use passivbot_core::analysis::{self, Analysis, METRIC_NAMES};
+use passivbot_core::analysis::StopLimits;
 use passivbot_core::error::Result as EngineResult;
 use passivbot_core::grid::{Market, Warmup};
 use passivbot_core::isa::Isa;
@@ -17,6 +17,7 @@ use pyo3_arrow::PyTable;
 
 use crate::bots::{self, Override};
 use crate::candles::Candles;
+use crate::metrics::{Wanted, stop_limits};
 use crate::tables::{self, Given, Tables};
 use crate::{refused, results, to_py};
 
@@ -26,34 +27,6 @@ const PIECE: usize = 64;
 /// Names of the instruction sets that this processor has, worst first.
 pub(crate) fn names() -> Vec<&'static str> {
     Isa::available().into_iter().map(Isa::name).collect()
-}
-
-/// One metric of an evaluation.
-#[derive(Clone, Copy)]
-struct Wanted {
-    btc: bool,
-    index: usize,
-}
-
-impl Wanted {
-    fn parse(name: &str) -> PyResult<Self> {
-        let find = |name: &str| METRIC_NAMES.iter().position(|known| *known == name);
-        if let Some(index) = find(name) {
-            return Ok(Self { btc: false, index });
-        }
-        match name.strip_prefix("btc_").and_then(find) {
-            Some(index) => Ok(Self { btc: true, index }),
-            None => Err(refused(format!(
-                "metric {name:?} is unknown; allowed are the names in passivbot.engine.METRICS, btc_ before them for the BTC set"
-            ))),
-        }
-    }
-
-    fn value(self, analysis: &Analysis) -> f64 {
-        let set = if self.btc { &analysis.btc } else { &analysis.usd };
-        let value = set.values()[self.index];
-        if value.is_finite() { value } else { f64::NAN }
-    }
 }
 
 /// Warm-up as Python gives it: arrays over candidates, and over candidates and coins; None: derived.
@@ -142,7 +115,8 @@ impl Engine {
         Ok((0..self.coins.len()).map(|coin| panel.life(coin)).collect())
     }
 
-    /// One run with everything kept: fills, equity, metrics.
+    /// One run with everything kept: fills, equity, metrics, and the minute at which it was stopped early.
+    #[expect(clippy::type_complexity, reason = "the fields of the Python result")]
     fn backtest<'py>(
         &self,
         py: Python<'py>,
@@ -150,10 +124,12 @@ impl Engine {
         coin_overrides: Option<&Bound<'py, PyAny>>,
         warmup: GlobalWarmup<'py>,
         coin_warmup: CoinWarmup<'py>,
-    ) -> PyResult<(Py<PyAny>, Py<PyAny>, Bound<'py, PyDict>)> {
+        limits: Option<BTreeMap<String, f64>>,
+    ) -> PyResult<(Py<PyAny>, Py<PyAny>, Bound<'py, PyDict>, Option<usize>)> {
         let overrides = bots::overrides(coin_overrides, &self.coins)?;
         let warmups = Warmups::new(warmup, coin_warmup, 1, self.coins.len())?;
-        let candidate = self.candidate(&bots::bot(bot)?, &overrides, &warmups, 0);
+        let stop = stop_limits(limits)?;
+        let candidate = self.candidate(&bots::bot(bot)?, &overrides, &warmups, 0, stop);
         let result = py
             .detach(|| {
                 self.with_market(|market| {
@@ -168,10 +144,12 @@ impl Engine {
             results::fills(py, &result.fills, &self.coins)?,
             results::equity(py, result.usd, result.btc)?,
             analysis,
+            result.analysis.stopped,
         ))
     }
 
     /// Metrics of many candidates given as dictionaries.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the Python method")]
     fn evaluate<'py>(
         &self,
         py: Python<'py>,
@@ -180,9 +158,11 @@ impl Engine {
         coin_overrides: Option<&Bound<'py, PyAny>>,
         warmup: GlobalWarmup<'py>,
         coin_warmup: CoinWarmup<'py>,
+        limits: Option<BTreeMap<String, f64>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let bots = bots.iter().map(bots::bot).collect::<PyResult<Vec<_>>>()?;
-        self.evaluate_bots(py, &bots, &metrics, coin_overrides, warmup, coin_warmup)
+        let warmups = Warmups::new(warmup, coin_warmup, bots.len(), self.coins.len())?;
+        self.evaluate_bots(py, &bots, &metrics, coin_overrides, &warmups, stop_limits(limits)?)
     }
 
     /// Metrics of many candidates given as rows of a matrix.
@@ -196,6 +176,7 @@ impl Engine {
         coin_overrides: Option<&Bound<'py, PyAny>>,
         warmup: GlobalWarmup<'py>,
         coin_warmup: CoinWarmup<'py>,
+        limits: Option<BTreeMap<String, f64>>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let parameters = parameters.as_array();
         if parameters.ncols() != 2 * SIDE_COMPONENTS {
@@ -212,7 +193,8 @@ impl Engine {
             .enumerate()
             .map(|(i, row)| bots::bot_from_vector(&row.to_vec(), &template, i))
             .collect::<PyResult<Vec<_>>>()?;
-        self.evaluate_bots(py, &bots, &metrics, coin_overrides, warmup, coin_warmup)
+        let warmups = Warmups::new(warmup, coin_warmup, bots.len(), self.coins.len())?;
+        self.evaluate_bots(py, &bots, &metrics, coin_overrides, &warmups, stop_limits(limits)?)
     }
 }
 
@@ -228,12 +210,20 @@ impl Engine {
         }))
     }
 
-    fn candidate(&self, bot: &BotParams, overrides: &[Override], warmups: &Warmups, row: usize) -> Candidate {
+    fn candidate(
+        &self,
+        bot: &BotParams,
+        overrides: &[Override],
+        warmups: &Warmups,
+        row: usize,
+        stop: Option<StopLimits>,
+    ) -> Candidate {
         let params = bots::per_coin(bot, overrides, self.coins.len());
         Candidate {
             warmup: warmups.of(row, &params),
             params,
             exposure_limits: [bot.long.total_wallet_exposure_limit, bot.short.total_wallet_exposure_limit],
+            stop,
         }
     }
 
@@ -243,13 +233,12 @@ impl Engine {
         bots: &[BotParams],
         metrics: &[String],
         coin_overrides: Option<&Bound<'py, PyAny>>,
-        warmup: GlobalWarmup<'py>,
-        coin_warmup: CoinWarmup<'py>,
+        warmups: &Warmups,
+        stop: Option<StopLimits>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let wanted = metrics.iter().map(|name| Wanted::parse(name)).collect::<PyResult<Vec<_>>>()?;
-        let daily_only = wanted.iter().all(|metric| analysis::is_daily(METRIC_NAMES[metric.index]));
+        let daily_only = wanted.iter().all(|metric| metric.is_daily());
         let overrides = bots::overrides(coin_overrides, &self.coins)?;
-        let warmups = Warmups::new(warmup, coin_warmup, bots.len(), self.coins.len())?;
         let values = py
             .detach(|| {
                 self.with_market(|market| -> EngineResult<Vec<f64>> {
@@ -260,7 +249,7 @@ impl Engine {
                         let candidates: Vec<_> = piece
                             .iter()
                             .zip(rows..)
-                            .map(|(bot, row)| self.candidate(bot, &overrides, &warmups, row))
+                            .map(|(bot, row)| self.candidate(bot, &overrides, warmups, row, stop))
                             .collect();
                         let results = run::evaluate_batch(
                             market,

@@ -4,6 +4,7 @@ mod bots;
 mod candles;
 mod engine;
 mod flip;
+mod metrics;
 mod results;
 mod tables;
 
@@ -54,6 +55,8 @@ mod _engine {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         m.add("SIDE_PARAMETERS", params::SIDE_NAMES.to_vec())?;
         m.add("METRICS", analysis::METRIC_NAMES.to_vec())?;
+        m.add("WATCHED_METRICS", analysis::WATCHED_METRICS.to_vec())?;
+        m.add("STOPPED_MINUTE", metrics::STOPPED_MINUTE)?;
         m.add("INSTRUCTION_SETS", engine::names())?;
         let types: Vec<_> = types::OrderType::ALL.iter().map(|kind| kind.name()).collect();
         m.add("ORDER_TYPES", types)
