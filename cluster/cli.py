@@ -73,6 +73,14 @@ def optimize(
             "third of the population, at least 8. With --resume: from there on.",
         ),
     ] = None,
+    stop_early: Annotated[
+        bool,
+        typer.Option(
+            "--stop-early",
+            help="Stop a candidate at the end of the day on which it lost its equity, or broke a limit that "
+            "it can't keep any more. Such a candidate is logged as stopped, and never scored.",
+        ),
+    ] = False,
     start: Annotated[
         list[Path] | None,
         typer.Option("--start", "-t", help="Starting configurations: a file or folder; repeatable."),
@@ -120,6 +128,7 @@ def optimize(
         population=population,
         seed=seed,
         lag=lag,
+        stop_early=stop_early,
         start=tuple(start or ()),
         fine_tune=tuple(name.strip() for name in (fine_tune or "").split(",") if name.strip()),
         sets=tuple(sets or ()),
@@ -139,6 +148,8 @@ def optimize(
 
 def _introduce(plan: "Plan") -> None:
     """Say what is going to run."""
+    from passivbot.config.scoring import stop_text
+
     for warning in plan.warnings:
         typer.echo(f"warning: {warning}", err=True)
     for note in plan.notes:
@@ -156,6 +167,8 @@ def _introduce(plan: "Plan") -> None:
         f"candles: {', '.join(scenario.coins)}; {scenario.panel.minutes:,} minutes; {scenario.candles}"
     )
     typer.echo(f"objectives: {objectives}; limits: {limits}")
+    if plan.stop_limits is not None:
+        typer.echo(f"stopped early: {stop_text(plan.stop_limits)}")
 
 
 def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
@@ -171,8 +184,9 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
         typer.echo(f"finished: all {plan.budget:,} candidates are in the log already")
     else:
         rate = outcome.evaluated / outcome.seconds if outcome.seconds else 0.0
+        early = f", {outcome.stopped:,} stopped early" if outcome.stopped else ""
         typer.echo(
-            f"{'finished' if outcome.finished else 'stopped'}: {outcome.evaluated:,} candidates in "
+            f"{'finished' if outcome.finished else 'stopped'}: {outcome.evaluated:,} candidates{early} in "
             f"{outcome.seconds:.1f} s, {rate:.1f}/s; {outcome.engine_share:.1%} of the workers' time in the "
             f"engine, {outcome.overhead * 1e6:.0f} µs a candidate beside it"
         )

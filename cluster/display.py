@@ -30,8 +30,10 @@ class Progress:
     ----------
     elapsed
         Seconds since the first batch.
-    logged, budget, left, failed, in_flight
+    logged, budget, left, in_flight
         Candidates.
+    failed, stopped
+        Candidates of this run that failed, and that were stopped early.
     workers, workers_ready, workers_lost
         Wanted, started, replaced.
     rate
@@ -59,6 +61,7 @@ class Progress:
     budget: int
     left: int
     failed: int
+    stopped: int
     in_flight: int
     workers: int
     workers_ready: int
@@ -153,6 +156,7 @@ class PlainDisplay:
             *(f"best {best.metric} {best.value:.5g}" for best in progress.best),
             f"engine {progress.engine_share:.0%}",
             f"memory {progress.memory_text()}",
+            *([f"stopped early {progress.stopped}"] if progress.stopped else []),
             *([f"failed {progress.failed}"] if progress.failed else []),
             *([hint] if hint and not last else []),
         ]
@@ -210,6 +214,7 @@ class LiveDisplay:
         table.add_row(
             "candidates",
             f"{progress.logged:,} of {progress.budget:,}"
+            + (f", {progress.stopped:,} stopped early" if progress.stopped else "")
             + (f", {progress.failed:,} failed" if progress.failed else ""),
         )
         done = progress.budget - progress.left

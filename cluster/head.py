@@ -43,8 +43,8 @@ class Outcome:
     ----------
     finished
         Whether the whole budget is in the log.
-    evaluated
-        Candidates that this run evaluated.
+    evaluated, stopped
+        Candidates that this run evaluated; those of them that were stopped early.
     seconds
         From the first batch to the last result.
     engine_share
@@ -55,6 +55,7 @@ class Outcome:
 
     finished: bool
     evaluated: int
+    stopped: int
     seconds: float
     engine_share: float
     overhead: float
@@ -113,6 +114,7 @@ class Head:
         self._left = budget - _count_below(log, budget)
         self._total = log.count()
         self._failed = 0
+        self._stopped_early = 0
         self._evaluated = 0
         self._workers_lost = 0
         self._stopping_since: float | None = None
@@ -150,6 +152,7 @@ class Head:
         return Outcome(
             finished=not self._left,
             evaluated=self._evaluated,
+            stopped=self._stopped_early,
             seconds=seconds,
             engine_share=self._engine_share(seconds),
             overhead=self._overhead_seconds / max(1, self._evaluated),
@@ -225,12 +228,13 @@ class Head:
                     number=n,
                     parameters=done.batch.parameters[i],
                     metrics=reply.metrics[i],
-                    status="failed" if i in reply.errors else "ok",
+                    status="failed" if i in reply.errors else "ok" if np.isnan(stopped) else "stopped",
                     worker=done.worker,
                     seconds=float(reply.seconds_each[i]),
                     error=reply.errors.get(i),
+                    stopped=None if np.isnan(stopped) else int(stopped),
                 )
-                for i, n in enumerate(numbers)
+                for i, (n, stopped) in enumerate(zip(numbers, reply.stopped.tolist(), strict=True))
                 if not self._search.known(n)
             ]
         )
@@ -280,15 +284,16 @@ class Head:
         self._log.append(rows)
         numbers = np.array([row.number for row in rows], dtype=np.int64)
         objectives, _, total = self._scoring.evaluate(self._metrics, np.stack([row.metrics for row in rows]))
-        failed = np.array([row.status != "ok" for row in rows])
-        total = np.where(failed, np.inf, total)
+        ok = np.array([row.status == "ok" for row in rows])
+        total = np.where(ok, total, np.inf)
         self._front.add(numbers, objectives, total)
         for row, values, violation in zip(rows, objectives, total.tolist(), strict=True):
             self._search.submit(row.number, None if row.status != "ok" else values, violation)
             self._losses.pop(row.number, None)
-            if row.status != "ok":
+            if row.status == "failed":
                 self._display.say(f"candidate {row.number} failed: {row.error}")
-        self._failed += int(failed.sum())
+        self._failed += sum(row.status == "failed" for row in rows)
+        self._stopped_early += sum(row.status == "stopped" for row in rows)
         self._total += len(rows)
         self._evaluated += len(rows)
         self._left -= int((numbers < self._budget).sum())
@@ -321,6 +326,7 @@ class Head:
             budget=self._budget,
             left=self._left,
             failed=self._failed,
+            stopped=self._stopped_early,
             in_flight=self._pool.in_flight,
             workers=len(self._pool),
             workers_ready=self._pool.ready,

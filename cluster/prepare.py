@@ -64,6 +64,7 @@ class Request:
     population: int | None = None
     seed: int | None = None
     lag: int | None = None
+    stop_early: bool = False
     start: tuple[Path, ...] = ()
     fine_tune: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
@@ -105,6 +106,11 @@ class Plan:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def stop_limits(self) -> Mapping[str, float] | None:
+        """The limits at which candidates are stopped early; None if they run to their end."""
+        return self.scoring.stop_limits if self.definition.stop_early else None
+
 
 def plan_new(request: Request) -> Plan:
     """Prepare a new study; nothing is written yet.
@@ -139,7 +145,10 @@ def plan_new(request: Request) -> Plan:
     return Plan(
         folder=folder,
         log=None,
-        definition=_definition(config, scenario, name, settings, scoring, problem, space),
+        definition=replace(
+            _definition(config, scenario, name, settings, scoring, problem, space),
+            stop_early=request.stop_early,
+        ),
         problem=problem,
         settings=_varied(settings, config),
         space=space,
@@ -202,7 +211,10 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
             population=settings_for(name, problem, request.population, seed=settings.seed).population,
         )
     scenario = _scenario_again(request, log, config)
-    wanted = _definition(config, scenario, name, settings, scoring, problem, space)
+    wanted = replace(
+        _definition(config, scenario, name, settings, scoring, problem, space),
+        stop_early=stored.stop_early or request.stop_early,
+    )
     difference = stored.difference(replace(wanted, engine=stored.engine))
     if difference and difference.key.startswith("scenario."):
         raise StudyError(f"{log.folder}: these are not the candles of the study: {difference}")

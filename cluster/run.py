@@ -96,7 +96,9 @@ def execute(
             if lag is not None and not new:
                 change_lag(log, lag)
             shared = SharedCandles.place(table, btc_usd, plan.scenario.engine().prepare())
-            factory = EngineFactory.of(plan.scenario, plan.space, plan.definition.metrics, shared)
+            factory = EngineFactory.of(
+                plan.scenario, plan.space, plan.definition.metrics, shared, plan.stop_limits
+            )
             display = make_display(sys.stdout, plan.folder.name)
             try:
                 outcome = drive(

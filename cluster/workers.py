@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,23 @@ from numpy.typing import NDArray
 from cluster.candles import SharedCandles
 from passivbot.backtest import Scenario
 from passivbot.config import ParameterSpace, WarmupRule
-from passivbot.engine import Engine, MarketRules
+from passivbot.engine import STOPPED_MINUTE, Engine, MarketRules
 
 Array = NDArray[np.float64]
+
+
+class Evaluated(NamedTuple):
+    """Metrics (n, m), NaN for null; and the last minute (n,) of those stopped early, NaN for the others."""
+
+    metrics: Array
+    stopped: Array
 
 
 class Evaluator(Protocol):
     """Turns parameters into metrics; a pure function of one row, whatever the other rows are."""
 
-    def evaluate(self, parameters: Array) -> Array:
-        """Return the metrics (n, m) of parameters (n, d); NaN for null."""
+    def evaluate(self, parameters: Array) -> Evaluated:
+        """Evaluate parameters (n, d)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class EngineFactory:
         The bot and the coins' overrides that the candidates have in common.
     metrics
         Names of the metrics to return, in this order.
+    limits
+        Those at which a candidate is stopped early; None: it runs to its end.
     """
 
     candles: SharedCandles
@@ -62,10 +71,16 @@ class EngineFactory:
     template: Mapping[str, Mapping[str, float]]
     overrides: Mapping[str, Mapping[str, Mapping[str, float]]]
     metrics: tuple[str, ...]
+    limits: Mapping[str, float] | None = None
 
     @classmethod
     def of(
-        cls, scenario: Scenario, space: ParameterSpace, metrics: Sequence[str], candles: SharedCandles
+        cls,
+        scenario: Scenario,
+        space: ParameterSpace,
+        metrics: Sequence[str],
+        candles: SharedCandles,
+        limits: Mapping[str, float] | None = None,
     ) -> Self:
         """Return the factory for the candidates of a scenario, whose candles were placed."""
         config = scenario.config
@@ -80,6 +95,7 @@ class EngineFactory:
             template=config.bot.to_engine(),
             overrides=config.engine_overrides(scenario.coins),
             metrics=tuple(metrics),
+            limits=limits,
         )
 
     def __call__(self) -> "EngineEvaluator":
@@ -103,19 +119,21 @@ class EngineEvaluator:
             prepared=prepared,
         )
 
-    def evaluate(self, parameters: Array) -> Array:
-        """Return the metrics (n, m) of enforced vectors (n, 58); NaN for null."""
+    def evaluate(self, parameters: Array) -> Evaluated:
+        """Evaluate enforced vectors (n, 58)."""
         setup = self._setup
         evaluated = setup.space.evaluated(parameters)
         warmup, coin_warmup = setup.warmup.for_matrix(evaluated)
-        return self._engine.evaluate_matrix(
+        columns = self._engine.evaluate_matrix(
             evaluated,
             setup.template,
-            setup.metrics,
+            (*setup.metrics, STOPPED_MINUTE),
             coin_overrides=setup.overrides,
             warmup_minutes=warmup,
             coin_warmup_minutes=coin_warmup,
+            limits=setup.limits,
         )
+        return Evaluated(columns[:, :-1], columns[:, -1])
 
 
 @dataclass(frozen=True)
@@ -136,6 +154,8 @@ class Reply:
     ----------
     metrics
         (n, m) in the order of the batch; a failed candidate's row is NaN.
+    stopped
+        (n,) last minute of the candidates that were stopped early, NaN for the others.
     errors
         Position in the batch → cause, of the candidates whose evaluation raised.
     seconds
@@ -149,6 +169,7 @@ class Reply:
     """
 
     metrics: Array
+    stopped: Array
     errors: Mapping[int, str]
     seconds: float
     seconds_each: Array
@@ -186,15 +207,16 @@ class Worker:
         count = len(parameters)
         before = time.perf_counter()
         try:
-            metrics = self._checked(parameters)
+            found = self._checked(parameters)
             seconds = time.perf_counter() - before
             each = np.full(count, seconds / max(1, count))
         except BaseException as error:
             _let_pass(error)
-            metrics, each = self._singly(parameters, errors)
+            found, each = self._singly(parameters, errors)
             seconds = time.perf_counter() - before
         return Reply(
-            metrics=metrics,
+            metrics=found.metrics,
+            stopped=found.stopped,
             errors=errors,
             seconds=seconds,
             seconds_each=each,
@@ -202,25 +224,29 @@ class Worker:
             private_bytes=private_bytes(),
         )
 
-    def _singly(self, parameters: Array, errors: dict[int, str]) -> tuple[Array, Array]:
-        metrics = np.full((len(parameters), self.width), np.nan)
+    def _singly(self, parameters: Array, errors: dict[int, str]) -> tuple[Evaluated, Array]:
+        found = Evaluated(np.full((len(parameters), self.width), np.nan), np.full(len(parameters), np.nan))
         each = np.zeros(len(parameters))
         for i in range(len(parameters)):
             before = time.perf_counter()
             try:
-                metrics[i] = self._checked(parameters[i : i + 1])[0]
+                one = self._checked(parameters[i : i + 1])
+                found.metrics[i], found.stopped[i] = one.metrics[0], one.stopped[0]
             except BaseException as error:
                 _let_pass(error)
                 errors[i] = describe(error)
             each[i] = time.perf_counter() - before
-        return metrics, each
+        return found, each
 
-    def _checked(self, parameters: Array) -> Array:
+    def _checked(self, parameters: Array) -> Evaluated:
         assert self._evaluator is not None
-        metrics = np.asarray(self._evaluator.evaluate(parameters), dtype=np.float64)
-        if metrics.shape != (len(parameters), self.width):
-            raise ValueError(f"metrics of shape {metrics.shape}, not {(len(parameters), self.width)}")
-        return metrics
+        found = Evaluated(*(np.asarray(a, dtype=np.float64) for a in self._evaluator.evaluate(parameters)))
+        expected = (len(parameters), self.width), (len(parameters),)
+        if (found.metrics.shape, found.stopped.shape) != expected:
+            raise ValueError(
+                f"metrics and stops of shapes {found.metrics.shape}, {found.stopped.shape}, not {expected}"
+            )
+        return found
 
 
 def describe(error: BaseException) -> str:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passivbot.backtest.scenario import DEMO, PROVENANCE, Scenario, provenance
+from passivbot.backtest.scenario import DEMO, PROVENANCE, STOP_LIMITS, Scenario, provenance
 from passivbot.config import Config, Finding, load_config
 from passivbot.config.schema import SIDES
+from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import ConfigError
 
 _DEMO_NOTE = "no --candles: these are the embedded demo candles, synthetic, of six coins and 14 days"
@@ -36,11 +37,15 @@ class Run:
         What in the configuration is most likely not meant.
     recorded
         Metrics that the run must repeat; empty unless it repeats a recorded run with nothing changed.
+        ``stopped_minute`` is among them if that run was to stop early.
+    limits
+        Those at which the recorded run was to stop early; None: it runs to its end.
     """
 
     scenario: Scenario
     findings: tuple[Finding, ...]
     recorded: Mapping[str, float | None]
+    limits: Mapping[str, float] | None = None
 
 
 def prepare_run(
@@ -89,7 +94,12 @@ def prepare_run(
         return Run(Scenario.replay(_without_record(config), record, candles), loaded.findings, {})
     metrics = record.get("metrics")
     recorded = metrics if isinstance(metrics, Mapping) else {}
-    return Run(Scenario.replay(config, record, candles), loaded.findings, recorded)
+    limits = record.get(STOP_LIMITS)
+    if isinstance(limits, Mapping):
+        recorded = {**recorded, STOPPED_MINUTE: record.get(STOPPED_MINUTE)}
+    else:
+        limits = None
+    return Run(Scenario.replay(config, record, candles), loaded.findings, recorded, limits)
 
 
 def _changed_keys(config: Config, before: Config) -> list[str]:

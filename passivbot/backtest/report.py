@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from passivbot.backtest.scenario import DATA_SET, PROVENANCE, Scenario
 from passivbot.config import Config, warmup_minutes
 from passivbot.config.schema import SIDES
-from passivbot.engine import BacktestResult
+from passivbot.engine import STOPPED_MINUTE, BacktestResult
 from passivbot.errors import ResourceError
 from passivbot.market.clean import MINUTE_MS, Floats, utc
 
@@ -43,11 +43,14 @@ class Report:
         The configuration that ran.
     result
         Fills, equity and analysis of the engine.
+    limits
+        Those at which the run was to stop early; None: nothing stopped it.
     """
 
     scenario: Scenario
     config: Config
     result: BacktestResult
+    limits: Mapping[str, float] | None = None
 
     @cached_property
     def analysis(self) -> dict[str, Metrics]:
@@ -79,16 +82,38 @@ class Report:
         ):
             held[coin, kind.rpartition("_")[2]] = size[row]
         ends = dict(zip(panel.coins, panel.last_valid, strict=True))
-        return tuple(
+        last = panel.minutes - 1 if self.result.stopped is None else self.result.stopped
+        delisted = (
             f"{coin}: its candles end at {utc(panel.first_ms + ends[coin] * MINUTE_MS)} with a {side} "
             "position open; from then on it counts neither as profit nor as loss"
             for (coin, side), left in sorted(held.items())
-            if left != 0 and ends[coin] < panel.minutes - 1
+            if left != 0 and ends[coin] < last
         )
+        return (*self._stop(), *delisted)
+
+    def _stop(self) -> tuple[str, ...]:
+        """Return where the run was stopped early and why, as one note; nothing if it was not."""
+        minute = self.result.stopped
+        if minute is None:
+            return ()
+        metrics = self.metrics
+        causes = [
+            f"{name} is {_text(metrics[name])}, its limit {limit:g}"
+            for name, limit in (self.limits or {}).items()
+            if not _kept(metrics[name], limit)
+        ]
+        if pc.min(self.result.equity.column("usd")).as_py() <= 0.0:
+            causes.insert(0, "the equity fell to 0 or below")
+        at = utc(self.scenario.panel.first_ms + minute * MINUTE_MS)
+        return (f"stopped early, as in its study, after minute {minute} ({at} UTC): {'; '.join(causes)}",)
 
     def differences(self, recorded: Mapping[str, float | None]) -> list[str]:
-        """Return the names of recorded metrics that this run does not repeat to the bit; None is no value."""
+        """Return the names of recorded metrics that this run does not repeat to the bit; None is no value.
+
+        One of them may be ``stopped_minute``.
+        """
         here = {f"btc_{name}": value for name, value in self.analysis["btc"].items()} | self.analysis["usd"]
+        here[STOPPED_MINUTE] = self.result.stopped
         return [name for name, value in sorted(recorded.items()) if not _same_bits(here.get(name), value)]
 
     def config_document(self) -> dict[str, Any]:
@@ -128,7 +153,9 @@ class Report:
             write_plots(self, folder)
 
 
-def run_backtest(scenario: Scenario, config: Config | None = None) -> Report:
+def run_backtest(
+    scenario: Scenario, config: Config | None = None, *, limits: Mapping[str, float] | None = None
+) -> Report:
     """Run one configuration.
 
     Parameters
@@ -137,6 +164,8 @@ def run_backtest(scenario: Scenario, config: Config | None = None) -> Report:
         Where it runs.
     config
         What runs; None: the configuration that the scenario was prepared from.
+    limits
+        Stop early at these, as ``Engine.backtest`` does.
     """
     config = config or scenario.config
     warmup, coin_warmup = warmup_minutes(config, scenario.coins)
@@ -145,8 +174,9 @@ def run_backtest(scenario: Scenario, config: Config | None = None) -> Report:
         config.engine_overrides(scenario.coins),
         warmup_minutes=warmup,
         coin_warmup_minutes=coin_warmup,
+        limits=limits,
     )
-    return Report(scenario, config, result)
+    return Report(scenario, config, result, limits)
 
 
 def default_folder(config: Config, now: datetime | None = None) -> Path:
@@ -213,6 +243,14 @@ def _same_bits(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return one == other and math.copysign(1.0, one) == math.copysign(1.0, other)
+
+
+def _kept(value: float | None, limit: float) -> bool:
+    return value is not None and value <= limit
+
+
+def _text(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:

@@ -27,6 +27,8 @@ DEMO = "demo"
 PROVENANCE = "_provenance"
 """Private key of a configuration that a run or a study wrote: what :meth:`Scenario.describe` gave, "metrics"
 (name → value of that run) and, of a front member, "study", "candidate" and more."""
+STOP_LIMITS = "stop_limits"
+"""Key of the provenance: limits at which the recorded run was to stop early, as the engine takes them."""
 DATA_SET = "combined"
 """Name of the one data set that a candle folder is."""
 

@@ -64,7 +64,7 @@ def backtest(
         typer.echo(f"note: {note}", err=True)
     folder = out or default_folder(run.scenario.config)
     with new_folder(folder) as partial:
-        report = run_backtest(run.scenario)
+        report = run_backtest(run.scenario, limits=run.limits)
         report.save(partial, plots=not disable_plotting)
     _print(report, folder)
     if run.recorded:

@@ -100,6 +100,8 @@ def show(study: StudyArgument) -> None:
 
 def _facts(opened: "Study") -> list[tuple[str, str]]:
     """Return what a study is as (name, text) pairs."""
+    from passivbot.config.scoring import stop_text
+
     d, scenario = opened.definition, opened.definition.scenario
     window = scenario.get("window", {})
     arrows = {-1: "↑", 1: "↓"}
@@ -111,6 +113,7 @@ def _facts(opened: "Study") -> list[tuple[str, str]]:
         ("lag", ", ".join(f"{lag} from candidate {start}" for start, lag in opened.log.lags())),
         ("objectives", ", ".join(f"{o.metric} {arrows[o.weight]}" for o in opened.scoring.objectives)),
         ("limits", ", ".join(f"{limit.key} {limit.value:g}" for limit in opened.scoring.limits) or "none"),
+        ("stopped early", stop_text(opened.stop_limits)),
         ("parameters", f"{len(d.space.free)} of {len(d.space.names)} free, {d.space.digits} digits"),
         ("coins", ", ".join(scenario.get("coins", ()))),
         ("candles", f"{scenario.get('candles')}, {window.get('minutes', 0):,} minutes"),
@@ -120,13 +123,30 @@ def _facts(opened: "Study") -> list[tuple[str, str]]:
 def export(
     study: StudyArgument,
     form: Annotated[str, typer.Option("--format", help="csv, parquet or json.")] = "csv",
+    candidate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Write the configuration of one candidate instead: what passivbot backtest repeats, be it a "
+            "front member or not.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if none.")] = None,
 ) -> None:
-    """Write all evaluations of a study as a table."""
+    """Write all evaluations of a study as a table, or one candidate as a configuration."""
+    from passivbot.study.export import candidate_text, write_text
     from passivbot.study.study import Study
     from passivbot.study.table import export_table
 
     with Study.open(study) as opened:
+        if candidate is not None:
+            text = candidate_text(opened, candidate)
+            if out is None:
+                typer.echo(text, nl=False)
+            else:
+                write_text(out, text)
+                typer.echo(f"{out}: candidate {candidate}")
+            return
         count = export_table(opened, form, out)
     if out is not None:
         typer.echo(f"{out}: {count:,} candidates")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.config.schema import SIDES, Config
+from passivbot.engine import WATCHED_METRICS
 from passivbot.errors import ConfigError, located, nearest
 
 Array = NDArray[np.float64]
@@ -130,6 +131,19 @@ class Scoring:
         """Metrics that objectives and limits need, ascending."""
         return tuple(sorted({o.metric for o in self.objectives} | {limit.metric for limit in self.limits}))
 
+    @property
+    def stop_limits(self) -> dict[str, float]:
+        """Limits that stay broken once they are, as ``Engine.evaluate`` takes them: metric → largest value.
+
+        Those are the "greater than" limits on metrics that never fall while a run goes on; the others can be
+        kept again later, and never stop a run.
+        """
+        found: dict[str, float] = {}
+        for limit in self.limits:
+            if limit.kind == "greater" and limit.metric.removeprefix("btc_") in WATCHED_METRICS:
+                found[limit.metric] = min(limit.value, found.get(limit.metric, limit.value))
+        return found
+
     def evaluate(self, names: Sequence[str], values: Array) -> tuple[Array, Array, Array]:
         """Turn metrics into objectives and violations.
 
@@ -166,6 +180,13 @@ class Scoring:
             # One limit after the other: numpy's own sum rounds differently with the number of rows.
             total += violations[:, index]
         return objectives, violations, total
+
+
+def stop_text(limits: Mapping[str, float] | None) -> str:
+    """Return in words what stops a candidate early: :attr:`Scoring.stop_limits`; None stops nothing."""
+    if limits is None:
+        return "never"
+    return ", ".join(["equity gone", *(f"{metric} > {limit:g}" for metric, limit in limits.items())])
 
 
 def objective_of(metric: str, file: str = "configuration") -> Objective:

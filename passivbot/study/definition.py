@@ -109,6 +109,8 @@ class Definition:
         Version of the engine: another one may round differently.
     created
         UTC time as text, for people.
+    stop_early
+        Whether a candidate is stopped as soon as it is lost: ``Scoring.stop_limits`` or its equity.
     """
 
     config: Mapping[str, Any]
@@ -124,6 +126,7 @@ class Definition:
     space: Space
     engine: str
     created: str
+    stop_early: bool = False
 
     def to_json(self) -> str:
         """Return the canonical JSON text; ``from_json`` reads it back to an equal definition."""

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from passivbot.backtest.scenario import STOP_LIMITS
 from passivbot.config import Config
+from passivbot.engine import STOPPED_MINUTE
 from passivbot.study.lock import unwritable
 from passivbot.study.study import Results, Study
 
@@ -49,10 +51,18 @@ def _document(study: Study, vector: NDArray[np.float64], record: dict[str, Any])
         "objectives": record["objectives"],
         "search": definition.search,
         "seed": definition.seed,
+        **_stopping(study, record),
         "study": study.name,
         "violations": record["violations"],
     }
     return document
+
+
+def _stopping(study: Study, record: dict[str, Any]) -> dict[str, Any]:
+    """Return at which limits the study stopped its candidates, and where this one; nothing if it did not."""
+    if study.stop_limits is None:
+        return {}
+    return {STOP_LIMITS: study.stop_limits, STOPPED_MINUTE: record.get(STOPPED_MINUTE)}
 
 
 def _pin_coins(live: dict[str, Any], coins: list[str]) -> None:
@@ -98,13 +108,29 @@ def export_front(study: Study, members: Results, folder: Path | None = None) -> 
         for candidate, document in exported(study, members):
             path = folder / f"{candidate:07d}.json"
             kept.add(path.name)
-            write_text(path, json.dumps(document, indent=4, sort_keys=True, allow_nan=False) + "\n")
+            write_text(path, _text(document))
         for path in folder.iterdir():
             if _MEMBER.fullmatch(path.name) and path.name not in kept:
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder
+
+
+def candidate_text(study: Study, candidate: int) -> str:
+    """Return the configuration of any candidate that has metrics, as ``front/`` has those of its members.
+
+    Raises
+    ------
+    StudyError
+        It is not in the log, or failed.
+    """
+    ((_, document),) = exported(study, study.results(study.row(candidate)))
+    return _text(document)
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=4, sort_keys=True, allow_nan=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -31,7 +31,7 @@ from passivbot.study.lock import LOCK_FILE, Lock, unwritable
 from passivbot.study.sqlite import open_for_reading, sqlite_errors
 
 LOG_FILE = "study.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x50425354  # "PBST": tells a study from any other SQLite file
 STATUSES = ("ok", "failed", "stopped")
 
@@ -45,7 +45,8 @@ CREATE TABLE evaluations (
     worker TEXT NOT NULL,
     seconds REAL NOT NULL,          -- in the engine
     error TEXT,
-    logged REAL NOT NULL            -- seconds since 1970
+    logged REAL NOT NULL,           -- seconds since 1970
+    stopped INTEGER                 -- last minute, if it was stopped early; since format 2
 );
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,
@@ -55,10 +56,10 @@ CREATE TABLE events (
 );
 """
 # A result that is logged twice (a batch that was taken back and came in after all) keeps its first row.
-_INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
-_SELECT = "SELECT number, parameters, metrics, status, worker, seconds, error, logged FROM evaluations"
-
-_SELECT_NAMED = f"{_SELECT} WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
+_INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
+_COLUMNS = ("number", "parameters", "metrics", "status", "worker", "seconds", "error", "logged", "stopped")
+_AFTER = "WHERE number > ? ORDER BY number LIMIT ?"
+_NAMED = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +75,14 @@ class Evaluation:
     metrics
         float64 (metrics of the definition,), NaN for null; all NaN where nothing came back.
     status
-        ``ok``; ``failed`` (with ``error``); ``stopped`` (broke a limit before the last candle).
+        ``ok``; ``failed`` (with ``error``); ``stopped`` (lost before the last candle, so that its metrics are
+        those of the run up to the minute ``stopped``).
     worker, seconds
         Who evaluated it and the seconds in the engine: for people, never part of a result.
     error
         Cause of a failure.
+    stopped
+        Last minute of a candidate that was stopped.
     """
 
     number: int
@@ -88,6 +92,7 @@ class Evaluation:
     worker: str = ""
     seconds: float = 0.0
     error: str | None = None
+    stopped: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,9 +107,24 @@ class Rows:
     seconds: NDArray[np.float64]
     error: tuple[str | None, ...]
     logged: NDArray[np.float64]
+    stopped: tuple[int | None, ...]
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def take(self, index: NDArray[np.intp]) -> Self:
+        """Return the rows at these indices (k,), in that order."""
+        return type(self)(
+            self.numbers[index],
+            self.parameters[index],
+            self.metrics[index],
+            self.status[index],
+            tuple(self.worker[i] for i in index),
+            self.seconds[index],
+            tuple(self.error[i] for i in index),
+            self.logged[index],
+            tuple(self.stopped[i] for i in index),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,7 @@ class StudyLog:
         self._connection = connection
         self._lock = lock
         self._mutex = threading.RLock()
+        self._select = _select(connection)
 
     @classmethod
     def create(cls, folder: str | Path, definition: Definition) -> Self:
@@ -193,7 +214,10 @@ class StudyLog:
         connection = None
         try:
             connection = _open_for_writing(path) if write else open_for_reading(path)
-            return cls(folder, connection, _read_definition(connection, path), lock)
+            definition = _read_definition(connection, path)
+            if write:
+                _bring_up_to_date(connection, path)
+            return cls(folder, connection, definition, lock)
         except BaseException:
             if connection:
                 connection.close()
@@ -274,8 +298,7 @@ class StudyLog:
         Results arrive out of order: who follows a running study passes the last candidate up to which none
         was missing, and meets the few after it again.
         """
-        query = f"{_SELECT} WHERE number > ? ORDER BY number LIMIT ?"
-        return self._rows(query, (after, -1 if limit is None else limit))
+        return self._rows(_AFTER, (after, -1 if limit is None else limit))
 
     def chunks(self, after: int = -1, size: int = 20_000) -> Iterator[Rows]:
         """Yield the rows above ``after`` in pieces: a large study does not have to fit into memory."""
@@ -292,7 +315,7 @@ class StudyLog:
             One of them is not in the log.
         """
         wanted = sorted({int(n) for n in numbers})
-        found = self._rows(_SELECT_NAMED, (json.dumps(wanted),))
+        found = self._rows(_NAMED, (json.dumps(wanted),))
         if len(found) != len(wanted):
             missing = min(set(wanted) - {int(n) for n in found.numbers})
             raise StudyError(f"{self.path}: candidate {missing} is not in the log")
@@ -302,7 +325,7 @@ class StudyLog:
         """Return at most ``size`` candidates, spread evenly over the log."""
         last = self.last()
         wanted = range(0, last + 1, max(1, -(-(last + 1) // size)))
-        return self._rows(_SELECT_NAMED, (json.dumps(list(wanted)),))
+        return self._rows(_NAMED, (json.dumps(list(wanted)),))
 
     def count(self) -> int:
         """Return the number of logged candidates."""
@@ -320,11 +343,11 @@ class StudyLog:
         with self._reading() as connection:
             return int(connection.execute("SELECT coalesce(max(number), -1) FROM evaluations").fetchone()[0])
 
-    def _rows(self, query: str, arguments: tuple[object, ...]) -> Rows:
+    def _rows(self, which: str, arguments: tuple[object, ...]) -> Rows:
         with self._reading() as connection:
-            found = connection.execute(query, arguments).fetchall()
-        numbers, parameters, metrics, status, worker, seconds, error, logged = (
-            zip(*found, strict=True) if found else ((),) * 8
+            found = connection.execute(f"{self._select} {which}", arguments).fetchall()
+        numbers, parameters, metrics, status, worker, seconds, error, logged, stopped = (
+            zip(*found, strict=True) if found else ((),) * len(_COLUMNS)
         )
         try:
             return Rows(
@@ -336,6 +359,7 @@ class StudyLog:
                 seconds=np.array(seconds, dtype=np.float64),
                 error=error,
                 logged=np.array(logged, dtype=np.float64),
+                stopped=stopped,
             )
         except ValueError as error_:
             raise StudyError(
@@ -388,6 +412,7 @@ def _record(row: Evaluation, width: int, depth: int, now: float) -> tuple[object
         float(row.seconds),
         row.error,
         now,
+        row.stopped,
     )
 
 
@@ -452,6 +477,27 @@ def _read_definition(connection: sqlite3.Connection, path: Path) -> Definition:
     if found is None:
         raise StudyError(f"{path}: the log has no definition")
     return Definition.from_json(found[0], file=path)
+
+
+def _has_stops(connection: sqlite3.Connection) -> bool:
+    """Whether the log has format 2 or later: the minutes of candidates that were stopped."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0]) > 1
+
+
+def _select(connection: sqlite3.Connection) -> str:
+    """Return the query for rows; a log of format 1 that can only be read has no column ``stopped``."""
+    columns = _COLUMNS if _has_stops(connection) else (*_COLUMNS[:-1], "NULL")
+    return f"SELECT {', '.join(columns)} FROM evaluations"
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Give a log of format 1 what format 2 has besides."""
+    with sqlite_errors(path):
+        if not _has_stops(connection):
+            connection.executescript(
+                "BEGIN IMMEDIATE; ALTER TABLE evaluations ADD COLUMN stopped INTEGER;"
+                f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            )
 
 
 def _remove_empty(folder: Path, *, locked: bool) -> None:

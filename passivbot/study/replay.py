@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from passivbot.backtest.scenario import Scenario
 from passivbot.config import Config, warmup_minutes
-from passivbot.errors import StudyError
+from passivbot.engine import STOPPED_MINUTE, BacktestResult
 from passivbot.study.export import evaluated_config
 from passivbot.study.study import Study
 
@@ -34,28 +34,34 @@ class Logged:
     """A candidate as the log has it.
 
     ``config`` is the evaluated configuration, ``parameters`` (58,) the logged vector, ``metrics`` name →
-    value, None for null.
+    value, None for null; ``limits`` are those at which the study stopped its candidates, None if it did not,
+    and ``stopped`` the last minute of this one, None if it ran to its end.
     """
 
     candidate: int
     config: Config
     parameters: NDArray[np.float64]
     metrics: Mapping[str, float | None]
+    limits: Mapping[str, float] | None = None
+    stopped: int | None = None
 
-    def deviations(self, analysis: Analysis) -> tuple[Deviation, ...]:
-        """Compare with an engine's analysis ``{"usd": …, "btc": …}``; empty if all bits agree."""
-        return compare(self.metrics, analysis)
+    def deviations(self, result: BacktestResult) -> tuple[Deviation, ...]:
+        """Compare with a run, its minute of stopping included; empty if all bits agree."""
+        found = compare(self.metrics, result.analysis)
+        if self.stopped != result.stopped:
+            found = (Deviation(STOPPED_MINUTE, self.stopped, result.stopped), *found)
+        return found
 
-    def run(self, scenario: Scenario) -> Analysis:
-        """Run the engine over a scenario with this configuration, as ``passivbot backtest`` does."""
+    def run(self, scenario: Scenario) -> BacktestResult:
+        """Run the engine over a scenario as the study did."""
         common, single = warmup_minutes(self.config, scenario.coins)
-        result = scenario.engine().backtest(
+        return scenario.engine().backtest(
             self.config.bot.to_engine(),
             self.config.engine_overrides(scenario.coins),
             warmup_minutes=common,
             coin_warmup_minutes=single,
+            limits=self.limits,
         )
-        return result.analysis
 
 
 def logged(study: Study, candidate: int) -> Logged:
@@ -66,18 +72,15 @@ def logged(study: Study, candidate: int) -> Logged:
     StudyError
         It is not in the log, or has no result to compare with.
     """
-    rows = study.log.rows([candidate])
-    if rows.status[0] != "ok":
-        cause = f": {rows.error[0]}" if rows.error[0] else ""
-        raise StudyError(
-            f"{study.log.path}: candidate {candidate} {rows.status[0]}{cause}; it has no metrics"
-        )
+    rows = study.row(candidate)
     values = (v if math.isfinite(v) else None for v in rows.metrics[0].tolist())
     return Logged(
         candidate=candidate,
         config=evaluated_config(study, rows.parameters[0]),
         parameters=rows.parameters[0],
         metrics=dict(zip(study.definition.metrics, values, strict=True)),
+        limits=study.stop_limits,
+        stopped=rows.stopped[0],
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.config import Config, ParameterSpace, Scoring
+from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import StudyError, nearest
 from passivbot.study.front import CAP, Front
 from passivbot.study.log import LOG_FILE, Rows, StudyLog
@@ -25,8 +26,8 @@ class Results:
     """Logged candidates (by number) with their objectives and violations.
 
     ``objectives`` (n, k) are minimised, in the order of ``scoring.objectives``; ``violations`` (n, l) in that
-    of ``scoring.limits``; ``total`` (n,) is their sum, infinite for a candidate that failed or could not be
-    scored.
+    of ``scoring.limits``; ``total`` (n,) is their sum, infinite for a candidate that failed, was stopped or
+    could not be scored.
     """
 
     rows: Rows
@@ -68,20 +69,9 @@ class Results:
 
     def take(self, which: NDArray[Any] | slice) -> "Results":
         """Return some of the candidates, by mask, indices or slice, in that order."""
-        r = self.rows
-        index = np.arange(len(r))[which]
-        rows = Rows(
-            r.numbers[index],
-            r.parameters[index],
-            r.metrics[index],
-            r.status[index],
-            tuple(r.worker[i] for i in index),
-            r.seconds[index],
-            tuple(r.error[i] for i in index),
-            r.logged[index],
-        )
+        index = np.arange(len(self.rows))[which]
         return Results(
-            rows,
+            self.rows.take(index),
             self.parameter_names,
             self.metric_names,
             self.scoring,
@@ -93,17 +83,20 @@ class Results:
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield each candidate as the JSON-able record of ``passivbot pareto --json``.
 
-        Nothing in it depends on time, machine or worker; what is not finite is None.
+        Nothing in it depends on time, machine or worker; what is not finite is None. A stopped candidate has
+        its last minute besides.
         """
         names = [objective.metric for objective in self.scoring.objectives]
         limits = [limit.key for limit in self.scoring.limits]
         for i, number in enumerate(self.numbers.tolist()):
+            stopped = self.rows.stopped[i]
             yield {
                 "candidate": number,
                 "metrics": _named(self.metric_names, self.rows.metrics[i]),
                 "objectives": _named(names, self.objectives[i]),
                 "parameters": _named(self.parameter_names, self.rows.parameters[i]),
                 "violations": _named(limits, self.violations[i]),
+                **({} if stopped is None else {STOPPED_MINUTE: stopped}),
             }
 
 
@@ -172,21 +165,45 @@ class Study:
             enable_overrides=self.config.optimize.enable_overrides,
         )
 
+    @property
+    def stop_limits(self) -> dict[str, float] | None:
+        """The limits at which candidates are stopped early; None if the study runs them to their end."""
+        return self.scoring.stop_limits if self.definition.stop_early else None
+
     def front(self, cap: int = CAP) -> Front:
         """Return the front of everything logged by now."""
         return Front.of(self.log, self.scoring, cap=cap)
 
+    def row(self, candidate: int) -> Rows:
+        """Return the row of one candidate that has metrics.
+
+        Raises
+        ------
+        StudyError
+            It is not in the log, or failed.
+        """
+        rows = self.log.rows([candidate])
+        if rows.status[0] == "failed":
+            cause = f": {rows.error[0]}" if rows.error[0] else ""
+            raise StudyError(f"{self.log.path}: candidate {candidate} failed{cause}; it has no metrics")
+        return rows
+
     def results(self, rows: Rows) -> Results:
-        """Return rows with their objectives and violations."""
+        """Return rows with their objectives and violations.
+
+        The metrics of a stopped candidate are of a part of the candles, which compares with nothing: it has
+        no objectives, as a failed one.
+        """
         objectives, violations, total = self.scoring.evaluate(self.definition.metrics, rows.metrics)
+        ok = rows.status == "ok"
         return Results(
             rows=rows,
             parameter_names=self.definition.space.names,
             metric_names=self.definition.metrics,
             scoring=self.scoring,
-            objectives=objectives,
-            violations=violations,
-            total=np.where(rows.status == "ok", total, np.inf),
+            objectives=np.where(ok[:, None], objectives, np.nan),
+            violations=np.where(ok[:, None], violations, np.inf),
+            total=np.where(ok, total, np.inf),
         )
 
     def members(self, front: Front | None = None) -> Results:

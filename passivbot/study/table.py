@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import StudyError, located
 from passivbot.study.lock import unwritable
 from passivbot.study.study import Results, Study
@@ -22,7 +23,8 @@ def export_table(study: Study, form: str, out: Path | None) -> int:
     """Write all evaluations and return their number.
 
     Columns: ``candidate``, ``status``, ``worker``, ``seconds``, ``error``, the parameters, the metrics,
-    ``objective.METRIC`` (minimised) and ``violation.LIMIT``. What is not finite is empty, null.
+    ``objective.METRIC`` (minimised), ``violation.LIMIT`` and ``stopped_minute``. What is not finite is empty,
+    null.
 
     Parameters
     ----------
@@ -75,6 +77,7 @@ def _columns(study: Study) -> list[str]:
         *study.definition.metrics,
         *(f"objective.{objective.metric}" for objective in study.scoring.objectives),
         *(f"violation.{limit.key}" for limit in study.scoring.limits),
+        STOPPED_MINUTE,
     ]
 
 
@@ -90,6 +93,7 @@ def _lines(results: Results) -> Iterator[list[Any]]:
         yield [
             *(number, str(rows.status[i]), rows.worker[i], float(rows.seconds[i]), rows.error[i]),
             *(value if math.isfinite(value) else None for value in values),
+            rows.stopped[i],
         ]
 
 
@@ -112,6 +116,7 @@ def _write_json(study: Study, stream: TextIO) -> int:
                 "error": rows.error[i],
                 "seconds": float(rows.seconds[i]),
                 "status": str(rows.status[i]),
+                STOPPED_MINUTE: rows.stopped[i],
                 "worker": rows.worker[i],
             }
             text = json.dumps(record, sort_keys=True, allow_nan=False)
@@ -123,8 +128,9 @@ def _write_json(study: Study, stream: TextIO) -> int:
 
 def _write_parquet(study: Study, path: Path) -> int:
     names = _columns(study)
-    types = [pa.int64(), pa.string(), pa.string(), pa.float64(), pa.string()]
-    schema = pa.schema(list(zip(names, types + [pa.float64()] * (len(names) - len(types)), strict=True)))
+    first = [pa.int64(), pa.string(), pa.string(), pa.float64(), pa.string()]
+    types = [*first, *[pa.float64()] * (len(names) - len(first) - 1), pa.int64()]
+    schema = pa.schema(list(zip(names, types, strict=True)))
     count = 0
     with pq.ParquetWriter(path, schema) as writer:
         for results in study.all():

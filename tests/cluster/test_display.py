@@ -12,6 +12,7 @@ PROGRESS = Progress(
     logged=400,
     budget=1000,
     left=600,
+    stopped=3,
     failed=1,
     in_flight=16,
     workers=2,

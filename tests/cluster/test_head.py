@@ -167,6 +167,34 @@ def test_candidate_that_raises_fails_alone(tmp_path: Path) -> None:
         assert not [event for event in log.events() if event.kind == "worker_lost"]
 
 
+def test_stopped_candidates_are_logged_with_their_minute_and_never_scored(tmp_path: Path) -> None:
+    """Whatever workers and batches, and cut off in between: the same study."""
+    found = []
+    for workers, batch, first in ((1, 1, BUDGET), (3, None, 60)):
+        with create(tmp_path / str(workers) / "s") as log:
+            display = Silent()
+            toy = Toy(hopeless=0.6)
+            stopped = run(log, toy, workers=workers, batch=batch, budget=first, display=display).stopped
+            assert display.shown[-1].stopped == stopped > 0
+        with StudyLog.open(tmp_path / str(workers) / "s", write=True) as log:
+            assert run(log, toy, workers=workers, batch=batch, budget=BUDGET, display=display).finished
+            rows = log.read()
+            hopeless = rows.parameters[:, 0] > 0.6
+            assert (rows.status == np.where(hopeless, "stopped", "ok")).all()
+            minutes = np.floor(1e5 * rows.parameters[:, 0])
+            expected = [int(m) if h else None for m, h in zip(minutes, hopeless, strict=True)]
+            assert list(rows.stopped) == expected
+            assert np.array_equal(rows.metrics, metrics_of(rows.parameters))
+            assert not [text for text in display.said if "failed" in text]
+            members = Study(log).members().numbers
+            assert len(members)
+            assert not hopeless[np.isin(rows.numbers, members)].any()
+            # The search turns away from them: fewer in the second half.
+            assert hopeless[BUDGET // 2 :].sum() < hopeless[: BUDGET // 2].sum()
+            found.append((content(log), rows.stopped))
+    assert found[0] == found[1]
+
+
 def test_missed_deadline_takes_the_batch_back(tmp_path: Path, reference: list[Any]) -> None:
     with create(tmp_path / "s") as log:
         toy = Toy(ill=0.5, illness="hang", once=tmp_path / "hung")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -175,6 +176,60 @@ def test_ctrl_c_ends_cleanly_with_the_front(place: Path, reference: subprocess.C
     assert front(place / "stopped", place) == front(place / "a", place)
 
 
+STOPPING = (*ARGUMENTS, "--stop-early", "--optimize.limits", "--drawdown_worst 0.0015 --gain 1.0")
+
+
+def test_early_stop_from_the_command_to_the_replay(
+    place: Path, reference: subprocess.CompletedProcess[str]
+) -> None:
+    finished = program("optimize", *STOPPING, "--study", "early", "--workers", "2", cwd=place)
+    assert finished.returncode == 0, finished.stderr
+    assert "stopped early: equity gone, drawdown_worst > 0.0015\n" in finished.stdout
+    with StudyLog.open(place / "early") as log:
+        assert log.definition.stop_early
+        rows = log.read()
+    stopped = np.flatnonzero(rows.status == "stopped")
+    assert 5 < len(stopped) < BUDGET
+    assert f"{BUDGET} candidates, {len(stopped)} stopped early in " in finished.stdout
+    assert {"ok", "stopped"} == set(rows.status.tolist())
+    assert all((rows.stopped[i] or 0) % 1440 == 1439 for i in stopped)
+
+    # Up to the first that the search could learn from it is the study without early stop.
+    with StudyLog.open(place / "a") as log:
+        others = log.read()
+    assert np.array_equal(rows.parameters[:24], others.parameters[:24])
+    kept = [i for i in range(24) if rows.status[i] == "ok"]
+    column = log.definition.metrics.index("drawdown_worst")
+    assert np.array_equal(rows.metrics[kept], others.metrics[kept])
+    assert all(others.metrics[i, column] > 0.0015 for i in stopped if i < 24)
+
+    shown = program("study", "show", "early", cwd=place)
+    assert "equity gone, drawdown_worst > 0.0015" in shown.stdout
+    candidate = str(stopped[0])
+    file = place / "stopped.json"
+    exported = program("study", "export", "early", "--candidate", candidate, "--out", str(file), cwd=place)
+    assert exported.returncode == 0, exported.stderr
+    replay = program("backtest", str(file), "--out", str(place / "stopped-report"), "-dp", cwd=place)
+    assert replay.returncode == 0, replay.stderr
+    assert f"stopped early, as in its study, after minute {rows.stopped[stopped[0]]} (" in replay.stderr
+    assert "metrics recorded in" in replay.stdout
+
+
+def test_early_stop_is_kept_by_a_resume(place: Path, reference: subprocess.CompletedProcess[str]) -> None:
+    """One worker, cut off and resumed without saying it again."""
+    half = (*STOPPING, "--iters", "50")
+    first = program("optimize", *half, "--study", "later", "--workers", "1", cwd=place)
+    assert first.returncode == 0, first.stderr
+    resumed = program("optimize", "--study", "later", "--resume", "--iters", str(BUDGET), cwd=place)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "stopped early: equity gone, drawdown_worst > 0.0015\n" in resumed.stdout
+    with StudyLog.open(place / "early") as one, StudyLog.open(place / "later") as other:
+        a, b = one.read(), other.read()
+    assert a.parameters.tobytes() == b.parameters.tobytes()
+    assert a.metrics.tobytes() == b.metrics.tobytes()
+    assert a.stopped == b.stopped
+
+
 @pytest.fixture
 def head_address() -> Iterator[str]:
     """A Ray head that runs already, as `ray start` makes it."""
@@ -262,6 +317,7 @@ def test_resume_of_a_finished_study_prints_its_front(
         ),
         ((*ARGUMENTS, "--study", "a", "--resume", "--seed", "4"), "seed is 4, the study has 3"),
         ((*ARGUMENTS, "--study", "a", "--resume", "--search", "sobol"), 'search is "sobol"'),
+        ((*ARGUMENTS, "--study", "a", "--resume", "--stop-early"), "stop_early is true, the study has false"),
         (
             (*ARGUMENTS, "--study", "a", "--resume", "--population", "30"),
             "population is 30, the study has 24",

@@ -17,7 +17,7 @@ from cluster.head import Outcome
 from cluster.pace import Pace
 from cluster.run import drive
 from cluster.search import Problem, Settings
-from cluster.workers import Array
+from cluster.workers import Array, Evaluated
 from passivbot.config import Config, Scoring, load_config
 from passivbot.config.resources import configs_dir
 from passivbot.study import Definition, Rows, Space, StudyLog
@@ -45,18 +45,19 @@ class Toy:
 
     A candidate is ill if its first component lies above ``ill``; what that does to it says ``illness``:
     "kill" (its process, with SIGKILL), "raise", "hang". ``once``: a file that the first ill one leaves
-    behind; none is ill from then on.
+    behind; none is ill from then on. One above ``hopeless`` is stopped early.
     """
 
     seconds: float = 0.0
     ill: float = 2.0
     illness: str = ""
     once: Path | None = None
+    hopeless: float = 2.0
 
     def __call__(self) -> "Toy":
         return self
 
-    def evaluate(self, parameters: Array) -> Array:
+    def evaluate(self, parameters: Array) -> Evaluated:
         time.sleep(self.seconds * len(parameters))
         if (parameters[:, 0] > self.ill).any() and not (self.once and self.once.exists()):
             if self.once:
@@ -67,7 +68,10 @@ class Toy:
                 time.sleep(600)
             else:
                 raise ValueError("the candidate is ill")
-        return metrics_of(parameters)
+        first = parameters[:, 0]
+        return Evaluated(
+            metrics_of(parameters), np.where(first > self.hopeless, np.floor(1e5 * first), np.nan)
+        )
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,26 @@ def test_btc_limits_count_with_btc_collateral() -> None:
     assert [limit.metric for limit in found.limits] == ["btc_total_wallet_exposure_max"]
 
 
+def test_limits_that_stay_broken() -> None:
+    """Upper limits on what never falls; of two on one metric the smaller."""
+    limits = {
+        "drawdown_worst": 0.4,
+        "penalize_if_greater_than_drawdown_worst": 0.3,
+        "penalize_if_lower_than_position_held_hours_max": 1.0,
+        "penalize_if_greater_than_btc_drawdown_worst": 0.2,
+        "position_unchanged_hours_max": 300.0,
+        "loss_profit_ratio": 0.9,
+        "drawdown_worst_mean_1pct": 0.2,
+        "adg": 0.001,
+    }
+    expected = {"drawdown_worst": 0.3, "position_unchanged_hours_max": 300.0}
+    assert scoring(scoring=["adg"], limits=limits).stop_limits == expected
+    assert scoring(btc=True, scoring=["adg"], limits=limits).stop_limits == {
+        **expected,
+        "btc_drawdown_worst": 0.2,
+    }
+
+
 def test_the_builtin_limits_are_all_upper_ones() -> None:
     raw = {"bot": {}, "live": {}}
     limits = Scoring.from_config(load_mapping(raw, Path("c.json")).config).limits

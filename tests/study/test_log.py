@@ -99,9 +99,9 @@ def test_newer_foreign_and_damaged_files(tmp_path: Path, definition: Definition,
         log.append(rows(range(100)))
     path = tmp_path / "study.sqlite"
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=2")
+        connection.execute("PRAGMA user_version=3")
     connection.close()
-    with pytest.raises(StudyError, match="format 2, written by a newer version"):
+    with pytest.raises(StudyError, match="format 3, written by a newer version"):
         StudyLog.open(tmp_path)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA application_id=1")
@@ -111,6 +111,34 @@ def test_newer_foreign_and_damaged_files(tmp_path: Path, definition: Definition,
     path.write_bytes(b"not a database at all, but long enough to be read as a header" * 40)
     with pytest.raises(StudyError, match=r"study\.sqlite: damaged, or not a study"):
         StudyLog.open(tmp_path)
+
+
+def old_log(folder: Path, definition: Definition, rows: list[Evaluation]) -> None:
+    """A log as format 1 had it: nothing was said of stopping candidates early."""
+    with StudyLog.create(folder, definition) as log:
+        log.append(rows)
+    with sqlite3.connect(folder / "study.sqlite") as connection:
+        connection.execute("ALTER TABLE evaluations DROP COLUMN stopped")
+        connection.execute("UPDATE meta SET value = json_remove(value, '$.stop_early')")
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+
+
+def test_log_of_format_1_is_read_and_continued(
+    tmp_path: Path, definition: Definition, rows: MakeRows
+) -> None:
+    old_log(tmp_path, definition, rows(range(3)))
+    with StudyLog.open(tmp_path) as log:
+        assert log.read().stopped == (None,) * 3
+        assert log.definition == definition
+    stopped = replace(rows([3])[0], status="stopped", stopped=2879)
+    with StudyLog.open(tmp_path, write=True) as log:
+        log.append([stopped])
+        assert log.read().stopped == (None, None, None, 2879)
+    for write in (False, True):
+        with StudyLog.open(tmp_path, write=write) as log:
+            assert log.read().stopped == (None, None, None, 2879)
+            assert log.statuses() == {"ok": 3, "stopped": 1}
 
 
 def test_two_writers(tmp_path: Path, definition: Definition) -> None:

@@ -35,6 +35,7 @@ def members(objectives: Any, *, total: Any = None, weights: tuple[int, ...] = (-
         np.zeros(n),
         (None,) * n,
         np.zeros(n),
+        (None,) * n,
     )
     return Results(rows, ("p",), names, scoring, objectives, total[:, None], total)
 

@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from passivbot.backtest.scenario import Scenario
 from passivbot.cli.main import main
-from passivbot.config import load_config
+from passivbot.config import WarmupRule, load_config
+from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import ResourceError, StudyError
-from passivbot.study import StudyLog
+from passivbot.study import Evaluation, StudyLog
 from passivbot.study.export import export_front
 from passivbot.study.replay import compare, logged
 from passivbot.study.study import Study, find, write_records
@@ -98,7 +100,7 @@ def test_export_runs_to_the_bits_of_the_log(tmp_path: Path, example: Example) ->
             assert candidate.config.bot.to_engine() == bot
             replayed = replace(candidate, config=config).run(scenario)
             assert candidate.deviations(replayed) == ()
-            assert compare(provenance["metrics"], replayed) == ()
+            assert compare(provenance["metrics"], replayed.analysis) == ()
             assert (provenance["study"], provenance["candidate"]) == ("example", number)
             assert provenance["candles_digest"] == example.scenario.candles_digest
 
@@ -112,6 +114,111 @@ def test_backtest_command_repeats_every_member(tmp_path: Path, example: Example)
         document = json.loads(path.read_text())
         analysis = json.loads((out / "analysis.json").read_text())
         assert compare(document["_provenance"]["metrics"], analysis) == ()
+
+
+@pytest.fixture
+def stopping(tmp_path: Path, example: Example) -> tuple[Path, int, int]:
+    """The example as a study that stops early: its folder, a candidate that was stopped, one that was not."""
+    limits = {"drawdown_worst": 0.05, "gain": 1.0}
+    config = json.loads(json.dumps(example.definition.config))
+    config["optimize"]["limits"] = limits
+    definition = replace(example.definition, config=config, stop_early=True)
+    with StudyLog.create(tmp_path / "stopping", definition) as log:
+        study = Study(log)
+        assert study.stop_limits == {"drawdown_worst": 0.05}
+        vectors = np.stack([row.parameters for row in example.rows])
+        evaluated = study.space.evaluated(vectors)
+        common, single = WarmupRule.from_config(study.config, example.scenario.coins).for_matrix(evaluated)
+        columns = example.scenario.engine().evaluate_matrix(
+            evaluated,
+            study.config.bot.to_engine(),
+            (*definition.metrics, STOPPED_MINUTE),
+            coin_overrides=study.config.engine_overrides(example.scenario.coins),
+            warmup_minutes=common,
+            coin_warmup_minutes=single,
+            limits=study.stop_limits,
+        )
+        stopped = np.isfinite(columns[:, -1])
+        assert 3 < stopped.sum() < 37
+        log.append(
+            Evaluation(n, vectors[n], row[:-1], "stopped", stopped=int(row[-1]))
+            if stopped[n]
+            else Evaluation(n, vectors[n], row[:-1])
+            for n, row in enumerate(columns)
+        )
+    return tmp_path / "stopping", int(np.flatnonzero(stopped)[0]), int(np.flatnonzero(~stopped)[0])
+
+
+def test_stopped_candidate_is_never_scored(stopping: tuple[Path, int, int]) -> None:
+    folder, candidate, _ = stopping
+    with Study.open(folder) as study:
+        everything = study.results(study.log.read())
+        stopped = everything.rows.status == "stopped"
+        assert np.isinf(everything.total[stopped]).all()
+        assert np.isnan(everything.objectives[stopped]).all()
+        assert np.isinf(everything.violations[stopped]).all()
+        assert np.isfinite(everything.objectives[~stopped]).any()
+        assert study.front().scored == np.isfinite(everything.total).sum() <= (~stopped).sum()
+        assert not np.isin(study.members().numbers, everything.numbers[stopped]).any()
+        record = json.loads(text_of(study, everything=True))[candidate]
+    assert record["stopped_minute"] % 1440 == 1439
+    assert set(record["objectives"].values()) == set(record["violations"].values()) == {None}
+    assert record["metrics"]["drawdown_worst"] > 0.05
+
+
+def test_stopped_candidate_is_replayed(stopping: tuple[Path, int, int], example: Example) -> None:
+    folder, candidate, other = stopping
+    with Study.open(folder) as study:
+        for number in (candidate, other):
+            again = logged(study, number)
+            assert (again.stopped is None) == (number == other)
+            assert again.deviations(again.run(example.scenario)) == ()
+        again = logged(study, candidate)
+        whole = replace(again, limits=None).run(example.scenario)
+        first = again.deviations(whole)[0]
+        assert str(first) == f"stopped_minute: logged {again.stopped}, found None"
+
+
+def test_backtest_command_repeats_a_stopped_candidate(
+    tmp_path: Path, stopping: tuple[Path, int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, candidate, other = stopping
+    for number in (candidate, other):
+        file, out = tmp_path / f"{number}.json", tmp_path / f"report{number}"
+        command = ["study", "export", str(folder), "--candidate", str(number)]
+        assert main([*command, "--out", str(file)]) == 0
+        assert capsys.readouterr().out == f"{file}: candidate {number}\n"
+        assert main(command) == 0
+        assert capsys.readouterr().out == file.read_text()
+        assert main(["backtest", str(file), "--out", str(out), "--disable-plotting"]) == 0
+        printed = capsys.readouterr()
+        document = json.loads(file.read_text())["_provenance"]
+        assert document["stop_limits"] == {"drawdown_worst": 0.05}
+        rows = pq.read_metadata(out / "equity.parquet").num_rows
+        if number == other:
+            assert document["stopped_minute"] is None
+            assert "stopped early" not in printed.err
+            continue
+        assert rows == document["stopped_minute"] + 1
+        assert f"stopped early, as in its study, after minute {rows - 1} (" in printed.err
+        assert "drawdown_worst is " in printed.err
+        # The report's own configuration repeats the run once more; another minute would be noticed.
+        assert main(["backtest", str(out / "config.json"), "--out", str(tmp_path / "again"), "-dp"]) == 0
+        wrong = json.loads(file.read_text())
+        wrong["_provenance"]["stopped_minute"] += 1440
+        file.write_text(json.dumps(wrong))
+        capsys.readouterr()
+        assert main(["backtest", str(file), "--out", str(tmp_path / "wrong"), "-dp"]) == 1
+        assert f"difference: not as recorded in {file}: stopped_minute" in capsys.readouterr().err
+
+
+def test_candidate_that_has_no_metrics_is_not_exported(
+    example: Example, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "export", str(example.folder), "--candidate", "5"]) == 2
+    assert "candidate 5 failed: killed its worker twice; it has no metrics" in capsys.readouterr().err
+    assert main(["study", "export", str(example.folder), "--candidate", "40"]) == 2
+    assert "candidate 40 is not in the log" in capsys.readouterr().err
 
 
 def test_full_disk_leaves_no_half_export(small_disk: Path, example: Example) -> None:
