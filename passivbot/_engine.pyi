@@ -15,7 +15,8 @@ ORDER_TYPES: list[str]
 
 class Engine:
     coins: list[str]
-    minutes: int
+    bars: int
+    interval_minutes: int
     def __init__(
         self,
         candles: pa.Table,

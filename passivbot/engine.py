@@ -85,7 +85,7 @@ class BacktestResult(NamedTuple):
     total_wallet_exposure."""
 
     equity: pa.Table
-    """Columns minute (int64), usd, btc: one row for every minute 0 … T − 2, or as far as the run went."""
+    """Columns minute (int64), usd, btc: one row for every bar 0 … T − 2, or as far as the run went."""
 
     analysis: dict[str, dict[str, float | None]]
     """``{"usd": {metric: value}, "btc": {…}}``; None where a metric is not finite. Without BTC collateral
@@ -112,7 +112,7 @@ class Engine:
     Parameters
     ----------
     candles
-        Table with ``timestamp`` (int64, UTC ms, consecutive minutes) and, per coin, ``COIN.high``,
+        Table with ``timestamp`` (int64, UTC ms, consecutive bars of one length) and, per coin, ``COIN.high``,
         ``COIN.low``, ``COIN.close``, ``COIN.volume`` (float64; quote volume), NaN outside the coin's life.
         One chunk a column, no nulls. Its buffers are read where they lie and must not change.
     markets
@@ -122,9 +122,9 @@ class Engine:
     maker_fee
         Fee rate of every fill.
     btc_usd
-        Price of a bitcoin, one value a minute, shape (T,). BTC collateral is on if some value differs from 1.
+        Price of a bitcoin, one value a bar, shape (T,). BTC collateral is on if some value differs from 1.
     requested_start_ms
-        No order before this time, UTC ms. Default: the first minute.
+        No order before this time, UTC ms. Default: the first bar.
     prepared
         Tables of these candles that another engine made (:meth:`prepare`), read where they lie. Default: made
         when first needed, for this engine alone.
@@ -135,6 +135,14 @@ class Engine:
     ------
     EngineError
         If the candles, rules or amounts can't be used; the message names the column and what is allowed.
+
+    Notes
+    -----
+    The timestamps say how long a bar is: a divisor of 60 minutes; one minute is the specification. Minutes
+    in arguments and results are those of the clock, whatever the bars: spans and warm-ups are given in
+    minutes, and what happens in bar k of I minutes happens in minute k × I. A span becomes a number of bars
+    (span ÷ I) before its smoothing factor, a warm-up one that is rounded up. A single candle is that of a
+    minute.
     """
 
     def __init__(
@@ -164,11 +172,15 @@ class Engine:
         lives = self._engine.lives()
         self.coins: tuple[str, ...] = tuple(self._engine.coins)
         """Coins of the run, ascending."""
-        self.minutes: int = self._engine.minutes
-        """Minutes of the panel, T."""
-        self.first_valid: tuple[int, ...] = tuple(first for first, _ in lives)
+        self.bars: int = self._engine.bars
+        """Bars of the panel, T."""
+        self.interval_minutes: int = self._engine.interval_minutes
+        """Minutes of a bar."""
+        self.minutes: int = self.bars * self.interval_minutes
+        """Minutes of the panel."""
+        self.first_valid: tuple[int, ...] = tuple(first * self.interval_minutes for first, _ in lives)
         """Minute of each coin's first finite close."""
-        self.last_valid: tuple[int, ...] = tuple(last for _, last in lives)
+        self.last_valid: tuple[int, ...] = tuple(last * self.interval_minutes for _, last in lives)
         """Minute of each coin's last finite close, inclusive."""
 
     def prepare(self) -> pa.Table:
@@ -177,7 +189,8 @@ class Engine:
         Returns
         -------
         pyarrow.Table
-            One row; less than 30 % of the candles' size. Pass it as ``prepared`` with the same candles.
+            One row; less than 30 % of the size of candles of a minute. Pass it as
+            ``prepared`` with the same candles.
         """
         return self._engine.prepare()
 
@@ -199,9 +212,9 @@ class Engine:
         coin_overrides
             Parameters that replace those of the bot for single coins.
         warmup_minutes
-            Global warm-up: no order until the minute exceeds it.
+            Global warm-up: no order until more minutes have passed.
         coin_warmup_minutes
-            Warm-up of each coin after its first minute, one number or by coin. Default: ``warmup_minutes``.
+            Warm-up of each coin after its first candle, one number or by coin. Default: ``warmup_minutes``.
             Both None: the longest span of the candidate (trading-semantics §7.3).
         limits
             Stop the run at the end of the first day (1440 minutes from minute 0) on which the equity in USD

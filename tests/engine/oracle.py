@@ -1,8 +1,9 @@
 """A second witness: the backtest of one coin in USD mode, transcribed from trading-semantics.
 
-It shares nothing with the engine but the text of the specification: plain Python floats, one minute after the
-other. Section numbers are those of trading-semantics. Left out is what one coin in USD mode does not need:
-coin selection, BTC collateral, and the close order at a delisting, which never fills (§14.3).
+It shares nothing with the engine but the text of the specification: plain Python floats, one minute, or bar
+of several, after the other. Section numbers are those of trading-semantics. Left out is what one coin in USD
+mode does not need: coin selection, BTC collateral, and the close order at a delisting, which never fills
+(§14.3).
 """
 
 import math
@@ -58,12 +59,12 @@ class Side:
     closes: list[Order] = field(default_factory=list)
 
     @classmethod
-    def start(cls, long: bool, p: Parameters, close: float) -> "Side":
+    def start(cls, long: bool, p: Parameters, close: float, interval: int) -> "Side":
         slots = min(1.0, max(0.0, nint(p["n_positions"])))
         limit = p.get("wallet_exposure_limit", -1.0)
         spans = (p["ema_span_0"], p["ema_span_1"], math.sqrt(p["ema_span_0"] * p["ema_span_1"]))
         hours = p["entry_grid_spacing_log_span_hours"]
-        bands = [Ema(close, 2 / (span + 1)) for span in sorted(spans)]
+        bands = [Ema(close, 2 / (span / interval + 1)) for span in sorted(spans)]
         hourly = Ema(0.0, 2 / (hours + 1) if hours > 0 else 0.0)
         return cls(long, p, slots, limit != 0 and slots > 0, limit, bands, hourly)
 
@@ -90,7 +91,8 @@ class Side:
 class Oracle:
     """One run; afterwards ``fills`` and ``equity`` hold what the engine shall show.
 
-    ``candles`` are rows (high, low, close) of finite prices, of a coin that lives in every minute.
+    ``candles`` are rows (high, low, close) of finite prices, of a coin that lives in every bar of
+    ``interval`` minutes; ``warmup`` is in minutes.
     """
 
     def __init__(
@@ -104,15 +106,19 @@ class Oracle:
         starting_balance: float,
         maker_fee: float,
         warmup: int,
+        interval: int = 1,
     ) -> None:
         self.candles, self.first_ms, self.coin, self.rules = candles, first_ms, coin, rules
-        self.fee_rate, self.warmup = maker_fee, warmup
+        self.fee_rate, self.interval = maker_fee, interval
+        self.warmup = math.ceil(warmup / interval)
         self.balance, self.pnl_sum, self.pnl_peak = starting_balance, 0.0, 0.0
         self.hour, self.bucket = first_ms // HOUR * HOUR, (0.0, 0.0)
-        self.sides = [Side.start(name == "long", bot[name], candles[0][2]) for name in ("long", "short")]
+        self.sides = [
+            Side.start(name == "long", bot[name], candles[0][2], interval) for name in ("long", "short")
+        ]
         self.fills: list[Fill] = []
         self.equity = [starting_balance]
-        self.trade_from = min(warmup, len(candles) - 1)
+        self.trade_from = min(self.warmup, len(candles) - 1)
         for k in range(1, len(candles) - 1):
             self.step(k)
 
@@ -139,12 +145,13 @@ class Oracle:
     # -- §6 ------------------------------------------------------------------------------------------
 
     def indicators(self, k: int) -> None:
-        now = self.first_ms + k * 60_000
+        bar = self.interval * 60_000
+        now = self.first_ms + k * bar
         boundary = now // HOUR * HOUR
         if boundary > self.hour:
             start = max(self.first_ms, self.hour)
             if now > start + 60_000:
-                window = self.candles[(start - self.first_ms) // 60_000 : k]
+                window = self.candles[(start - self.first_ms) // bar : k]
                 self.bucket = max(c[0] for c in window), min(c[1] for c in window)
             self.hour = boundary
             bucket = self.bucket
@@ -198,7 +205,7 @@ class Oracle:
             total += self.exposure(each)
         money = (pnl, fee, self.balance, 0.0, self.balance, 1.0)
         position = (qty, order.price, side.size, side.pprice, order.type)
-        self.fills.append((k, self.coin, *money, *position, self.exposure(side), total))
+        self.fills.append((k * self.interval, self.coin, *money, *position, self.exposure(side), total))
 
     def exposure(self, side: Side) -> float:
         if self.balance <= 0 or side.size == 0:

@@ -19,10 +19,10 @@ Candles = NDArray[np.float64]
 """Shape (T, 4): high, low, close, volume."""
 
 
-def table(coins: Mapping[str, Candles], first_ms: int = FIRST_MS) -> pa.Table:
-    """The table an engine reads."""
-    minutes = len(next(iter(coins.values())))
-    columns = {"timestamp": pa.array(first_ms + 60_000 * np.arange(minutes, dtype=np.int64))}
+def table(coins: Mapping[str, Candles], first_ms: int = FIRST_MS, interval: int = 1) -> pa.Table:
+    """The table an engine reads, of bars of ``interval`` minutes."""
+    bars = len(next(iter(coins.values())))
+    columns = {"timestamp": pa.array(first_ms + 60_000 * interval * np.arange(bars, dtype=np.int64))}
     for coin, candles in coins.items():
         for index, name in enumerate(("high", "low", "close", "volume")):
             columns[f"{coin}.{name}"] = pa.array(np.ascontiguousarray(candles[:, index]))
@@ -48,6 +48,15 @@ def walk(
         high[k] = low[k] = close[k] = close[k - 1]
         volume[k] = 0.0
     return np.stack([np.maximum(high, close), np.minimum(low, close), close, volume], axis=1)
+
+
+def joined(candles: Candles, interval: int) -> Candles:
+    """Bars of ``interval`` minutes, by the book; minutes left over at the end go."""
+    bars = []
+    for k in range(0, len(candles) - interval + 1, interval):
+        part = candles[k : k + interval]
+        bars.append([part[:, 0].max(), part[:, 1].min(), part[-1, 2], sum(part[:, 3].tolist())])
+    return np.array(bars)
 
 
 def flat(minutes: int, price: float = 100.0) -> Candles:

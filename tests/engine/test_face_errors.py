@@ -136,13 +136,13 @@ def test_minimums_may_be_zero(rule: str) -> None:
         ({"starting_balance": -5.0}, "starting_balance is -5; allowed is a finite number > 0"),
         ({"starting_balance": math.nan}, "starting_balance is NaN; allowed is a finite number > 0"),
         ({"maker_fee": math.inf}, "maker_fee is inf; allowed is a finite number"),
-        ({"btc_usd": np.ones(49)}, "btc_usd has 49 prices; allowed is one a minute, 50"),
-        ({"btc_usd": [1.0]}, "btc_usd has 1 prices; allowed is one a minute, 50"),
+        ({"btc_usd": np.ones(49)}, "btc_usd has 49 prices; allowed is one a candle, 50"),
+        ({"btc_usd": [1.0]}, "btc_usd has 1 prices; allowed is one a candle, 50"),
         (
             {"btc_usd": [*[5e4] * 20, math.nan, *[5e4] * 29]},
-            "btc_usd at minute 20 is NaN; allowed is a finite price > 0",
+            "btc_usd at row 20 is NaN; allowed is a finite price > 0",
         ),
-        ({"btc_usd": np.zeros(50)}, "btc_usd at minute 0 is 0; allowed is a finite price > 0"),
+        ({"btc_usd": np.zeros(50)}, "btc_usd at row 0 is 0; allowed is a finite price > 0"),
     ],
 )
 def test_amounts(changes: dict[str, Any], message: str) -> None:

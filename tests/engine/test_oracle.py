@@ -1,6 +1,7 @@
 """Random runs of one coin: every fill and every equity value is the one of the transcription, to the bit."""
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -43,10 +44,15 @@ def test_oracle_numbers() -> None:
 
 
 @cache
-def run(seed: int) -> tuple[BacktestResult, Oracle]:
-    """One random bot on one random walk, by the engine and by the transcription."""
+def run(seed: int, interval: int = 1) -> tuple[BacktestResult, Oracle]:
+    """One random bot on one random walk, by the engine and by the transcription.
+
+    Spans of the bots begin at 2 minutes, so that with long bars many are shorter than a bar. Of the walks on
+    longer bars half begin on the clock's bars, half between them.
+    """
     random = np.random.default_rng(seed)
     candles = walk(seed, int(random.integers(2000, 4000)), volatility=float(random.uniform(0.0005, 0.003)))
+    first_ms = FIRST_MS // (60_000 * interval) * 60_000 * interval if seed % 2 else FIRST_MS
     rules = MARKETS[seed % len(MARKETS)]
     both = bot(random_side(random), random_side(random))
     if seed % 4 == 1:
@@ -56,24 +62,45 @@ def run(seed: int) -> tuple[BacktestResult, Oracle]:
     if seed % 5 == 0:
         both["long"]["entry_grid_spacing_log_weight"] = float(random.uniform(0, 20))
     balance, warmup = float(random.choice([200.0, 10_000.0])), int(random.integers(0, 200))
-    engine = Engine(table({"XXX": candles}), {"XXX": rules}, starting_balance=balance, maker_fee=0.0002)
+    engine = Engine(
+        table({"XXX": candles}, first_ms, interval),
+        {"XXX": rules},
+        starting_balance=balance,
+        maker_fee=0.0002,
+    )
     rows = [(high, low, close) for high, low, close, _ in candles.tolist()]
     # A warm-up of 0 stands for the longest span; the transcription knows given warm-ups only.
     warmup = max(warmup, 1)
     oracle = Oracle(
-        rows, FIRST_MS, "XXX", rules, both, starting_balance=balance, maker_fee=0.0002, warmup=warmup
+        rows,
+        first_ms,
+        "XXX",
+        rules,
+        both,
+        starting_balance=balance,
+        maker_fee=0.0002,
+        warmup=warmup,
+        interval=interval,
     )
     return engine.backtest(both, warmup_minutes=warmup), oracle
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_fills_and_equity_are_those_of_the_transcription(seed: int) -> None:
-    result, oracle = run(seed)
+@pytest.mark.parametrize(
+    ("seed", "interval"), [*((seed, 1) for seed in SEEDS), *product(range(8), (5, 15, 60)), (0, 4), (1, 12)]
+)
+def test_fills_and_equity_are_those_of_the_transcription(seed: int, interval: int) -> None:
+    result, oracle = run(seed, interval)
     fills = [tuple(row.values()) for row in result.fills.to_pylist()]
     for ours, theirs in zip(fills, oracle.fills, strict=False):
         assert ours == theirs
     assert len(fills) == len(oracle.fills)
     assert result.equity["usd"].to_pylist() == oracle.equity
+    assert result.equity["minute"].to_pylist() == [interval * k for k in range(len(oracle.equity))]
+
+
+@pytest.mark.parametrize("interval", [5, 15, 60])
+def test_the_runs_on_longer_bars_trade(interval: int) -> None:
+    assert sum(len(run(seed, interval)[1].fills) for seed in range(8)) > 500
 
 
 def test_the_random_runs_use_every_kind_of_order() -> None:

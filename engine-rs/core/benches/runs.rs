@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{Random, World, coin, tables};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use passivbot_core::fast::{Blocks, CoinTables, Prepared};
+use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{Candidate, backtest, evaluate, evaluate_batch};
 use passivbot_core::types::MarketRules;
@@ -21,6 +22,7 @@ fn world(r: &mut Random) -> World {
     World {
         columns: (0..COINS).map(|_| coin(r, MINUTES, rules.price_step)).collect(),
         rules: vec![rules; COINS],
+        interval: Interval::MINUTE,
         first_ms: 1_600_000_020_000,
         requested_ms: 1_600_000_020_000,
         fee: 0.0002,

@@ -1,81 +1,95 @@
-//! The candle panel: columns read where they lie (trading-semantics §2.1, §2.2).
+//! The candle panel: columns read where they lie (trading-semantics §2.1, §2.2). Its bars may be longer than a minute.
 
 use crate::error::{EngineError, Result};
+use crate::interval::Interval;
 
-/// Milliseconds of a minute.
-pub const MINUTE_MS: i64 = 60_000;
-
-/// Candles of one coin, one value a minute; NaN outside the coin's life.
+/// Candles of one coin, one value a bar; NaN outside the coin's life.
 #[derive(Clone, Copy, Debug)]
 pub struct CoinCandles<'a> {
-    /// Highest price of the minute.
+    /// Highest price of the bar.
     pub high: &'a [f64],
-    /// Lowest price of the minute.
+    /// Lowest price of the bar.
     pub low: &'a [f64],
-    /// Last price of the minute.
+    /// Last price of the bar.
     pub close: &'a [f64],
-    /// Quote volume of the minute.
+    /// Quote volume of the bar.
     pub volume: &'a [f64],
 }
 
-/// Candles of all coins of a run on one axis of consecutive minutes.
+/// Candles of all coins of a run on one axis of consecutive bars.
 #[derive(Clone, Debug)]
 pub struct Panel<'a> {
     first_ms: i64,
-    minutes: usize,
+    interval: Interval,
+    bars: usize,
     coins: Vec<CoinCandles<'a>>,
     life: Vec<(usize, usize)>,
     btc_usd: Option<&'a [f64]>,
 }
 
 impl<'a> Panel<'a> {
-    /// A panel of equally long columns.
+    /// A panel of equally long columns, one value a minute; see [`Panel::at`].
     ///
     /// `btc_usd` switches BTC collateral on exactly if some element differs from 1 (§2.1).
     ///
     /// # Errors
     /// Empty panel, columns of unequal length, BTC prices that are not finite and positive.
     pub fn new(first_ms: i64, coins: Vec<CoinCandles<'a>>, btc_usd: Option<&'a [f64]>) -> Result<Self> {
-        let minutes = coins.first().map_or(0, |coin| coin.close.len());
-        if minutes == 0 {
+        let bars = coins.first().map_or(0, |coin| coin.close.len());
+        if bars == 0 {
             return Err(EngineError::Candles(
                 "the candles have no minute or no coin; at least one of each is needed".into(),
             ));
         }
         for (i, coin) in coins.iter().enumerate() {
-            if [coin.high, coin.low, coin.close, coin.volume].iter().any(|column| column.len() != minutes) {
+            if [coin.high, coin.low, coin.close, coin.volume].iter().any(|column| column.len() != bars) {
                 return Err(EngineError::Candles(format!(
-                    "the columns of coin number {i} are not all {minutes} long"
+                    "the columns of coin number {i} are not all {bars} long"
                 )));
             }
         }
         if let Some(prices) = btc_usd {
-            if prices.len() != minutes {
+            if prices.len() != bars {
                 return Err(EngineError::Candles(format!(
-                    "btc_usd has {} prices; allowed is one a minute, {minutes}",
+                    "btc_usd has {} prices; allowed is one a candle, {bars}",
                     prices.len()
                 )));
             }
             if let Some(k) = prices.iter().position(|&p| !p.is_finite() || p <= 0.0) {
                 return Err(EngineError::Candles(format!(
-                    "btc_usd at minute {k} is {}; allowed is a finite price > 0",
+                    "btc_usd at row {k} is {}; allowed is a finite price > 0",
                     prices[k]
                 )));
             }
         }
         let btc_usd = btc_usd.filter(|prices| prices.iter().any(|&p| p != 1.0));
         let life = coins.iter().map(|coin| life(coin.close)).collect();
-        Ok(Self { first_ms, minutes, coins, life, btc_usd })
+        Ok(Self { first_ms, interval: Interval::MINUTE, bars, coins, life, btc_usd })
     }
 
-    /// Start of minute 0 in UTC milliseconds.
+    /// The same columns, one value a bar of another interval.
+    pub fn with_interval(self, interval: Interval) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// Start of bar 0 in UTC milliseconds.
     pub fn first_ms(&self) -> i64 {
         self.first_ms
     }
 
-    /// Number of minutes.
-    pub fn minutes(&self) -> usize {
-        self.minutes
+    /// Length of a bar.
+    pub fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// Number of bars.
+    pub fn bars(&self) -> usize {
+        self.bars
+    }
+
+    /// Minutes from the start of the panel to that of bar `k`.
+    pub fn minute(&self, k: usize) -> usize {
+        k * self.interval.minutes()
     }
 
     /// Candles by coin index.
@@ -83,8 +97,8 @@ impl<'a> Panel<'a> {
         &self.coins
     }
 
-    /// First and last minute (inclusive) of the coin's life: those of its first and last finite close. A coin
-    /// without any has the last minute of the panel as both.
+    /// First and last bar (inclusive) of the coin's life: those of its first and last finite close. A coin
+    /// without any has the last bar of the panel as both.
     pub fn life(&self, coin: usize) -> (usize, usize) {
         self.life[coin]
     }
@@ -94,9 +108,9 @@ impl<'a> Panel<'a> {
         self.btc_usd
     }
 
-    /// Start of minute `k` in UTC milliseconds.
+    /// Start of bar `k` in UTC milliseconds.
     pub fn time_ms(&self, k: usize) -> i64 {
-        self.first_ms + k as i64 * MINUTE_MS
+        self.first_ms + k as i64 * self.interval.ms()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The engine: candles in, fills and metrics out; and the order planner that a live bot calls.
 //!
 //! Section numbers in the documentation are those of the specification: `trading-semantics` unless another text
-//! is named. Nothing here knows Python, files or threads.
+//! is named. What the specification calls a minute is a bar of the panel ([`interval`]). Nothing here knows Python, files or threads.
 
 pub mod analysis;
 pub mod candles;
 pub mod error;
 pub mod fast;
 pub mod grid;
+pub mod interval;
 pub mod isa;
 pub mod math;
 pub mod num;

@@ -1,5 +1,7 @@
 //! Strategy parameters of one side, and their order in an optimizer's vector.
 
+use crate::interval::Interval;
+
 /// Number of components that one side has in a vector.
 pub const SIDE_COMPONENTS: usize = 29;
 
@@ -112,6 +114,14 @@ pub struct BotParams {
 }
 
 impl SideParams {
+    /// Spans of the three price averages in bars, ascending (trading-semantics §6.1).
+    pub fn price_spans(&self, interval: Interval) -> [f64; 3] {
+        let minutes = [self.ema_span_0, self.ema_span_1, (self.ema_span_0 * self.ema_span_1).sqrt()];
+        let mut spans = minutes.map(|span| interval.span(span));
+        spans.sort_by(f64::total_cmp);
+        spans
+    }
+
     /// The longest span of any indicator of the side in minutes, ignoring values that are not finite; 0 if none.
     pub fn longest_span_minutes(&self) -> f64 {
         [

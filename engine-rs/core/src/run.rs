@@ -25,8 +25,8 @@ pub struct Candidate {
 
 impl Candidate {
     fn watch(&self, market: &Market<'_>) -> Option<Watch> {
-        let (samples, collateral) = (market.panel.minutes() - 1, market.panel.btc_usd().is_some());
-        self.stop.map(|limits| Watch::new(limits, samples, collateral))
+        let (panel, collateral) = (market.panel, market.panel.btc_usd().is_some());
+        self.stop.map(|limits| Watch::new(limits, panel.bars() - 1, collateral, panel.interval()))
     }
 }
 
@@ -35,9 +35,9 @@ impl Candidate {
 pub struct Backtest {
     /// Fills in order.
     pub fills: Vec<Fill>,
-    /// Equity in USD of minutes 0 … T − 2, or as far as the run went.
+    /// Equity in USD of bars 0 … T − 2, or as far as the run went.
     pub usd: Vec<f64>,
-    /// Equity in BTC of the same minutes.
+    /// Equity in BTC of the same bars.
     pub btc: Vec<f64>,
     /// Metrics.
     pub analysis: Analysis,
@@ -56,7 +56,7 @@ pub fn backtest(
     isa: Isa,
 ) -> Result<Backtest> {
     let Candidate { params, warmup, .. } = candidate;
-    let fast = match prepared.filter(|_| fast::covers(params)) {
+    let fast = match prepared.filter(|_| fast::covers(params, market.panel.interval())) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
             let watch = candidate.watch(&market);
@@ -81,6 +81,7 @@ pub fn backtest(
         exposure: &exposure,
         collateral: market.panel.btc_usd().is_some(),
         exposure_limits: candidate.exposure_limits,
+        interval: market.panel.interval(),
     });
     analysis.stopped = stopped;
     Ok(Backtest { fills, usd, btc, analysis })
@@ -114,11 +115,12 @@ pub fn evaluate_batch(
 ) -> Result<Vec<Analysis>> {
     let mut results = Vec::with_capacity(candidates.len());
     let mut rest = candidates;
+    let interval = market.panel.interval();
     let most = fast::together(market.panel.coins().len());
     while let Some(first) = rest.first() {
         let covered = |candidate: &&Candidate| {
             let daily_only = daily_only && candidate.stop.is_none_or(|limits| limits.is_daily());
-            daily_only && fast::covers(&candidate.params)
+            daily_only && fast::covers(&candidate.params, interval)
         };
         let together = rest.iter().take(most).take_while(covered).count();
         if let Some(prepared) = prepared.filter(|_| together > 0) {
@@ -134,7 +136,7 @@ pub fn evaluate_batch(
             for (candidate, days) in group.iter().zip(&figures) {
                 let balance = days.fills.last().map(|fill| fill.balance);
                 results.push(if stayed_finite(balance, days.usd.last.last()) {
-                    analysis::analyse_days(days, candidate.exposure_limits)
+                    analysis::analyse_days(days, candidate.exposure_limits, interval)
                 } else {
                     backtest(market, None, candidate, isa)?.analysis
                 });
@@ -164,12 +166,13 @@ struct Kept {
 }
 
 fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>, mut watch: Option<Watch>) -> Kept {
-    let samples = market.panel.minutes();
+    let samples = market.panel.bars();
     let opening = strategy.opening_sample();
     let (mut usd, mut btc) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
     let mut exposure = Vec::with_capacity(samples);
     usd.push(opening.usd);
     btc.push(opening.btc);
+    let minutes_of = |bars: usize| bars * market.panel.interval().minutes();
     let mut stopped = None;
     let fills = simulate(strategy, |sample: Sample, fills| {
         usd.push(sample.usd);
@@ -177,12 +180,12 @@ fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>, mut watch: Option<
         exposure.push(sample.exposure);
         let run = EveryMinute { fills, usd: &usd, btc: &btc, exposure: &exposure };
         if watch.as_mut().is_some_and(|watch| watch.stops(&run, usd.len())) {
-            stopped = Some(usd.len() - 1);
+            stopped = Some(minutes_of(usd.len()) - 1);
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     });
-    // A panel of one minute has no sample at all (§15).
+    // A panel of one bar has no sample at all (§15).
     usd.truncate(samples - 1);
     btc.truncate(samples - 1);
     Kept { fills, usd, btc, exposure, stopped }

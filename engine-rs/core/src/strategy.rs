@@ -1,4 +1,4 @@
-//! What a strategy is to the backtest: a machine that is fed one minute at a time.
+//! What a strategy is to the backtest: a machine that is fed one minute, or bar, at a time.
 
 use std::ops::{ControlFlow, Range};
 

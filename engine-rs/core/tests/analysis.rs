@@ -2,6 +2,7 @@
 
 use passivbot_core::analysis::{Analysis, History, METRIC_NAMES, Metrics, analyse};
 use passivbot_core::grid::Fill;
+use passivbot_core::interval::Interval;
 use passivbot_core::types::OrderType::{self, CloseGridLong, CloseGridShort, EntryGridNormalLong};
 use passivbot_core::types::OrderType::{EntryInitialNormalLong, EntryInitialNormalShort};
 
@@ -53,6 +54,7 @@ fn analyse_usd(fills: &[Fill], equity: &[f64]) -> Metrics {
         exposure: &[0.25, 0.5],
         collateral: false,
         exposure_limits: [0.0, 0.0],
+        interval: Interval::MINUTE,
     })
     .usd
 }
@@ -394,6 +396,7 @@ fn exposure_statistics() {
             exposure,
             collateral: false,
             exposure_limits: [0.0, 0.0],
+            interval: Interval::MINUTE,
         };
         let m = analyse(&history).usd;
         (m.total_wallet_exposure_max, m.total_wallet_exposure_mean, m.total_wallet_exposure_median)
@@ -407,7 +410,15 @@ fn exposure_statistics() {
 }
 
 fn collateral(fills: &[Fill], usd: &[f64], btc: &[f64], exposure_limits: [f64; 2]) -> Analysis {
-    analyse(&History { fills, usd, btc, exposure: &[0.5], collateral: true, exposure_limits })
+    analyse(&History {
+        fills,
+        usd,
+        btc,
+        exposure: &[0.5],
+        collateral: true,
+        exposure_limits,
+        interval: Interval::MINUTE,
+    })
 }
 
 #[test]
@@ -440,6 +451,7 @@ fn the_btc_set() {
         exposure: &[0.5],
         collateral: false,
         exposure_limits: [0.0, 0.0],
+        interval: Interval::MINUTE,
     };
     let analysis = analyse(&history);
     assert_eq!(analysis.usd, analysis.btc);
@@ -492,6 +504,7 @@ fn values_per_exposure() {
         exposure: &[],
         collateral: false,
         exposure_limits: [0.5, 0.5],
+        interval: Interval::MINUTE,
     });
     assert_eq!(infinite.usd.gain_per_exposure_long, f64::INFINITY);
 }

@@ -51,7 +51,7 @@ proptest! {
         let views = tables.iter().map(CoinTables::view).collect();
         let prepared = Prepared::new(&panel, &blocks, views).unwrap();
         let kinds = candidates(&world, &mut r);
-        prop_assert!(!fast::covers(&kinds[KINDS - 1].params));
+        prop_assert!(!fast::covers(&kinds[KINDS - 1].params, world.interval));
         let plain: Vec<_> = kinds
             .iter()
             .map(|kind| bits(&backtest(market, None, kind, Isa::BASELINE).unwrap().analysis, daily_only))

@@ -5,6 +5,7 @@ mod common;
 
 use common::{Random, World, coin, same_bits, tables};
 use passivbot_core::fast::{Blocks, CoinTables, Prepared};
+use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{backtest, evaluate_batch};
 use passivbot_core::types::MarketRules;
@@ -17,6 +18,7 @@ fn all_instruction_sets_give_the_bits_of_the_plain_path() {
     let world = World {
         columns: (0..2).map(|_| coin(&mut r, MINUTES, rules.price_step)).collect(),
         rules: vec![rules; 2],
+        interval: Interval::MINUTE,
         first_ms: 1_600_000_020_000,
         requested_ms: 1_600_000_020_000,
         fee: 0.0002,

@@ -1,4 +1,4 @@
-//! The fast path against the plain one: the same bits on random panels and parameters.
+//! The fast path against the plain one: the same bits on random panels, intervals and parameters.
 
 mod common;
 
@@ -37,7 +37,7 @@ fn run(seed: u64) -> usize {
     for n in 0..4 {
         let isa = sets[n % sets.len()];
         let candidate = world.candidate(&mut r);
-        assert!(fast::covers(&candidate.params));
+        assert!(fast::covers(&candidate.params, world.interval));
         let plain = backtest(market, None, &candidate, isa).unwrap();
         let fast = backtest(market, Some(&prepared), &candidate, isa).unwrap();
         check_equal(seed, &plain, &fast);

@@ -11,6 +11,7 @@ use passivbot_core::analysis::{METRIC_NAMES, Metrics, is_daily};
 use passivbot_core::candles::{CoinCandles, Panel};
 use passivbot_core::fast::{Blocks, CoinTables, Prepared};
 use passivbot_core::grid::Warmup;
+use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS, SideParams};
 use passivbot_core::run::{Backtest, Candidate, backtest, evaluate_batch};
@@ -217,6 +218,7 @@ impl Case {
         World {
             columns: self.coins.iter().map(|coin| columns(coin, minutes)).collect(),
             rules: self.coins.iter().map(|coin| coin.rules).collect(),
+            interval: Interval::MINUTE,
             first_ms,
             requested_ms: first_ms,
             fee: self.fee,
@@ -263,9 +265,9 @@ fn days_only(metrics: &Metrics) -> Vec<f64> {
     METRIC_NAMES.iter().zip(metrics.values()).filter(|(name, _)| is_daily(name)).map(|(_, v)| v).collect()
 }
 
-/// Every run ends, has an account of every minute, and both paths agree.
-fn check(case: &Case) -> Result<(), TestCaseError> {
-    let world = case.world();
+/// Every run ends, has an account of every bar, and both paths agree.
+fn check(case: &Case, minutes: usize) -> Result<(), TestCaseError> {
+    let world = World { interval: Interval::of_minutes(minutes).unwrap(), ..case.world() };
     let panel = world.panel();
     let market = world.market(&panel);
     let blocks = Blocks::of(&panel);
@@ -276,9 +278,9 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let mut plain = Vec::new();
     for candidate in &candidates {
         let run = backtest(market, None, candidate, Isa::BASELINE).unwrap();
-        prop_assert_eq!(run.usd.len(), panel.minutes() - 1);
-        prop_assert_eq!(run.btc.len(), panel.minutes() - 1);
-        prop_assert!(run.fills.iter().all(|fill| fill.minute < panel.minutes()));
+        prop_assert_eq!(run.usd.len(), panel.bars() - 1);
+        prop_assert_eq!(run.btc.len(), panel.bars() - 1);
+        prop_assert!(run.fills.iter().all(|fill| fill.minute < panel.minute(panel.bars())));
         prop_assert!(run.fills.is_sorted_by_key(|fill| fill.minute));
         plain.push(run);
     }
@@ -313,12 +315,17 @@ proptest! {
 
     #[test]
     fn sound_candles_of_any_size_give_the_same_bits(case in case(vec(coin(sound_minute()), 1..4))) {
-        check(&case)?;
+        check(&case, 1)?;
     }
 
     #[test]
     fn any_candles_end_in_a_result(case in case(vec(coin(any_minute()), 1..4))) {
-        check(&case)?;
+        check(&case, 1)?;
+    }
+
+    #[test]
+    fn longer_bars_of_any_candles_too(case in case(vec(coin(any_minute()), 1..4)), twice in any::<bool>()) {
+        check(&case, if twice { 2 } else { 60 })?;
     }
 }
 

@@ -4,7 +4,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::ScalarBuffer;
-use passivbot_core::candles::{CoinCandles, MINUTE_MS, Panel};
+use passivbot_core::candles::{CoinCandles, Panel};
+use passivbot_core::interval::{Interval, MINUTE_MS};
 use pyo3::prelude::*;
 use pyo3_arrow::PyTable;
 
@@ -21,7 +22,8 @@ struct Columns {
 /// The candles of a run. The buffers stay those of the table.
 pub(crate) struct Candles {
     pub(crate) first_ms: i64,
-    pub(crate) minutes: usize,
+    pub(crate) interval: Interval,
+    pub(crate) bars: usize,
     columns: Vec<Columns>,
     btc_usd: Option<ScalarBuffer<f64>>,
 }
@@ -39,7 +41,7 @@ impl Candles {
                 )));
             }
         };
-        let first_ms = first_minute(batch)?;
+        let (first_ms, interval) = axis(batch)?;
         let columns = coins
             .iter()
             .map(|coin| {
@@ -52,8 +54,13 @@ impl Candles {
                 })
             })
             .collect::<PyResult<_>>()?;
-        let candles =
-            Self { first_ms, minutes: batch.num_rows(), columns, btc_usd: btc_usd.map(ScalarBuffer::from) };
+        let candles = Self {
+            first_ms,
+            interval,
+            bars: batch.num_rows(),
+            columns,
+            btc_usd: btc_usd.map(ScalarBuffer::from),
+        };
         candles.panel()?;
         Ok(candles)
     }
@@ -65,7 +72,8 @@ impl Candles {
             .iter()
             .map(|c| CoinCandles { high: &c.high, low: &c.low, close: &c.close, volume: &c.volume })
             .collect();
-        Panel::new(self.first_ms, coins, self.btc_usd.as_deref()).map_err(to_py)
+        let panel = Panel::new(self.first_ms, coins, self.btc_usd.as_deref()).map_err(to_py)?;
+        Ok(panel.with_interval(self.interval))
     }
 }
 
@@ -80,7 +88,9 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a dyn Array> {
     Ok(array.as_ref())
 }
 
-fn first_minute(batch: &RecordBatch) -> PyResult<i64> {
+/// Start of the first bar, and the length of all: the shortest distance of two timestamps. A single candle is that of
+/// a minute.
+fn axis(batch: &RecordBatch) -> PyResult<(i64, Interval)> {
     let array = column(batch, "timestamp")?;
     let stamps = array.as_primitive_opt::<Int64Type>().ok_or_else(|| {
         refused(format!(
@@ -92,15 +102,31 @@ fn first_minute(batch: &RecordBatch) -> PyResult<i64> {
     let Some(&first) = stamps.first() else {
         return Err(refused("candles: the table has no row; at least one minute is needed"));
     };
-    if let Some(row) = stamps.windows(2).position(|pair| pair[1].wrapping_sub(pair[0]) != MINUTE_MS) {
+    let distances = || stamps.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    let shortest = distances().filter(|&ms| ms > 0).min().unwrap_or(MINUTE_MS);
+    let interval = usize::try_from(shortest / MINUTE_MS)
+        .ok()
+        .filter(|_| shortest % MINUTE_MS == 0)
+        .and_then(|minutes| Interval::of_minutes(minutes).ok())
+        .ok_or_else(|| {
+            refused(format!(
+                "candles: timestamps are {shortest} milliseconds apart; allowed are bars of {} minutes",
+                Interval::allowed()
+            ))
+        })?;
+    if let Some(row) = distances().position(|ms| ms != shortest) {
+        let bars = match interval.minutes() {
+            1 => "minutes".to_owned(),
+            minutes => format!("bars of {minutes} minutes"),
+        };
         return Err(refused(format!(
-            "candles: timestamp {} follows {} at row {}; allowed are consecutive minutes",
+            "candles: timestamp {} follows {} at row {}; allowed are consecutive {bars}",
             stamps[row + 1],
             stamps[row],
             row + 1
         )));
     }
-    Ok(first)
+    Ok((first, interval))
 }
 
 fn prices(batch: &RecordBatch, name: &str) -> PyResult<ScalarBuffer<f64>> {

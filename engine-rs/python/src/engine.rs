@@ -96,10 +96,16 @@ impl Engine {
         self.coins.clone()
     }
 
-    /// Minutes of the panel.
+    /// Bars of the panel.
     #[getter]
-    fn minutes(&self) -> usize {
-        self.candles.minutes
+    fn bars(&self) -> usize {
+        self.candles.bars
+    }
+
+    /// Minutes of a bar.
+    #[getter]
+    fn interval_minutes(&self) -> usize {
+        self.candles.interval.minutes()
     }
 
     /// Tables that all runs over these candles share, for the engines of other processes.
@@ -142,7 +148,7 @@ impl Engine {
         analysis.set_item("btc", results::metrics(py, &result.analysis.btc)?)?;
         Ok((
             results::fills(py, &result.fills, &self.coins)?,
-            results::equity(py, result.usd, result.btc)?,
+            results::equity(py, result.usd, result.btc, self.candles.interval)?,
             analysis,
             result.analysis.stopped,
         ))

@@ -6,6 +6,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use passivbot_core::analysis::{METRIC_NAMES, Metrics};
 use passivbot_core::grid::Fill;
+use passivbot_core::interval::Interval;
 use passivbot_core::trailing_flip::FlipFill;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -62,9 +63,15 @@ pub(crate) fn fills(py: Python<'_>, fills: &[Fill], coins: &[String]) -> PyResul
     )
 }
 
-/// The equity table: one row a minute.
-pub(crate) fn equity(py: Python<'_>, usd: Vec<f64>, btc: Vec<f64>) -> PyResult<Py<PyAny>> {
-    table(py, vec![("minute", minutes(0..usd.len())), ("usd", floats(usd)), ("btc", floats(btc))])
+/// The equity table: one row a bar.
+pub(crate) fn equity(
+    py: Python<'_>,
+    usd: Vec<f64>,
+    btc: Vec<f64>,
+    interval: Interval,
+) -> PyResult<Py<PyAny>> {
+    let starts = (0..usd.len()).map(|k| k * interval.minutes());
+    table(py, vec![("minute", minutes(starts)), ("usd", floats(usd)), ("btc", floats(btc))])
 }
 
 /// The fill table of the trailing-flip strategy (trailing-flip §4).

@@ -4,8 +4,8 @@
 use super::{FillFacts, median, sort_nan_last};
 use crate::math;
 
-/// Equity samples of a day.
-pub(super) const DAY: usize = 1440;
+/// Minutes of a day, as fills count them.
+const DAY: usize = 1440;
 
 /// Metrics of one stretch of a run.
 #[derive(Clone, Copy, Debug)]
@@ -60,18 +60,18 @@ pub(crate) struct Daily {
 }
 
 impl Daily {
-    /// Days count from the first sample; the last one may be incomplete.
-    pub(super) fn of(equity: &[f64]) -> Self {
+    /// Days of `day` samples count from the first one; the last day may be incomplete.
+    pub(super) fn of(equity: &[f64], day: usize) -> Self {
         Self {
-            last: equity.chunks(DAY).map(|day| day[day.len() - 1]).collect(),
-            lowest: equity.chunks(DAY).map(lowest).collect(),
+            last: equity.chunks(day).map(|day| day[day.len() - 1]).collect(),
+            lowest: equity.chunks(day).map(lowest).collect(),
         }
     }
 
-    /// Forget the days from sample `end` on, with which a day begins.
-    pub(super) fn cut(&mut self, end: usize) {
-        self.last.truncate(end / DAY);
-        self.lowest.truncate(end / DAY);
+    /// Forget all but the first days.
+    pub(super) fn cut(&mut self, days: usize) {
+        self.last.truncate(days);
+        self.lowest.truncate(days);
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) use watch::{EveryMinute, Watch};
 pub use watch::{StopLimits, WATCHED_METRICS};
 
 use crate::grid::Fill;
+use crate::interval::Interval;
 
 /// What the metrics need of a fill.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +32,18 @@ pub(crate) struct FillFacts {
 pub struct History<'a> {
     /// Fills in order.
     pub fills: &'a [Fill],
-    /// Equity in USD, one value a minute from minute 0.
+    /// Equity in USD, one value a bar from bar 0.
     pub usd: &'a [f64],
     /// Equity in BTC.
     pub btc: &'a [f64],
-    /// Total wallet exposure of minutes 1, 2, ….
+    /// Total wallet exposure of bars 1, 2, ….
     pub exposure: &'a [f64],
     /// The run accounts in BTC.
     pub collateral: bool,
     /// Exposure limits of the long and the short side in the base configuration.
     pub exposure_limits: [f64; 2],
+    /// Length of a bar.
+    pub interval: Interval,
 }
 
 /// Metrics in both currencies. Values may be infinite or NaN: whoever reports them writes null (§8).
@@ -76,10 +79,10 @@ pub fn analyse(history: &History<'_>) -> Analysis {
             .collect()
     };
     let finish = |fills: &[FillFacts], equity: &[f64]| {
-        let mut metrics = if fills.len() < 2 || equity.len() <= daily::DAY {
+        let mut metrics = if fills.len() < 2 || equity.len() <= history.interval.day() {
             Metrics::UNDEFINED
         } else {
-            let mut metrics = whole(fills, equity);
+            let mut metrics = whole(fills, equity, history.interval);
             exposure_statistics(history, &mut metrics);
             metrics
         };
@@ -97,13 +100,13 @@ pub fn analyse(history: &History<'_>) -> Analysis {
 }
 
 /// §4 and §6: everything that is made of fills and one equity series.
-fn whole(fills: &[FillFacts], equity: &[f64]) -> Metrics {
-    let shape = daily::shape(fills, &Daily::of(equity));
+fn whole(fills: &[FillFacts], equity: &[f64], interval: Interval) -> Metrics {
+    let shape = daily::shape(fills, &Daily::of(equity, interval.day()));
     let mut metrics = Metrics::ZERO;
-    positions::equity_against_balance(fills, equity, &mut metrics);
-    positions::position_times(fills, equity.len(), &mut metrics);
+    positions::equity_against_balance(fills, equity, interval, &mut metrics);
+    positions::position_times(fills, equity.len(), interval, &mut metrics);
     take_shape(&shape, &mut metrics);
-    weigh(&recency_shapes(shape, fills, equity), &mut metrics);
+    weigh(&recency_shapes(shape, fills, equity, interval), &mut metrics);
     metrics
 }
 
@@ -120,16 +123,17 @@ pub(crate) struct DayFigures {
 }
 
 impl DayFigures {
-    /// Stop before minute `end`, with which a day begins, and forget everything from there on.
-    pub(crate) fn stop(&mut self, end: usize) {
+    /// Stop before bar `end`, with which a day begins, and forget everything from there on.
+    pub(crate) fn stop(&mut self, end: usize, interval: Interval) {
+        let (days, minutes) = (end / interval.day(), end * interval.minutes());
         self.samples = end;
-        self.stopped = Some(end - 1);
-        let fills = self.fills.partition_point(|fill| fill.minute < end);
+        self.stopped = Some(minutes - 1);
+        let fills = self.fills.partition_point(|fill| fill.minute < minutes);
         self.fills.truncate(fills);
-        self.usd.cut(end);
+        self.usd.cut(days);
         if let Some(btc) = &mut self.btc {
             btc.fills.truncate(fills);
-            btc.daily.cut(end);
+            btc.daily.cut(days);
         }
     }
 }
@@ -143,13 +147,13 @@ pub(crate) struct BtcFigures {
 
 /// Metrics of a run of which only daily figures are kept: everything but the recency-weighted ones, those of equity
 /// against balance, and the exposure statistics, which are 0 here.
-pub(crate) fn analyse_days(figures: &DayFigures, exposure_limits: [f64; 2]) -> Analysis {
+pub(crate) fn analyse_days(figures: &DayFigures, exposure_limits: [f64; 2], interval: Interval) -> Analysis {
     let set = |fills: &[FillFacts], daily: &Daily| {
         let mut metrics = if fills.len() < 2 || daily.last.len() < 2 {
             Metrics::UNDEFINED
         } else {
             let mut metrics = Metrics::ZERO;
-            positions::position_times(fills, figures.samples, &mut metrics);
+            positions::position_times(fills, figures.samples, interval, &mut metrics);
             take_shape(&daily::shape(fills, daily), &mut metrics);
             metrics
         };
@@ -202,18 +206,23 @@ fn take_shape(shape: &daily::Shape, metrics: &mut Metrics) {
 const RECENCY_SUBSETS: usize = 10;
 
 /// §6: the whole run, its last half, third, … tenth, as far as each still has equity and fills.
-fn recency_shapes(whole: daily::Shape, fills: &[FillFacts], equity: &[f64]) -> Vec<daily::Shape> {
+fn recency_shapes(
+    whole: daily::Shape,
+    fills: &[FillFacts],
+    equity: &[f64],
+    interval: Interval,
+) -> Vec<daily::Shape> {
     let n = equity.len() as f64;
     let mut shapes = vec![whole];
     for i in 1..RECENCY_SUBSETS {
         let fraction = 1.0 / (1.0 + i as f64);
         let start = crate::num::nint(n - fraction * n) as usize;
         let equity = &equity[start.min(equity.len())..];
-        let fills = &fills[fills.partition_point(|fill| fill.minute < start)..];
+        let fills = &fills[fills.partition_point(|fill| fill.minute < start * interval.minutes())..];
         if equity.is_empty() || fills.is_empty() {
             break;
         }
-        shapes.push(daily::shape(fills, &Daily::of(equity)));
+        shapes.push(daily::shape(fills, &Daily::of(equity, interval.day())));
     }
     shapes
 }

@@ -1,12 +1,17 @@
 //! Metrics of the whole run only: equity against balance (analysis-metrics §4.4), position times (§4.6).
 
-use super::daily::DAY;
 use super::{FillFacts, Metrics};
+use crate::interval::Interval;
 
 /// §4.4.
-pub(super) fn equity_against_balance(fills: &[FillFacts], equity: &[f64], metrics: &mut Metrics) {
+pub(super) fn equity_against_balance(
+    fills: &[FillFacts],
+    equity: &[f64],
+    interval: Interval,
+    metrics: &mut Metrics,
+) {
     let mut against = Against::default();
-    against.take(equity, |n| fills.get(n).map(|fill| (fill.minute, fill.balance)));
+    against.take(equity, |n| fills.get(n).map(|fill| (interval.bars(fill.minute), fill.balance)));
     metrics.equity_balance_diff_pos_max = against.above.max;
     metrics.equity_balance_diff_pos_mean = against.above.mean();
     metrics.equity_balance_diff_neg_max = against.below.max;
@@ -136,7 +141,7 @@ impl PositionTimes {
 }
 
 /// §4.6.
-pub(super) fn position_times(fills: &[FillFacts], samples: usize, metrics: &mut Metrics) {
+pub(super) fn position_times(fills: &[FillFacts], samples: usize, interval: Interval, metrics: &mut Metrics) {
     let mut times = PositionTimes::default();
     let mut held: Vec<usize> =
         fills.iter().filter_map(|fill| times.take(fill.minute, fill.key, fill.flat_after)).collect();
@@ -150,7 +155,7 @@ pub(super) fn position_times(fills: &[FillFacts], samples: usize, metrics: &mut 
     held.sort_unstable();
     let total: usize = held.iter().sum();
     let middle = count / 2;
-    metrics.positions_held_per_day = count as f64 / (samples as f64 / DAY as f64);
+    metrics.positions_held_per_day = count as f64 / (samples as f64 / interval.day() as f64);
     metrics.position_held_hours_mean = total as f64 / (count as f64 * 60.0);
     metrics.position_held_hours_median = if count % 2 == 1 {
         held[middle] as f64 / 60.0

@@ -5,10 +5,11 @@
 //! ends (analysis-metrics §3), as it is the same moment on both paths and costs next to nothing.
 
 use super::DayFigures;
-use super::daily::{self, DAY, Decline};
+use super::daily::{self, Decline};
 use super::derived::FlatBalance;
 use super::positions::{Against, PositionTimes};
 use crate::grid::Fill;
+use crate::interval::Interval;
 
 /// Metrics that never fall while a run goes on, ascending: the largest of something seen so far.
 ///
@@ -75,8 +76,8 @@ pub(crate) trait SoFar {
     /// Fill `n`, if there are as many.
     fn fill(&self, n: usize) -> Option<FillSeen>;
 
-    /// Lowest equity of a day that is over, in USD and in BTC.
-    fn lowest(&self, day: usize) -> [f64; 2];
+    /// Lowest equity of a day of `length` bars that is over, in USD and in BTC.
+    fn lowest(&self, day: usize, length: usize) -> [f64; 2];
 
     /// Equity in USD and in BTC, and exposure, of every minute; None if only days are kept.
     fn every_minute(&self) -> Option<([&[f64]; 2], &[f64])>;
@@ -104,8 +105,8 @@ impl SoFar for EveryMinute<'_> {
         })
     }
 
-    fn lowest(&self, day: usize) -> [f64; 2] {
-        [self.usd, self.btc].map(|equity| daily::lowest(&equity[day * DAY..(day + 1) * DAY]))
+    fn lowest(&self, day: usize, length: usize) -> [f64; 2] {
+        [self.usd, self.btc].map(|equity| daily::lowest(&equity[day * length..(day + 1) * length]))
     }
 
     fn every_minute(&self) -> Option<([&[f64]; 2], &[f64])> {
@@ -126,7 +127,7 @@ impl SoFar for DayFigures {
         })
     }
 
-    fn lowest(&self, day: usize) -> [f64; 2] {
+    fn lowest(&self, day: usize, _: usize) -> [f64; 2] {
         let usd = self.usd.lowest[day];
         [usd, self.btc.as_ref().map_or(usd, |btc| btc.daily.lowest[day])]
     }
@@ -144,6 +145,7 @@ pub(crate) struct Watch {
     samples: usize,
     /// The run accounts in BTC; else its BTC set is the USD set.
     collateral: bool,
+    interval: Interval,
     fills: usize,
     times: PositionTimes,
     flat: FlatBalance,
@@ -171,12 +173,13 @@ impl Falls {
 }
 
 impl Watch {
-    pub(crate) fn new(limits: StopLimits, samples: usize, collateral: bool) -> Self {
+    pub(crate) fn new(limits: StopLimits, samples: usize, collateral: bool, interval: Interval) -> Self {
         let falls = Falls { lowest: None, decline: Decline::NONE, worst: 0.0, against: Against::default() };
         Self {
             limits,
             samples,
             collateral,
+            interval,
             fills: 0,
             times: PositionTimes::default(),
             flat: FlatBalance::default(),
@@ -186,28 +189,32 @@ impl Watch {
         }
     }
 
-    /// True if a day ends with minute `end` − 1 and the run is to be stopped there.
+    /// True if a day ends before bar `end` and the run is to be stopped there.
     ///
-    /// To be called at the end of each day in turn, at least. Fills of later minutes, which a path may know already, are
+    /// To be called at the end of each day in turn, at least. Fills of later bars, which a path may know already, are
     /// left for the next day.
     pub(crate) fn stops(&mut self, run: &impl SoFar, end: usize) -> bool {
         // At the last sample nothing is left to be saved.
-        if !end.is_multiple_of(DAY) || end >= self.samples {
+        let length = self.interval.day();
+        if !end.is_multiple_of(length) || end >= self.samples {
             return false;
         }
-        while let Some(fill) = run.fill(self.fills).filter(|fill| fill.minute < end) {
+        while let Some(fill) = run.fill(self.fills).filter(|fill| fill.minute < self.interval.minutes() * end)
+        {
             self.times.take(fill.minute, fill.key, fill.flat_after);
             self.flat.take(fill.minute, fill.balance_btc);
             self.fills += 1;
         }
-        let day = end / DAY - 1;
-        let lowest = run.lowest(day);
+        let day = end / length - 1;
+        let lowest = run.lowest(day, length);
         for (falls, lowest) in self.sets.iter_mut().zip(lowest) {
             falls.take_day(lowest);
         }
         if let Some((equity, exposure)) = run.every_minute() {
             for (n, falls) in self.sets.iter_mut().enumerate() {
-                falls.against.take(&equity[n][..end], |i| run.fill(i).map(|f| (f.minute, f.balances[n])));
+                falls.against.take(&equity[n][..end], |i| {
+                    run.fill(i).map(|f| (self.interval.bars(f.minute), f.balances[n]))
+                });
             }
             let new = &exposure[self.minutes..end - 1];
             self.exposure_max =

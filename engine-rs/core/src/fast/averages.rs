@@ -7,6 +7,7 @@
 
 use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
+use crate::interval::Interval;
 use crate::isa::{Isa, dispatched};
 use crate::params::SideParams;
 use crate::types::{Bands, higher, lower};
@@ -95,27 +96,26 @@ fn factors(span: f64) -> (f64, f64) {
     (alpha, 1.0 - alpha)
 }
 
-/// True if the averages of these parameters may be computed in lanes: every span at least 1 (an average then stays
-/// within what it has seen), every denominator exactly 1.
-pub(super) fn fits(p: &SideParams) -> bool {
+/// True if the averages of these parameters may be computed in lanes: every denominator exactly 1, and every span of
+/// a price average at least 1 bar, so that the average stays within what it has seen. Nothing is concluded from the
+/// range of the others.
+pub(super) fn fits(p: &SideParams, interval: Interval) -> bool {
+    let is_numerator = |span: f64| {
+        let (alpha, weight) = factors(span);
+        alpha > 0.0 && alpha + weight == 1.0
+    };
     let hourly = p.entry_grid_spacing_log_span_hours;
-    [p.ema_span_0, p.ema_span_1, (p.ema_span_0 * p.ema_span_1).sqrt()]
-        .into_iter()
-        .chain([p.filter_volume_ema_span, p.filter_log_range_ema_span])
-        .chain((hourly > 0.0).then_some(hourly + 1.0))
-        .all(|span| {
-            let (alpha, weight) = factors(span);
-            span >= 1.0 && alpha > 0.0 && alpha + weight == 1.0
-        })
-        && (hourly <= 0.0 || factors(hourly).0 + factors(hourly).1 == 1.0)
+    let ranking = [p.filter_volume_ema_span, p.filter_log_range_ema_span].map(|span| interval.span(span));
+    p.price_spans(interval).into_iter().all(|span| span >= 1.0 && is_numerator(span))
+        && ranking.into_iter().all(is_numerator)
+        && (hourly <= 0.0 || is_numerator(hourly))
 }
 
 impl Averages {
-    pub(super) fn new(sides: [&SideParams; 2], close: f64, volume: f64) -> Self {
+    pub(super) fn new(sides: [&SideParams; 2], close: f64, volume: f64, interval: Interval) -> Self {
         let spans = sides.map(|p| {
-            let mut spans = [p.ema_span_0, p.ema_span_1, (p.ema_span_0 * p.ema_span_1).sqrt()];
-            spans.sort_by(f64::total_cmp);
-            [spans[0], spans[1], spans[2], spans[2]]
+            let [short, middle, long] = p.price_spans(interval);
+            [short, middle, long, long]
         });
         let [long, short] = sides;
         let ranking = [
@@ -123,7 +123,8 @@ impl Averages {
             short.filter_volume_ema_span,
             long.filter_log_range_ema_span,
             short.filter_log_range_ema_span,
-        ];
+        ]
+        .map(|span| interval.span(span));
         Self {
             prices: Lanes::new([close; PRICE_LANES], std::array::from_fn(|n| spans[n % 2][n / 2])),
             prices_ended: None,

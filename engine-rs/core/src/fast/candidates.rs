@@ -15,7 +15,7 @@ impl Run<'_> {
         let start = self.span.start;
         let mask = self.candidates(from) & (u64::MAX << (from - start));
         // The last candle is no step (§8): what is placed in the one before it never fills.
-        let until = until.min(self.account.market.panel.minutes() - 2);
+        let until = until.min(self.account.market.panel.bars() - 2);
         (mask != 0).then(|| start + mask.trailing_zeros() as usize).filter(|&k| k < until)
     }
 

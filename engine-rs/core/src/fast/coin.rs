@@ -87,8 +87,8 @@ impl<'a> Coin<'a> {
             candles,
             first,
             last,
-            start: first.saturating_add(warmup).min(last),
-            averages: Averages::new([&bot.long, &bot.short], close, volume),
+            start: first.saturating_add(panel.interval().bars(warmup)).min(last),
+            averages: Averages::new([&bot.long, &bot.short], close, volume, panel.interval()),
             sides: [side(&bot.long), side(&bot.short)],
         }
     }

@@ -2,9 +2,9 @@
 
 use super::averages::BLOCK;
 use super::masks;
-use super::prepared::DAY;
 use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, FillFacts, Watch};
 use crate::grid::{Account, Booked, Fill};
+use crate::interval::Interval;
 use crate::isa::Isa;
 use crate::types::lower;
 
@@ -40,6 +40,7 @@ pub(crate) struct Everything {
     pub(crate) exposure: Vec<f64>,
     /// Last minute of a run that was stopped early.
     pub(crate) stopped: Option<usize>,
+    interval: Interval,
     watch: Option<Watch>,
 }
 
@@ -51,6 +52,7 @@ impl Everything {
             btc: Vec::with_capacity(samples),
             exposure: Vec::with_capacity(samples),
             stopped: None,
+            interval: account.market.panel.interval(),
             watch,
         };
         keep.usd.push(account.market.starting_balance);
@@ -81,8 +83,9 @@ impl Keep for Everything {
         let run =
             EveryMinute { fills: &self.fills, usd: &self.usd, btc: &self.btc, exposure: &self.exposure };
         if self.watch.as_mut().is_some_and(|watch| watch.stops(&run, end)) {
-            self.fills.truncate(self.fills.partition_point(|fill| fill.minute < end));
-            self.stopped = Some(end - 1);
+            let minutes = end * self.interval.minutes();
+            self.fills.truncate(self.fills.partition_point(|fill| fill.minute < minutes));
+            self.stopped = Some(minutes - 1);
         }
     }
 
@@ -96,11 +99,16 @@ pub(super) struct Days {
     isa: Isa,
     pub(super) figures: DayFigures,
     watch: Option<Watch>,
+    interval: Interval,
+    /// Bars of a day.
+    day: usize,
 }
 
 impl Days {
     pub(super) fn new(isa: Isa, samples: usize, account: &Account<'_>, watch: Option<Watch>) -> Self {
-        let days = samples.div_ceil(DAY);
+        let interval = account.market.panel.interval();
+        let day = interval.day();
+        let days = samples.div_ceil(day);
         let daily = |first: f64| {
             let mut lowest = vec![f64::INFINITY; days];
             lowest[0] = first;
@@ -114,7 +122,7 @@ impl Days {
             usd: daily(account.market.starting_balance),
             btc: collateral.then(|| BtcFigures { daily: daily(account.balance.btc), fills: Vec::new() }),
         };
-        Self { isa, figures, watch }
+        Self { isa, figures, watch, interval, day }
     }
 
     /// Minutes with a balance in BTC, which changes in each.
@@ -122,8 +130,8 @@ impl Days {
         let (mut usd, mut btc) = ([0.0; BLOCK], [0.0; BLOCK]);
         let (usd, btc) = (&mut usd[..to - from], &mut btc[..to - from]);
         equity(account, from, usd, btc);
-        let day = from / DAY;
-        let ends = to.is_multiple_of(DAY) || to == self.figures.samples;
+        let day = from / self.day;
+        let ends = to.is_multiple_of(self.day) || to == self.figures.samples;
         let sets =
             [(Some(&mut self.figures.usd), usd), (self.figures.btc.as_mut().map(|b| &mut b.daily), btc)];
         for (daily, values) in sets {
@@ -143,7 +151,7 @@ impl Keep for Days {
         if self.figures.btc.is_some() {
             return self.quiet_btc(account, from, to);
         }
-        let day = from / DAY;
+        let day = from / self.day;
         let lowest = &mut self.figures.usd.lowest[day];
         let balance = account.balance.usd_total;
         let positions = account.held[0].len() + account.held[1].len();
@@ -159,14 +167,14 @@ impl Keep for Days {
                 *lowest = lowest.min(least);
             }
         }
-        if to.is_multiple_of(DAY) || to == self.figures.samples {
+        if to.is_multiple_of(self.day) || to == self.figures.samples {
             self.figures.usd.last[day] = account.sample(to - 1).usd;
         }
     }
 
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked) {
         self.figures.fills.push(FillFacts {
-            minute,
+            minute: account.market.panel.minute(minute),
             key: 2 * coin + usize::from(!booked.order.kind.is_long()),
             pnl: booked.pnl,
             balance: account.balance.usd_total,
@@ -180,7 +188,7 @@ impl Keep for Days {
 
     fn block_ends(&mut self, end: usize) {
         if self.watch.as_mut().is_some_and(|watch| watch.stops(&self.figures, end)) {
-            self.figures.stop(end);
+            self.figures.stop(end, self.interval);
         }
     }
 

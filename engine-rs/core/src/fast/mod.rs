@@ -9,7 +9,8 @@
 //! unstucking (§12, §14, §16.2) in `events`, candidate minutes in `candidates`, averages (§6) in `averages`, trailing
 //! extremes (§10) in `coin`, slots (§11) and the walk itself here, equity (§15) in `keep`.
 //!
-//! The fast path covers regular candles and spans of at least 1; everything else takes the plain path.
+//! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
+//! regular candles and price averages of at least one bar; everything else takes the plain path.
 
 mod averages;
 mod candidates;
@@ -31,13 +32,14 @@ use selection::Selection;
 
 use crate::analysis::{DayFigures, Watch};
 use crate::candles::CoinCandles;
-use crate::grid::{Account, Market, SideWide, Warmup, longest_span, side_wide};
+use crate::grid::{Account, Market, SideWide, Warmup, side_wide};
+use crate::interval::Interval;
 use crate::isa::Isa;
 use crate::params::BotParams;
 
 /// True if the fast path covers a run of these parameters; else the plain path has to do it.
-pub fn covers(params: &[BotParams]) -> bool {
-    params.iter().all(|bot| averages::fits(&bot.long) && averages::fits(&bot.short))
+pub fn covers(params: &[BotParams], interval: Interval) -> bool {
+    params.iter().all(|bot| averages::fits(&bot.long, interval) && averages::fits(&bot.short, interval))
 }
 
 /// A run with everything kept.
@@ -50,7 +52,7 @@ pub(crate) fn run_everything(
     watch: Option<Watch>,
 ) -> Everything {
     let run = Run::new(isa, market, prepared, params, warmup);
-    let keep = Everything::new(market.panel.minutes() - 1, &run.account, watch);
+    let keep = Everything::new(market.panel.bars() - 1, &run.account, watch);
     let mut runs = [(run, keep)];
     run_together(isa, prepared, &mut runs);
     let [(_, keep)] = runs;
@@ -67,7 +69,7 @@ pub(crate) fn run_days<'c>(
     let mut runs: Vec<_> = candidates
         .map(|(params, warmup, watch)| {
             let run = Run::new(isa, market, prepared, params, warmup);
-            let keep = Days::new(isa, market.panel.minutes() - 1, &run.account, watch);
+            let keep = Days::new(isa, market.panel.bars() - 1, &run.account, watch);
             (run, keep)
         })
         .collect();
@@ -149,11 +151,11 @@ impl<'a> Run<'a> {
         let panel = market.panel;
         let count = panel.coins().len();
         let coins: Vec<_> = (0..count).map(|i| Coin::new(panel, i, &params[i], warmup.coins[i])).collect();
-        let global = if warmup.global > 0 { warmup.global } else { longest_span(params) };
+        let interval = panel.interval();
         let requested = (market.requested_start_ms - panel.first_ms()).max(0);
-        let minute = crate::candles::MINUTE_MS;
-        let first_order_minute =
-            (global.max(1) + 1).max(usize::try_from((requested + minute - 1) / minute).unwrap_or(usize::MAX));
+        let requested =
+            usize::try_from((requested + interval.ms() - 1) / interval.ms()).unwrap_or(usize::MAX);
+        let first_order_minute = warmup.first_order_bar(params, interval).max(requested);
         let mut splits: Vec<usize> = coins.iter().flat_map(|coin| [coin.start, coin.last + 1]).collect();
         splits.push(first_order_minute);
         splits.sort_unstable();
@@ -162,7 +164,7 @@ impl<'a> Run<'a> {
             side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
             side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
         ];
-        let always = |coin: &Coin<'_>| coin.start <= first_order_minute && coin.last + 1 == panel.minutes();
+        let always = |coin: &Coin<'_>| coin.start <= first_order_minute && coin.last + 1 == panel.bars();
         let ranked = count > 1
             && (!coins.iter().all(always) || sides.iter().any(|side| side.enabled && side.slots < count));
         Self {

@@ -2,14 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use crate::candles::{CoinCandles, MINUTE_MS, Panel};
+use crate::candles::{CoinCandles, Panel};
 use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
 use crate::math;
 use crate::types::{Trailing, higher, lower};
-
-/// Samples of a day of the metrics (analysis-metrics §3).
-pub(super) const DAY: usize = 1440;
 
 /// Minutes of a clock hour, or a part of one where a day or a coin begins or ends inside.
 ///
@@ -108,11 +105,11 @@ pub struct Blocks(Vec<Block>);
 
 impl Blocks {
     /// Blocks of a panel; None if its candles are too irregular for shortcuts: fewer than three minutes, an axis that is
-    /// not on the minute, a hole inside a coin's life, a price outside it, a price or volume that no candle can have.
+    /// not on the clock's bars, a hole inside a coin's life, a price outside it, a price or volume that no candle can have.
     pub fn of(panel: &Panel<'_>) -> Option<Self> {
         let coins = panel.coins();
-        let regular = panel.minutes() >= 3
-            && panel.first_ms().rem_euclid(MINUTE_MS) == 0
+        let regular = panel.bars() >= 3
+            && panel.first_ms().rem_euclid(panel.interval().ms()) == 0
             && (0..coins.len()).all(|i| is_regular(&coins[i], panel.life(i)));
         regular.then(|| Self(blocks(panel)))
     }
@@ -179,7 +176,7 @@ impl<'a> Prepared<'a> {
     /// Tables that are not of this panel's size. That they are of its candles can't be seen.
     pub fn new(panel: &Panel<'_>, blocks: &'a Blocks, coins: Vec<CoinView<'a>>) -> Result<Self> {
         let count = panel.coins().len();
-        let minutes = if count > 1 { panel.minutes() } else { 0 };
+        let minutes = if count > 1 { panel.bars() } else { 0 };
         let fits = |view: &CoinView<'_>| {
             view.extremes.len() == blocks.0.len() * EXTREMES
                 && view.hour_ranges.len() == blocks.hours()
@@ -235,9 +232,10 @@ fn is_regular(c: &CoinCandles<'_>, (first, last): (usize, usize)) -> bool {
 
 /// Cut the steps 1 … T − 2 at hours, days, and where coins begin and end.
 fn blocks(panel: &Panel<'_>) -> Vec<Block> {
-    let steps = panel.minutes() - 1;
+    let steps = panel.bars() - 1;
     let hour_of = |k: usize| panel.time_ms(k).div_euclid(HOUR_MS);
-    let mut cuts: Vec<usize> = (1..steps).filter(|&k| hour_of(k) > hour_of(k - 1) || k % DAY == 0).collect();
+    let mut cuts: Vec<usize> =
+        (1..steps).filter(|&k| hour_of(k) > hour_of(k - 1) || k % panel.interval().day() == 0).collect();
     for i in 0..panel.coins().len() {
         let (first, last) = panel.life(i);
         cuts.extend([first, last + 1]);
@@ -266,7 +264,7 @@ fn hour_ranges(panel: &Panel<'_>, coin: usize, blocks: &[Block]) -> Vec<f64> {
     for block in blocks.iter().filter(|block| block.hour.is_some()) {
         let k = block.start;
         // The reference skips a window that is only one minute long.
-        if k > window + 1 {
+        if panel.minute(k) > panel.minute(window) + 1 {
             let range = window.max(first)..k.min(last + 1);
             if !range.is_empty() {
                 let high = c.high[range.clone()].iter().fold(f64::NEG_INFINITY, |m, &x| m.max(x));

@@ -99,7 +99,7 @@ impl<'a> Account<'a> {
         let Booked { order, pnl, fee, position } = *booked;
         let balance = self.balance.usd_total;
         Fill {
-            minute: k,
+            minute: self.market.panel.minute(k),
             coin: i,
             pnl,
             fee,

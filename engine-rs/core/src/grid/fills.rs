@@ -6,7 +6,7 @@ use crate::types::OrderType;
 /// One fill (§12.5).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fill {
-    /// Minute index.
+    /// Minutes from the start of the panel to that of the bar.
     pub minute: usize,
     /// Coin index.
     pub coin: usize,

@@ -2,6 +2,7 @@
 
 use super::TrailingGrid;
 use super::state::CoinState;
+use crate::interval::{Interval, MINUTE_MS};
 use crate::math;
 use crate::params::SideParams;
 use crate::types::{Bands, Trailing};
@@ -55,15 +56,12 @@ pub(super) struct Indicators {
 
 impl Indicators {
     /// §6.1 and §6.3.
-    pub(super) fn new(params: &SideParams, close: f64, volume: f64) -> Self {
-        let mut spans =
-            [params.ema_span_0, params.ema_span_1, (params.ema_span_0 * params.ema_span_1).sqrt()];
-        spans.sort_by(f64::total_cmp);
+    pub(super) fn new(params: &SideParams, close: f64, volume: f64, interval: Interval) -> Self {
         let hourly_span = params.entry_grid_spacing_log_span_hours;
         Self {
-            price: spans.map(|span| Ema::new(span, close)),
-            volume: Ema::new(params.filter_volume_ema_span, volume),
-            log_range: Ema::new(params.filter_log_range_ema_span, 0.0),
+            price: params.price_spans(interval).map(|span| Ema::new(span, close)),
+            volume: Ema::new(interval.span(params.filter_volume_ema_span), volume),
+            log_range: Ema::new(interval.span(params.filter_log_range_ema_span), 0.0),
             hourly_log_range: Ema::new(hourly_span, 0.0),
             hourly: hourly_span > 0.0,
         }
@@ -104,7 +102,8 @@ impl TrailingGrid<'_> {
         }
     }
 
-    /// §6.5: at the first minute of an hour the hourly averages absorb the hour before.
+    /// §6.5: at the first bar of an hour the hourly averages absorb the hour before. All of it goes by the clock:
+    /// nothing here depends on the length of a bar but which bars the hour is made of.
     fn update_hourly(&mut self, k: usize) {
         let panel = self.account.market.panel;
         let (first_ms, now) = (panel.first_ms(), panel.time_ms(k));
@@ -114,8 +113,8 @@ impl TrailingGrid<'_> {
         }
         let window = first_ms.max(self.hour_ms);
         self.hour_ms = hour;
-        if now > window + crate::candles::MINUTE_MS {
-            let from = ((window - first_ms) / crate::candles::MINUTE_MS) as usize;
+        if now > window + MINUTE_MS {
+            let from = ((window - first_ms) / panel.interval().ms()) as usize;
             for coin in &mut self.coins {
                 if let Some(bucket) = extremes(coin, from, k - 1) {
                     coin.hour_bucket = bucket;
@@ -156,7 +155,7 @@ impl TrailingGrid<'_> {
     }
 }
 
-/// Highest high and lowest low over minutes `from ..= to` of the coin's life; None if no minute is usable.
+/// Highest high and lowest low over bars `from ..= to` of the coin's life; None if no bar is usable.
 fn extremes(coin: &CoinState<'_>, from: usize, to: usize) -> Option<(f64, f64)> {
     let c = &coin.candles;
     let mut found = None;

@@ -1,7 +1,7 @@
 //! The trailing-grid strategy, minute by minute: the plain statement of trading-semantics §5 – §16.
 //!
 //! One step of [`TrailingGrid`] is the minute loop of §8; each of its parts is a file here. Whatever runs faster is
-//! tested against this.
+//! tested against this. Minutes `k` are bars of the panel, whatever their length.
 
 mod account;
 mod balance;
@@ -21,6 +21,7 @@ pub(crate) use state::uses_trailing;
 
 use crate::candles::Panel;
 use crate::error::{EngineError, Result};
+use crate::interval::Interval;
 use crate::params::{BotParams, SideParams};
 use crate::planner::{Long, Short};
 use crate::strategy::Strategy;
@@ -70,13 +71,19 @@ impl Market<'_> {
 /// Warm-up of one run, in minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warmup {
-    /// No order is placed until the minute exceeds this; 0: derived from the parameters (§7.3).
+    /// No order is placed until more than this has passed; 0: derived from the parameters (§7.3).
     pub global: usize,
-    /// Each coin's own warm-up after its first minute.
+    /// Each coin's own warm-up after its first candle.
     pub coins: Vec<usize>,
 }
 
 impl Warmup {
+    /// The first bar that orders may be placed at, as far as the warm-up decides (§7.2).
+    pub(crate) fn first_order_bar(&self, params: &[BotParams], interval: Interval) -> usize {
+        let minutes = if self.global > 0 { self.global } else { longest_span(params) };
+        interval.bars(minutes).max(1) + 1
+    }
+
     /// §7.3: the longest span of any indicator, for all coins alike.
     pub fn from_spans(params: &[BotParams]) -> Self {
         let minutes = longest_span(params);
@@ -85,7 +92,7 @@ impl Warmup {
 }
 
 /// §7.3.
-pub(crate) fn longest_span(params: &[BotParams]) -> usize {
+fn longest_span(params: &[BotParams]) -> usize {
     let longest = params
         .iter()
         .flat_map(|bot| [bot.long.longest_span_minutes(), bot.short.longest_span_minutes()])
@@ -158,7 +165,7 @@ pub struct TrailingGrid<'a> {
     coins: Vec<CoinState<'a>>,
     sides: [SideWide; 2],
     hour_ms: i64,
-    first_order_minute: usize,
+    first_order_bar: usize,
     /// Scratch lists, kept to save allocations.
     active: Vec<usize>,
     ranking: Vec<usize>,
@@ -180,7 +187,6 @@ impl<'a> TrailingGrid<'a> {
             side_wide(&params[0].long, params.iter().map(|bot| &bot.long), count),
             side_wide(&params[0].short, params.iter().map(|bot| &bot.short), count),
         ];
-        let global = if warmup.global > 0 { warmup.global } else { longest_span(params) };
         let hour = HOUR_MS;
         let first_ms = market.panel.first_ms();
         Ok(Self {
@@ -188,7 +194,7 @@ impl<'a> TrailingGrid<'a> {
             coins,
             sides,
             hour_ms: first_ms.div_euclid(hour) * hour,
-            first_order_minute: global.max(1) + 1,
+            first_order_bar: warmup.first_order_bar(params, market.panel.interval()),
             active: Vec::with_capacity(count),
             ranking: Vec::with_capacity(count),
         })
@@ -219,7 +225,7 @@ impl<'a> TrailingGrid<'a> {
     /// §7.2.
     fn orders_allowed(&self, k: usize) -> bool {
         let market = &self.account.market;
-        k >= self.first_order_minute
+        k >= self.first_order_bar
             && market.panel.time_ms(k) >= market.requested_start_ms.max(market.panel.first_ms())
     }
 }
@@ -250,7 +256,7 @@ impl Strategy for TrailingGrid<'_> {
     type Sample = Sample;
 
     fn minutes(&self) -> Range<usize> {
-        1..self.account.market.panel.minutes().saturating_sub(1).max(1)
+        1..self.account.market.panel.bars().saturating_sub(1).max(1)
     }
 
     /// §8.

@@ -5,6 +5,9 @@ use crate::candles::{CoinCandles, Panel};
 use crate::params::{BotParams, SideParams};
 use crate::types::{Order, Trailing};
 
+/// A coin that ends longer before the panel than this is delisted (§2.2).
+const DELISTED_MINUTES: usize = 1400;
+
 /// One side of one coin.
 pub(super) struct SideState {
     pub(super) params: SideParams,
@@ -13,7 +16,7 @@ pub(super) struct SideState {
     pub(super) uses_trailing: bool,
     pub(super) indicators: Indicators,
     pub(super) trailing: Trailing,
-    /// Minute of the last fill; `usize::MAX` before the first.
+    /// Bar of the last fill; `usize::MAX` before the first.
     pub(super) last_fill: usize,
     /// Resting orders that the next candle may fill; those that it can't are not kept (§14.3).
     pub(super) entries: Vec<Order>,
@@ -23,10 +26,10 @@ pub(super) struct SideState {
 /// One coin.
 pub(super) struct CoinState<'a> {
     pub(super) candles: CoinCandles<'a>,
-    /// First and last minute with data.
+    /// First and last bar with data.
     pub(super) first: usize,
     pub(super) last: usize,
-    /// First minute at which the coin may trade.
+    /// First bar at which the coin may trade.
     pub(super) start: usize,
     /// The coin ends well before the panel does (§2.2).
     pub(super) delisted: bool,
@@ -37,6 +40,7 @@ pub(super) struct CoinState<'a> {
 
 impl<'a> CoinState<'a> {
     pub(super) fn new(panel: &Panel<'a>, coin: usize, bot: &BotParams, warmup: usize) -> Self {
+        let interval = panel.interval();
         let candles = panel.coins()[coin];
         let (first, last) = panel.life(coin);
         let side = |params: &SideParams| SideState {
@@ -47,6 +51,7 @@ impl<'a> CoinState<'a> {
                 params,
                 finite_or_zero(candles.close[first]),
                 finite_or_zero(candles.volume[first]).max(0.0),
+                interval,
             ),
             trailing: Trailing::RESET,
             last_fill: usize::MAX,
@@ -57,8 +62,8 @@ impl<'a> CoinState<'a> {
             candles,
             first,
             last,
-            start: first.saturating_add(warmup).min(last),
-            delisted: last + 1400 < panel.minutes(),
+            start: first.saturating_add(interval.bars(warmup)).min(last),
+            delisted: panel.minute(last) + DELISTED_MINUTES < panel.minute(panel.bars()),
             hour_bucket: (0.0, 0.0),
             sides: [side(&bot.long), side(&bot.short)],
         }

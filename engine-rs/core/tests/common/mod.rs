@@ -4,6 +4,7 @@
 use passivbot_core::candles::{CoinCandles, Panel};
 use passivbot_core::fast::{Blocks, CoinTables};
 use passivbot_core::grid::{Market, Warmup};
+use passivbot_core::interval::Interval;
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS, SideParams};
 use passivbot_core::run::Candidate;
 use passivbot_core::types::MarketRules;
@@ -71,7 +72,8 @@ pub fn coin(r: &mut Random, minutes: usize, step: f64) -> Columns {
     columns
 }
 
-fn side(r: &mut Random, coins: usize) -> SideParams {
+/// Price spans are at least a bar long: shorter ones take the plain path.
+fn side(r: &mut Random, coins: usize, bar: f64) -> SideParams {
     let ratios = [0.0, 1.0, -1.0];
     let components: [f64; SIDE_COMPONENTS] = [
         r.between(0.001, 0.03),
@@ -81,8 +83,8 @@ fn side(r: &mut Random, coins: usize) -> SideParams {
         r.between(0.05, 1.0),
         r.mixed(0.0, 0.02, &[0.0]),
         r.mixed(-0.01, 0.03, &[0.0]),
-        r.between(1.0, 400.0),
-        r.between(1.0, 400.0),
+        r.between(bar, 400.0),
+        r.between(bar, 400.0),
         r.between(0.01, 4.0),
         r.mixed(1.0, 100.0, &[0.0]),
         r.mixed(0.0, 50.0, &[0.0]),
@@ -94,9 +96,9 @@ fn side(r: &mut Random, coins: usize) -> SideParams {
         r.mixed(-1.0, 1.0, &ratios),
         r.mixed(0.0, 0.02, &[0.0]),
         r.mixed(-0.01, 0.03, &[0.0]),
-        r.between(5.0, 200.0),
+        r.mixed(5.0, 200.0, &[0.3]),
         r.mixed(0.0, 1.0, &[0.0, 1.0]),
-        r.between(5.0, 300.0),
+        r.mixed(5.0, 300.0, &[0.0]),
         r.mixed(0.0, coins as f64 + 1.0, &[1.0]),
         r.mixed(0.1, 3.0, &[0.0]),
         r.between(0.001, 0.2),
@@ -115,6 +117,7 @@ fn side(r: &mut Random, coins: usize) -> SideParams {
 pub struct World {
     pub columns: Vec<Columns>,
     pub rules: Vec<MarketRules>,
+    pub interval: Interval,
     pub first_ms: i64,
     pub requested_ms: i64,
     pub fee: f64,
@@ -123,10 +126,12 @@ pub struct World {
 }
 
 impl World {
-    /// Up to seven coins and 6,000 minutes.
+    /// Up to seven coins and 6,000 bars, in half of all worlds of a minute.
     pub fn new(r: &mut Random) -> Self {
         let coins = 1 + (r.next() * r.next() * 7.0) as usize;
-        let minutes = 3 + (r.next() * 6000.0) as usize;
+        let minutes = [1, 1, 1, 1, 2, 5, 15, 60][(r.next() * 8.0) as usize];
+        let interval = Interval::of_minutes(minutes).unwrap();
+        let bars = 3 + (r.next() * 6000.0) as usize;
         let rules: Vec<_> = (0..coins)
             .map(|_| MarketRules {
                 qty_step: 10f64.powi((r.next() * 5.0) as i32 - 4),
@@ -136,12 +141,12 @@ impl World {
                 c_mult: if r.next() < 0.8 { 1.0 } else { 0.01 },
             })
             .collect();
-        let columns = rules.iter().map(|rules| coin(r, minutes, rules.price_step)).collect();
-        let first_ms = 1_600_000_020_000 + (r.next() * 3000.0) as i64 * 60_000;
+        let columns = rules.iter().map(|rules| coin(r, bars, rules.price_step)).collect();
+        let first_ms = 1_599_998_400_000 + (r.next() * 3000.0) as i64 * interval.ms();
         let requested_ms = first_ms + (r.next() * 300.0) as i64 * 60_000;
         let btc_usd = (r.next() < 0.4).then(|| {
             let mut price = r.between(20_000.0, 60_000.0);
-            (0..minutes)
+            (0..bars)
                 .map(|_| {
                     price *= 1.0 + 0.003 * (r.next() - 0.5);
                     price
@@ -152,6 +157,7 @@ impl World {
             btc_usd,
             columns,
             rules,
+            interval,
             first_ms,
             requested_ms,
             fee: r.mixed(0.0, 0.0006, &[-0.0001]),
@@ -165,7 +171,7 @@ impl World {
             .iter()
             .map(|[high, low, close, volume]| CoinCandles { high, low, close, volume })
             .collect();
-        Panel::new(self.first_ms, coins, self.btc_usd.as_deref()).unwrap()
+        Panel::new(self.first_ms, coins, self.btc_usd.as_deref()).unwrap().with_interval(self.interval)
     }
 
     pub fn market<'a>(&'a self, panel: &'a Panel<'a>) -> Market<'a> {
@@ -181,7 +187,8 @@ impl World {
     /// Parameters that a search could meet, and some that it would not.
     pub fn candidate(&self, r: &mut Random) -> Candidate {
         let coins = self.rules.len();
-        let bot = BotParams { long: side(r, coins), short: side(r, coins) };
+        let bar = self.interval.minutes() as f64;
+        let bot = BotParams { long: side(r, coins, bar), short: side(r, coins, bar) };
         let params = vec![bot; coins];
         let warmup = if r.next() < 0.3 {
             Warmup::from_spans(&params)
