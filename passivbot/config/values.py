@@ -137,6 +137,18 @@ def choice(*names: str) -> Kind:
     return Kind(", ".join(name or "empty" for name in names), convert, str)
 
 
+def whole_choice(*numbers: int) -> Kind:
+    """Return the kind of an integer that is one of a few."""
+
+    def convert(value: object) -> int:
+        if finite(value) not in numbers:
+            raise ValueError
+        return int(finite(value))
+
+    *others, last = map(str, numbers)
+    return Kind(f"{', '.join(others)} or {last}", convert, number_of)
+
+
 def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -285,6 +297,7 @@ FLAG = Kind("true or false", _flag, _flag_of)
 TEXT = Kind("a text", _text, str)
 NAMES = Kind("a list of names", _names, split_list)
 START_DATE = Kind("YYYY, YYYY-MM, YYYY-MM-DD, a timestamp, or empty for the first candle", _date, str)
+INTERVAL = whole_choice(*(n for n in range(1, 61) if 60 % n == 0))
 END_DATE = Kind("YYYY, YYYY-MM, YYYY-MM-DD, a timestamp, now or today", _date, str)
 BOUND = Kind("a number, [x] or [low, high]", _bound, _bound_of)
 LIMITS = Kind('a mapping of limit to number, or a text such as "--drawdown_worst 0.3"', _limits, _limits_of)

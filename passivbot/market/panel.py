@@ -1,8 +1,8 @@
-"""The panel: the candles of some coins on one axis of consecutive minutes, as the engine reads them.
+"""The panel: the candles of some coins on one axis of consecutive bars, as the engine reads them.
 
 One Arrow table: ``timestamp`` (int64, UTC milliseconds) and, per coin in ascending order, ``COIN.high``,
-``.low``, ``.close`` and ``.volume`` (float64; quote volume). NaN outside a coin's life; inside it no minute
-is missing.
+``.low``, ``.close`` and ``.volume`` (float64; quote volume). NaN outside a coin's life; inside it no bar
+is missing. A bar is a minute, or several whole minutes joined (:mod:`passivbot.market.join`).
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from passivbot.market.clean import (
     utc,
 )
 from passivbot.market.folder import CandleFolder
+from passivbot.market.join import join_minutes, whole_bars
 
 FIELDS = ("high", "low", "close", "volume")
 
@@ -41,20 +42,23 @@ class Panel:
         ``timestamp`` and the four columns of each coin; T rows, one chunk a column, no nulls.
     coins
         Ascending.
+    interval_minutes
+        Minutes of a bar.
     first_ms
-        Timestamp of the first minute, UTC milliseconds.
+        Timestamp of the first bar, UTC milliseconds.
     requested_start_ms
         No order is placed before it (trading-semantics §7.2); at least ``first_ms``.
     first_valid, last_valid
-        Per coin, index of its first and last minute (inclusive).
+        Per coin, index of its first and last bar (inclusive).
     notes
         What was done to the candles that the user may want to know, one line each.
     digest
-        SHA-256 over coins, minutes and the bytes of every column: equal digests, equal candles.
+        SHA-256 over coins, timestamps and the bytes of every column: equal digests, equal candles.
     """
 
     table: pa.Table = field(repr=False)
     coins: tuple[str, ...]
+    interval_minutes: int
     first_ms: int
     requested_start_ms: int
     first_valid: tuple[int, ...]
@@ -63,13 +67,18 @@ class Panel:
     digest: str
 
     @property
-    def minutes(self) -> int:
-        """Number of minutes T."""
+    def bars(self) -> int:
+        """Number of bars T."""
         return int(self.table.num_rows)
 
     @property
+    def minutes(self) -> int:
+        """Number of minutes that the bars cover."""
+        return self.bars * self.interval_minutes
+
+    @property
     def last_ms(self) -> int:
-        """Timestamp of the last minute, UTC milliseconds."""
+        """Timestamp of the last minute of the last bar, UTC milliseconds."""
         return self.first_ms + (self.minutes - 1) * MINUTE_MS
 
     @property
@@ -84,9 +93,9 @@ class Panel:
         return values
 
 
-def panel_bytes(minutes: int, coins: int) -> int:
-    """Return the size of a panel's columns in bytes: 8 a minute and 32 a minute and coin."""
-    return minutes * (8 + 8 * len(FIELDS) * coins)
+def panel_bytes(bars: int, coins: int) -> int:
+    """Return the size of a panel's columns in bytes: 8 a bar and 32 a bar and coin."""
+    return bars * (8 + 8 * len(FIELDS) * coins)
 
 
 def build_panel(
@@ -99,13 +108,14 @@ def build_panel(
     gap_tolerance_minutes: float = 120.0,
     coin_start_ms: Mapping[str, int] | None = None,
     union_of: Sequence[str] | None = None,
+    interval_minutes: int = 1,
 ) -> Panel:
     """Build the panel of some coins of a folder.
 
     Each coin is cleaned by trading-semantics §7.4 (steps 4, 5), except that a hole above the tolerance does
     not discard the coin: a folder is the user's own choice of candles, so every hole is filled and the large
     ones are noted. Files are read a stretch at a time straight into the panel's columns; little else than the
-    panel is ever in memory.
+    panel is ever in memory (with longer bars, the minutes of the few coins that are being read).
 
     Parameters
     ----------
@@ -116,13 +126,16 @@ def build_panel(
     start_ms, end_ms
         Requested first and last minute (inclusive), UTC milliseconds; None: as far as the candles go.
     warmup_minutes
-        Minutes before the start that the panel also holds, as far as there are candles.
+        Minutes before the start that the panel also holds, rounded up to bars, as far as there are candles.
     gap_tolerance_minutes
         Holes with a larger difference between neighbouring timestamps are noted.
     coin_start_ms
         Candles of a coin before this time are left out (a coin's age, §7.4 step 3).
     union_of
         Coins whose candles span the axis; None: the coins of the run. They must contain these.
+    interval_minutes
+        Minutes of a bar, a divisor of 60. Bars begin at multiples of it on the clock (UTC) and are whole: a
+        coin lives from its first candle that opens a bar to its last one that closes one.
 
     Raises
     ------
@@ -132,21 +145,35 @@ def build_panel(
     wanted = sorted(set(coins))
     if not wanted:
         raise CandleError(f"{folder.path}: no coins are chosen")
-    earliest = max(0, ((start_ms or 0) - warmup_minutes * MINUTE_MS) // MINUTE_MS * MINUTE_MS)
+    bar_ms = interval_minutes * MINUTE_MS
+    earliest = max(0, ((start_ms or 0) - warmup_minutes * MINUTE_MS) // bar_ms * bar_ms)
     spanning, notes = _find_lives(
-        folder, sorted({*wanted, *(union_of or ())}), wanted, earliest, end_ms, coin_start_ms or {}
+        folder,
+        sorted({*wanted, *(union_of or ())}),
+        wanted,
+        earliest,
+        end_ms,
+        coin_start_ms or {},
+        interval_minutes,
     )
     lives = {coin: spanning[coin] for coin in wanted if coin in spanning}
     # Candles of the warm-up alone are no window: nothing may be traded in them.
     if not any(start_ms is None or life.last_ms >= start_ms for life in lives.values()):
         raise CandleError(_no_overlap(folder, wanted, start_ms, end_ms))
     first_ms = min(life.first_ms for life in spanning.values())
-    minutes = (max(life.last_ms for life in spanning.values()) - first_ms) // MINUTE_MS + 1
+    bars = (max(life.last_ms for life in spanning.values()) - first_ms) // bar_ms + 1
 
     def columns_of(coin: str) -> tuple[Floats, list[str]]:
         life = lives[coin]
-        block = np.full((len(FIELDS), minutes), np.nan)
-        load(folder.file(coin), life.rows, block, (life.first_ms - first_ms) // MINUTE_MS)
+        block = np.full((len(FIELDS), bars), np.nan)
+        start = (life.first_ms - first_ms) // bar_ms
+        if interval_minutes == 1:
+            load(folder.file(coin), life.rows, block, start)
+        else:
+            minutes = np.full((len(FIELDS), (life.last_ms - life.first_ms) // MINUTE_MS + 1), np.nan)
+            load(folder.file(coin), life.rows, minutes, 0)
+            joined = join_minutes(minutes, interval_minutes)
+            block[:, start : start + joined.shape[1]] = joined
         return block, [hashlib.sha256(row.data).hexdigest() for row in block]
 
     # Decoding, checking and hashing release the GIL.
@@ -155,7 +182,7 @@ def build_panel(
     # Arrow keeps what it freed; the panel is meant to be all that stays.
     pa.default_memory_pool().release_unused()
 
-    timestamp = np.arange(first_ms, first_ms + minutes * MINUTE_MS, MINUTE_MS, dtype=np.int64)
+    timestamp = np.arange(first_ms, first_ms + bars * bar_ms, bar_ms, dtype=np.int64)
     columns = {"timestamp": pa.array(timestamp)}
     digest = hashlib.sha256(b"panel 1\0" + hashlib.sha256(timestamp.data).digest())
     for coin, (block, sums) in loaded.items():
@@ -168,26 +195,27 @@ def build_panel(
     return Panel(
         table=pa.table(columns),
         coins=tuple(lives),
+        interval_minutes=interval_minutes,
         first_ms=first_ms,
         requested_start_ms=first_ms if start_ms is None else max(start_ms, first_ms),
-        first_valid=tuple((life.first_ms - first_ms) // MINUTE_MS for life in lives.values()),
-        last_valid=tuple((life.last_ms - first_ms) // MINUTE_MS for life in lives.values()),
+        first_valid=tuple((life.first_ms - first_ms) // bar_ms for life in lives.values()),
+        last_valid=tuple((life.last_ms - first_ms) // bar_ms for life in lives.values()),
         notes=tuple(notes),
         digest=digest.hexdigest(),
     )
 
 
 def carried_forward(
-    folder: CandleFolder, coin: str, first_ms: int, minutes: int
+    folder: CandleFolder, coin: str, first_ms: int, bars: int, interval_minutes: int = 1
 ) -> tuple[Floats, tuple[str, ...]]:
-    """Return a coin's closes on an axis, each minute with the last price known by then (§7.4 step 8).
+    """Return a coin's closes on an axis, each bar with the last price known at its end (§7.4 step 8).
 
-    Minutes before the coin's first candle have the first known price.
+    Bars before the coin's first candle have the first known price.
 
     Returns
     -------
     prices
-        float64 (minutes,), no NaN.
+        float64 (bars,), no NaN.
     notes
         A line where prices had to be carried over more than a day, or backwards.
 
@@ -197,7 +225,9 @@ def carried_forward(
         The folder has no such coin, or none of its candles lies before the end of the axis.
     """
     timestamp, close = read_closes(folder.file(coin))
-    axis = np.arange(first_ms, first_ms + minutes * MINUTE_MS, MINUTE_MS, dtype=np.int64)
+    bar_ms = interval_minutes * MINUTE_MS
+    # The last minute of each bar.
+    axis = first_ms + bar_ms - MINUTE_MS + bar_ms * np.arange(bars, dtype=np.int64)
     known = np.searchsorted(timestamp, axis, "right") - 1
     if known[-1] < 0:
         raise CandleError(
@@ -205,7 +235,7 @@ def carried_forward(
             f"comes after the end of the window, {utc(int(axis[-1]))}"
         )
     notes = []
-    early = int(np.count_nonzero(known < 0))
+    early = int(np.count_nonzero(known < 0)) * interval_minutes
     if early:
         notes.append(
             f"{coin} has no price in the first {early} minutes of the window: its first one is used there"
@@ -236,6 +266,7 @@ def _find_lives(
     earliest: int,
     end_ms: int | None,
     coin_start_ms: Mapping[str, int],
+    interval_minutes: int,
 ) -> tuple[dict[str, _Life], list[str]]:
     """Return the lives of the coins that have candles in the window, and notes about the wanted ones."""
     lives: dict[str, _Life] = {}
@@ -246,12 +277,15 @@ def _find_lives(
         first = int(np.searchsorted(timestamp, begin, "left"))
         last = timestamp.size if end_ms is None else int(np.searchsorted(timestamp, end_ms, "right"))
         too_young = begin > earliest and first > 0 and timestamp[first - 1] >= earliest
+        why = f"it is old enough only from {utc(begin)} on" if too_young else "no candles in the window"
+        if first < last:
+            first, last = whole_bars(timestamp, first, last, interval_minutes)
+            why = f"its candles in the window make no whole bar of {interval_minutes} minutes"
         if first < last:
             used = timestamp[first:last]
             lives[coin] = _Life(slice(first, last), int(used[0]), int(used[-1]), find_gaps(used))
             note = f"{coin} takes part from {utc(int(used[0]))} on: before that it is too young"
         else:
-            why = f"it is old enough only from {utc(begin)} on" if too_young else "no candles in the window"
             note = f"{coin} is left out: {why}"
         if coin in wanted and (too_young or first >= last):
             notes.append(note)
