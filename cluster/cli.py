@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passivbot.cli.options import config_command, given_options
+from passivbot.cli.options import IntervalOption, config_command, given_options, with_interval
 
 if TYPE_CHECKING:
     from cluster.head import Outcome
@@ -99,6 +99,7 @@ def optimize(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
     ] = None,
+    interval: IntervalOption = None,
     address: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Run on this Ray cluster (auto: the one on this machine)."),
@@ -117,7 +118,7 @@ def optimize(
     from cluster.prepare import Request, plan_new, plan_resumed
     from cluster.run import execute
 
-    options = given_options(context)
+    options = with_interval(given_options(context), interval)
     request = Request(
         config=config,
         candles=candles,
@@ -164,7 +165,8 @@ def _introduce(plan: "Plan") -> None:
         f"{len(d.space.free)} of {len(d.space.names)} parameters free"
     )
     typer.echo(
-        f"candles: {', '.join(scenario.coins)}; {scenario.panel.minutes:,} minutes; {scenario.candles}"
+        f"candles: {', '.join(scenario.coins)}; {scenario.panel.minutes:,} minutes, "
+        f"{scenario.panel.interval_minutes} a bar; {scenario.candles}"
     )
     typer.echo(f"objectives: {objectives}; limits: {limits}")
     if plan.stop_limits is not None:
@@ -209,6 +211,8 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
     typer.echo("\nnext:")
     if best is not None:
         typer.echo(f"  passivbot pareto {name} --pick knee")
-        typer.echo(f"  passivbot backtest {plan.folder / 'front' / f'{best:07d}.json'}")
+        # What was screened on longer bars is confirmed on minutes.
+        fine = " --interval 1" if plan.scenario.panel.interval_minutes > 1 else ""
+        typer.echo(f"  passivbot backtest {plan.folder / 'front' / f'{best:07d}.json'}{fine}")
     more = "" if outcome is not None and not outcome.finished else f" --iters {plan.budget * 2}"
     typer.echo(f"  passivbot optimize --study {name} --resume{more}")

@@ -20,7 +20,7 @@ _RAY = 480_000_000  # GCS, raylet and agents
 _HEAD = 260_000_000  # this process: Ray, the search's libraries, SQLite's cache
 _HEAD_EACH = 200  # bytes for each candidate of the budget: digests of what was asked
 _WORKER = 110_000_000
-_WORKER_MINUTE = 100  # the engine's series over the minutes of a run
+_WORKER_BAR = 100  # the engine's series over the bars of a run
 _ROW = 130  # bytes in the log beside the numbers
 _STORE_MARGIN = 64_000_000  # batches and replies in flight
 _STORE_LEAST = 80_000_000  # Ray refuses less than 75 MB
@@ -50,16 +50,14 @@ class Estimate:
     log: int
 
     @classmethod
-    def of(
-        cls, *, candles: int, minutes: int, workers: int, budget: int, width: int, local: bool
-    ) -> "Estimate":
+    def of(cls, *, candles: int, bars: int, workers: int, budget: int, width: int, local: bool) -> "Estimate":
         """Estimate a run.
 
         Parameters
         ----------
         candles
             Bytes of the panel.
-        minutes
+        bars
             Its length.
         workers
             On this machine.
@@ -74,7 +72,7 @@ class Estimate:
             candles=candles,
             ray=_RAY if local else 0,
             head=_HEAD + budget * _HEAD_EACH,
-            worker=_WORKER + minutes * _WORKER_MINUTE,
+            worker=_WORKER + bars * _WORKER_BAR,
             workers=workers,
             log=budget * (8 * width + _ROW),
         )

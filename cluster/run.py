@@ -9,7 +9,7 @@ from types import FrameType
 
 import numpy as np
 
-from cluster.candles import PREPARED_SHARE, SharedCandles, panel_bytes
+from cluster.candles import SharedCandles, panel_bytes, prepared_share
 from cluster.display import Display, make_display
 from cluster.head import Head, Outcome
 from cluster.launch import Cluster, attached_cluster, local_cluster, usable_cpus
@@ -64,12 +64,13 @@ def execute(
     log = plan.log
     if log is not None and missing(log, plan.budget) == 0:
         return log, None
-    table, btc_usd = plan.scenario.panel.table, plan.scenario.btc_usd
-    size = int(panel_bytes(table, btc_usd) * (1.0 + PREPARED_SHARE))
+    panel, btc_usd = plan.scenario.panel, plan.scenario.btc_usd
+    table = panel.table
+    size = int(panel_bytes(table, btc_usd) * (1.0 + prepared_share(panel.interval_minutes)))
     here = workers or usable_cpus()
     estimate = Estimate.of(
         candles=size,
-        minutes=table.num_rows,
+        bars=panel.bars,
         workers=here,
         budget=plan.budget,
         width=len(plan.definition.space.names) + len(plan.definition.metrics),

@@ -51,8 +51,9 @@ def equity_figure(report: "Report") -> go.Figure:
     in_btc = scenario.btc_usd is not None
     usd = equity.column("usd").to_numpy()
     rows = extremes(usd, MAX_BARS)
-    time = _times(rows, scenario.panel.first_ms)
-    before = np.searchsorted(fills.column("minute").to_numpy(), rows, "right")
+    minute = equity.column("minute").to_numpy()[rows]
+    time = _times(minute, scenario.panel.first_ms)
+    before = np.searchsorted(fills.column("minute").to_numpy(), minute, "right")
     titles = ["USD", "drawdown of equity from its peak, USD", "total wallet exposure"]
     if in_btc:
         titles.insert(1, "BTC")
@@ -148,7 +149,7 @@ def extremes(values: Floats, buckets: int) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Candles of one coin joined to bars: index of each bar's first minute, prices, and minutes of a bar."""
+    """Candles of one coin joined for the eye: first minute of each bar, prices, and minutes of a bar."""
 
     minute: Ints
     open: Floats
@@ -158,22 +159,24 @@ class Bars:
     length: int
 
 
-def bars(high: Floats, low: Floats, close: Floats, first: int, last: int) -> Bars:
-    """Join minutes ``first … last`` of a panel to at most about :data:`MAX_BARS` bars of a usual length.
+def bars(high: Floats, low: Floats, close: Floats, first: int, last: int, interval: int = 1) -> Bars:
+    """Join bars ``first … last`` of a panel to at most about :data:`MAX_BARS` of a usual length.
 
-    A bar opens at the close before it: the panel holds no opens.
+    A bar opens at the close before it: the panel holds no opens. ``interval`` is the panel's, in minutes.
     """
-    length = next((n for n in BAR_MINUTES if (last - first + 1) <= n * MAX_BARS), BAR_MINUTES[-1])
+    usual = (interval, *(n for n in BAR_MINUTES if n > interval and n % interval == 0))
+    minutes = (last - first + 1) * interval
+    length = next((n for n in usual if minutes <= n * MAX_BARS), usual[-1]) // interval
     start = np.arange(first // length, last // length + 1, dtype=np.int64) * length
     begin = np.maximum(start, first)
     closes = close[np.minimum(start + length - 1, last)]
     return Bars(
-        minute=start,
+        minute=start * interval,
         open=np.concatenate((close[first : first + 1], closes[:-1])),
         high=np.maximum.reduceat(high[: last + 1], begin),
         low=np.minimum.reduceat(low[: last + 1], begin),
         close=closes,
-        length=length,
+        length=length * interval,
     )
 
 
@@ -183,7 +186,8 @@ def _draw_coin(figure: go.Figure, report: "Report", coin: str, *, visible: bool)
     place = panel.coins.index(coin)
     first_ms = panel.first_ms
     high, low, close = (panel.column(coin, field) for field in ("high", "low", "close"))
-    bar = bars(high, low, close, panel.first_valid[place], panel.last_valid[place])
+    first, last = panel.first_valid[place], panel.last_valid[place]
+    bar = bars(high, low, close, first, last, panel.interval_minutes)
     figure.add_candlestick(
         x=_times(bar.minute, first_ms),
         open=bar.open, high=bar.high, low=bar.low, close=bar.close,

@@ -1,7 +1,7 @@
 """From a configuration file to the scenario it runs on: a person's own file, or one that records its run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,18 @@ class Run:
         ``stopped_minute`` is among them if that run was to stop early.
     limits
         Those at which the recorded run was to stop early; None: it runs to its end.
+    screened
+        Metrics of the recorded run where nothing but the length of the bars is changed; to compare with.
+    screened_minutes
+        Minutes of a bar there.
     """
 
     scenario: Scenario
     findings: tuple[Finding, ...]
     recorded: Mapping[str, float | None]
     limits: Mapping[str, float] | None = None
+    screened: Mapping[str, float | None] = field(default_factory=dict)
+    screened_minutes: int = 1
 
 
 def prepare_run(
@@ -60,8 +66,8 @@ def prepare_run(
     """Load a configuration and prepare what it runs on.
 
     A configuration that records its scenario (a front member, a report's ``config.json``) gets that scenario
-    back, from where the candles lay or from ``candles``; with ``other_candles`` it is run like any other,
-    with the recorded coins unless ``coins`` names others.
+    back, from where the candles lay or from ``candles``, also where other bars are asked for; with
+    ``other_candles`` it is run like any other, with the recorded coins unless ``coins`` names others.
 
     Raises
     ------
@@ -82,24 +88,29 @@ def prepare_run(
             config = _with_coins(config, record)
         scenario = Scenario.prepare(config, None if place == DEMO else place, coins=coins)
         return Run(_noted(scenario), loaded.findings, {})
+    before = load_config(source).config if sets or options else config
     changed = ["--coins"] if coins is not None else []
-    if sets or options:
-        changed += _changed_keys(config, load_config(source).config)
+    changed += _changed_keys(config, before)
     if changed:
         raise ConfigError(
             f"{loaded.source}: records the scenario of its run, which {changed[0]} would change; "
             "--other-candles allows it"
         )
-    if sets or options:
-        return Run(Scenario.replay(_without_record(config), record, candles), loaded.findings, {})
     metrics = record.get("metrics")
     recorded = metrics if isinstance(metrics, Mapping) else {}
-    limits = record.get(STOP_LIMITS)
-    if isinstance(limits, Mapping):
-        recorded = {**recorded, STOPPED_MINUTE: record.get(STOPPED_MINUTE)}
-    else:
-        limits = None
-    return Run(Scenario.replay(config, record, candles), loaded.findings, recorded, limits)
+    bars = record.get("interval_minutes", 1)
+    same_bars = config.backtest.candle_interval_minutes == bars
+    if same_bars and not (sets or options):
+        limits = record.get(STOP_LIMITS)
+        if isinstance(limits, Mapping):
+            recorded = {**recorded, STOPPED_MINUTE: record.get(STOPPED_MINUTE)}
+        else:
+            limits = None
+        return Run(Scenario.replay(config, record, candles), loaded.findings, recorded, limits)
+    scenario = Scenario.replay(_without_record(config), record, candles)
+    if same_bars or _with_interval(config, before).to_dict() != before.to_dict():
+        return Run(scenario, loaded.findings, {})
+    return Run(scenario, loaded.findings, {}, screened=recorded, screened_minutes=bars)
 
 
 def _changed_keys(config: Config, before: Config) -> list[str]:
@@ -109,6 +120,13 @@ def _changed_keys(config: Config, before: Config) -> list[str]:
         for key in keys
         if getattr(getattr(config, section), key) != getattr(getattr(before, section), key)
     ]
+
+
+def _with_interval(config: Config, before: Config) -> Config:
+    """Return the configuration with the bars of another."""
+    interval = before.backtest.candle_interval_minutes
+    backtest = config.backtest.model_copy(update={"candle_interval_minutes": interval})
+    return config.model_copy(update={"backtest": backtest})
 
 
 def _without_record(config: Config) -> Config:

@@ -26,6 +26,7 @@ from passivbot.config import Config, warmup_minutes
 from passivbot.config.schema import SIDES
 from passivbot.engine import STOPPED_MINUTE, BacktestResult
 from passivbot.errors import ResourceError
+from passivbot.market import Panel
 from passivbot.market.clean import MINUTE_MS, Floats, utc
 
 Metrics = dict[str, float | None]
@@ -82,9 +83,11 @@ class Report:
         ):
             held[coin, kind.rpartition("_")[2]] = size[row]
         ends = dict(zip(panel.coins, panel.last_valid, strict=True))
-        last = panel.minutes - 1 if self.result.stopped is None else self.result.stopped
+        bar_ms = panel.interval_minutes * MINUTE_MS
+        stopped = self.result.stopped
+        last = panel.bars - 1 if stopped is None else stopped // panel.interval_minutes
         delisted = (
-            f"{coin}: its candles end at {utc(panel.first_ms + ends[coin] * MINUTE_MS)} with a {side} "
+            f"{coin}: its candles end at {utc(panel.first_ms + ends[coin] * bar_ms)} with a {side} "
             "position open; from then on it counts neither as profit nor as loss"
             for (coin, side), left in sorted(held.items())
             if left != 0 and ends[coin] < last
@@ -141,9 +144,9 @@ class Report:
 
     def save(self, folder: Path, *, plots: bool = True) -> None:
         """Write the report's files into an existing folder."""
-        first_ms = self.scenario.panel.first_ms
-        _write_table(_timed(self.result.fills, first_ms), folder / "fills.parquet")
-        _write_table(_timed(self.result.equity, first_ms), folder / "equity.parquet")
+        panel = self.scenario.panel
+        for name, table in (("fills", self.result.fills), ("equity", self.result.equity)):
+            _write_table(_timed(table, panel), folder / f"{name}.parquet")
         _write_json(self.analysis, folder / "analysis.json")
         _write_json(self.config_document(), folder / "config.json")
         if plots:
@@ -257,10 +260,11 @@ def _ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def _timed(table: pa.Table, first_ms: int) -> pa.Table:
-    """Append the UTC time of each row's minute."""
-    times = table.column("minute").to_numpy() * MINUTE_MS + first_ms
-    return table.append_column("timestamp", pa.array(times).cast(pa.timestamp("ms", tz="UTC")))
+def _timed(table: pa.Table, panel: Panel) -> pa.Table:
+    """Append the UTC time of each row's minute, and say how long the bars were."""
+    times = table.column("minute").to_numpy() * MINUTE_MS + panel.first_ms
+    timed = table.append_column("timestamp", pa.array(times).cast(pa.timestamp("ms", tz="UTC")))
+    return timed.replace_schema_metadata({"interval_minutes": str(panel.interval_minutes)})
 
 
 def _write_table(table: pa.Table, path: Path) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,7 +52,7 @@ class Scenario:
     starting_balance
         USD.
     btc_usd
-        float64 (T,), USD: the price path of BTC collateral; None without it.
+        float64 (T,), USD, one value a bar: the price path of BTC collateral; None without it.
     coin_start_ms
         Coin → first minute that its age allows, UTC milliseconds; coins with a stated listing date only.
     notes
@@ -107,6 +107,7 @@ class Scenario:
             warmup_minutes=warmup_minutes(config, chosen)[0],
             gap_tolerance_minutes=config.backtest.gap_tolerance_ohlcvs_minutes,
             coin_start_ms=coin_start_ms,
+            interval_minutes=config.backtest.candle_interval_minutes,
         )
         if coins is not None and _named(coins):
             for coin in sorted({coin_of(name) for name in coins} - set(panel.coins)):
@@ -133,6 +134,9 @@ class Scenario:
     def replay(cls, config: Config, facts: Mapping[str, Any], candles: str | Path | None = None) -> Self:
         """Prepare the scenario that :meth:`describe` described: same coins, minutes, fee and market rules.
 
+        Where the configuration asks for bars of another length than the recorded ones, the same minutes are
+        joined to these.
+
         Parameters
         ----------
         config
@@ -152,6 +156,7 @@ class Scenario:
         try:
             place = facts["candles"] if candles is None else str(Path(candles).resolve())
             digest, coins = facts["candles_digest"], tuple(facts["coins"])
+            interval = int(facts.get("interval_minutes", 1))
             window = facts["window"]
             first_ms, last_ms = int(window["first_ms"]), int(window["last_ms"])
             requested_start_ms = int(window["requested_start_ms"])
@@ -165,7 +170,8 @@ class Scenario:
         if not path.exists():
             raise CandleError(f"{path}: the candles that this was run on are gone; name them with --candles")
         folder = CandleFolder.open(path)
-        panel = build_panel(
+        panel_of = partial(
+            build_panel,
             folder,
             coins,
             start_ms=first_ms,
@@ -173,25 +179,30 @@ class Scenario:
             gap_tolerance_minutes=config.backtest.gap_tolerance_ohlcvs_minutes,
             coin_start_ms=coin_start_ms,
         )
-        scenario = cls._of(
+        scenario_of = partial(
+            cls._of,
             config,
             place,
             folder,
-            replace(panel, requested_start_ms=requested_start_ms),
             markets=markets,
             maker_fee=maker_fee,
             starting_balance=balance,
             btc_collateral=btc_collateral,
             coin_start_ms=coin_start_ms,
-            notes=panel.notes,
         )
+        panel = replace(panel_of(interval_minutes=interval), requested_start_ms=requested_start_ms)
+        scenario = scenario_of(panel, notes=panel.notes)
         if scenario.candles_digest != digest:
             raise CandleError(
                 f"{path}: these are not the candles of the recorded run "
                 f"(digest {scenario.candles_digest[:12]}, recorded {str(digest)[:12]}); "
                 "--other-candles runs on them anyway"
             )
-        return scenario
+        wanted = config.backtest.candle_interval_minutes
+        if wanted == interval:
+            return scenario
+        panel = replace(panel_of(interval_minutes=wanted), requested_start_ms=requested_start_ms)
+        return scenario_of(panel, notes=panel.notes)
 
     @classmethod
     def _of(
@@ -212,7 +223,7 @@ class Scenario:
         if btc_collateral:
             if "BTC" not in folder.coins:
                 raise CandleError(f"{folder.path}: backtest.use_btc_collateral needs BTC.parquet in it")
-            btc_usd, more = carried_forward(folder, "BTC", panel.first_ms, panel.minutes)
+            btc_usd, more = carried_forward(folder, "BTC", panel.first_ms, panel.bars, panel.interval_minutes)
             notes = (*notes, *more)
         return cls(
             config=config,
@@ -279,6 +290,7 @@ class Scenario:
             "coins": list(self.coins),
             "data_set": DATA_SET,
             "digest": self.digest,
+            "interval_minutes": self.panel.interval_minutes,
             "maker_fee": self.maker_fee,
             "market_rules": {coin: asdict(rules) for coin, rules in self.markets.items()},
             "notes": list(self.notes),
@@ -304,8 +316,8 @@ class Scenario:
             The panel is not longer than the configuration's warm-up.
         """
         warmup = warmup_minutes(self.config, self.coins)[0]
-        # Orders are placed at minutes warm-up + 1 … T − 3 and filled a minute later; T − 1 is no step.
-        if self.panel.minutes < warmup + 4:
+        # Orders are placed at bars warm-up + 1 … T − 3 and filled a bar later; T − 1 is no step.
+        if self.panel.bars < -(-warmup // self.panel.interval_minutes) + 4:
             raise CandleError(
                 f"{where}: {self.panel.minutes} minutes of candles, {utc(self.panel.first_ms)} to "
                 f"{utc(self.panel.last_ms)}, are not more than the warm-up of {warmup} minutes; take a "

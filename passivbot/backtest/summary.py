@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from passivbot.backtest.report import Report
+from passivbot.config import Scoring
 from passivbot.market.clean import utc
 
 _SHOWN = {
@@ -38,6 +39,7 @@ def print_summary(report: Report, console: Console) -> None:
     panel = report.scenario.panel
     console.print(
         f"{utc(panel.requested_start_ms)} to {utc(panel.last_ms)} UTC, {panel.minutes} minutes with warm-up, "
+        f"{panel.interval_minutes} a bar, "
         f"{len(panel.coins)} {'coin' if len(panel.coins) == 1 else 'coins'}, "
         f"{report.result.fills.num_rows} fills, maker fee {report.scenario.maker_fee:g}",
         highlight=False,
@@ -45,6 +47,19 @@ def print_summary(report: Report, console: Console) -> None:
     console.print(_metrics(report))
     if report.result.fills.num_rows:
         console.print(_coins(report))
+
+
+def print_screening(
+    report: Report, screened: Mapping[str, float | None], minutes: int, console: Console
+) -> None:
+    """Print the scored and limited metrics beside those that were recorded on bars of ``minutes``."""
+    table = Table("metric", box=None, pad_edge=False)
+    table.add_column(f"recorded, {minutes} min a bar", justify="right")
+    table.add_column(f"here, {report.scenario.panel.interval_minutes} min a bar", justify="right")
+    for name in Scoring.from_config(report.config).metrics:
+        if name in screened:
+            table.add_row(name, *(_number(name, values) for values in (screened, report.metrics)))
+    console.print(table)
 
 
 def _metrics(report: Report) -> Table:

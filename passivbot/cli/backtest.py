@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passivbot.cli.options import config_command, given_options, print_findings
+from passivbot.cli.options import (
+    IntervalOption,
+    config_command,
+    given_options,
+    print_findings,
+    with_interval,
+)
 
 if TYPE_CHECKING:
-    from passivbot.backtest import Report
+    from passivbot.backtest import Report, Run
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +45,7 @@ def backtest(
     disable_plotting: Annotated[
         bool, typer.Option("--disable_plotting", "--disable-plotting", "-dp", help="Write no pages of plots.")
     ] = False,
+    interval: IntervalOption = None,
     other_candles: Annotated[
         bool,
         typer.Option("--other-candles", help="Run a front member on other candles than those of its study."),
@@ -47,7 +54,9 @@ def backtest(
     """Run one configuration; write fills, equity, analysis and plots.
 
     A front member of a study, or the config.json of a report, runs on the coins, candles, fee and market
-    rules that it was made with, and must give the same metrics; the exit code is 1 if it does not.
+    rules that it was made with, and must give the same metrics; the exit code is 1 if it does not. With
+    another --interval it runs on the same minutes in other bars, and its scored metrics are shown beside the
+    recorded ones.
     """
     from passivbot.backtest import default_folder, new_folder, prepare_run, run_backtest
 
@@ -56,7 +65,7 @@ def backtest(
         candles,
         coins=None if coins is None else coins.split(","),
         sets=sets or (),
-        options=given_options(context),
+        options=with_interval(given_options(context), interval),
         other_candles=other_candles,
     )
     print_findings(run.findings)
@@ -66,7 +75,7 @@ def backtest(
     with new_folder(folder) as partial:
         report = run_backtest(run.scenario, limits=run.limits)
         report.save(partial, plots=not disable_plotting)
-    _print(report, folder)
+    _print(run, report, folder)
     if run.recorded:
         different = report.differences(run.recorded)
         if different:
@@ -75,15 +84,18 @@ def backtest(
         typer.echo(f"All {len(run.recorded)} metrics recorded in {config} are repeated to the bit.")
 
 
-def _print(report: "Report", folder: Path) -> None:
+def _print(run: "Run", report: "Report", folder: Path) -> None:
     import sys
 
     from rich.console import Console
 
-    from passivbot.backtest.summary import print_summary
+    from passivbot.backtest.summary import print_screening, print_summary
 
     # A file or a pipe has no width of its own; 80 columns would break the table's lines.
-    print_summary(report, Console(width=None if sys.stdout.isatty() else 120))
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    print_summary(report, console)
+    if run.screened:
+        print_screening(report, run.screened, run.screened_minutes, console)
     for note in report.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"Report: {folder}")

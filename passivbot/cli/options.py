@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -55,6 +55,18 @@ _FIXED: Mapping[CommandName, Mapping[str, str]] = {
     "config": {},
 }
 _PREFIXES = ("backtest.", "live.", "optimize.bounds.", "optimize.limits.", "optimize.", "bot.")
+
+
+IntervalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--interval",
+        metavar="MINUTES",
+        help="Minutes of a bar, a divisor of 60: minutes of the candles are joined to longer bars, which are "
+        "faster and coarser. Default: backtest.candle_interval_minutes.",
+    ),
+]
+"""The option of the commands that run candles; a text, so that the configuration judges it."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +208,11 @@ def config_command(command: CommandName) -> type[TyperCommand]:
 def given_options(context: typer.Context) -> dict[str, str]:
     """Return the configuration's options of this call: dotted key → text, for ``load_config(options=…)``."""
     return dict(context.meta.get(_META, {}))
+
+
+def with_interval(options: Mapping[str, str], interval: str | None) -> dict[str, str]:
+    """Return the configuration's options with what ``--interval`` said."""
+    return {**options} if interval is None else {**options, "backtest.candle_interval_minutes": interval}
 
 
 def help_if_alone(context: typer.Context) -> None:

@@ -52,13 +52,16 @@ def list_studies(
             continue
         writer = holder(path)
         coins = d.scenario.get("coins", ())
+        candles = ", ".join(coins) if len(coins) <= 4 else f"{len(coins)} coins"
+        if d.interval_minutes != 1:
+            candles += f", {d.interval_minutes} min a bar"
         table.add_row(
             path.name,
             d.created,
             d.search,
             f"{last + 1:,}",
             str(d.seed),
-            ", ".join(coins) if len(coins) <= 4 else f"{len(coins)} coins",
+            candles,
             f"running, {writer}" if writer else "",
         )
     console().print(table)
@@ -116,7 +119,10 @@ def _facts(opened: "Study") -> list[tuple[str, str]]:
         ("stopped early", stop_text(opened.stop_limits)),
         ("parameters", f"{len(d.space.free)} of {len(d.space.names)} free, {d.space.digits} digits"),
         ("coins", ", ".join(scenario.get("coins", ()))),
-        ("candles", f"{scenario.get('candles')}, {window.get('minutes', 0):,} minutes"),
+        (
+            "candles",
+            f"{scenario.get('candles')}, {window.get('minutes', 0):,} minutes, {d.interval_minutes} a bar",
+        ),
     ]
 
 

@@ -37,6 +37,7 @@ class Backtest(Section):
     """``backtest``: period, balance and source of the candles."""
 
     base_dir: Text = "backtests"
+    candle_interval_minutes: Annotated[int, v.INTERVAL] = 1
     combine_ohlcvs: Flag = True
     compress_cache: Flag = True
     end_date: Annotated[str, v.END_DATE] = "now"

@@ -31,6 +31,11 @@ WITHOUT_EFFECT = (
     "scenario.candles",
     "scenario.notes",
 )
+# Keys that older studies do not have, and what they ran with.
+ADDED: Mapping[str, object] = {
+    "config.backtest.candle_interval_minutes": 1,
+    "scenario.interval_minutes": 1,
+}
 # The settings of the live bot that backtests heed all the same (config-format §3).
 WITH_EFFECT = (
     "config.live.approved_coins",
@@ -128,6 +133,11 @@ class Definition:
     created: str
     stop_early: bool = False
 
+    @property
+    def interval_minutes(self) -> int:
+        """Minutes of a bar of the candles."""
+        return int(self.scenario.get("interval_minutes", 1))
+
     def to_json(self) -> str:
         """Return the canonical JSON text; ``from_json`` reads it back to an equal definition."""
         return canonical(asdict(self))
@@ -163,8 +173,7 @@ class Definition:
         ``self`` is the stored study, ``other`` what the command line asks for. Private keys (leading ``_``)
         of the configuration never count.
         """
-        here = dict(_leaves("", json.loads(self.to_json())))
-        there = dict(_leaves("", json.loads(other.to_json())))
+        here, there = ({**ADDED, **dict(_leaves("", json.loads(d.to_json())))} for d in (self, other))
         for key in sorted(here.keys() | there.keys(), key=lambda k: (not k.startswith("config."), k)):
             if _below(key, WITHOUT_EFFECT) and not _below(key, WITH_EFFECT):
                 continue

@@ -27,7 +27,7 @@ class Results:
 
     ``objectives`` (n, k) are minimised, in the order of ``scoring.objectives``; ``violations`` (n, l) in that
     of ``scoring.limits``; ``total`` (n,) is their sum, infinite for a candidate that failed, was stopped or
-    could not be scored.
+    could not be scored. ``interval_minutes`` are those of a bar of the candles.
     """
 
     rows: Rows
@@ -37,6 +37,7 @@ class Results:
     objectives: Floats
     violations: Floats
     total: Floats
+    interval_minutes: int = 1
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,6 +79,7 @@ class Results:
             self.objectives[index],
             self.violations[index],
             self.total[index],
+            self.interval_minutes,
         )
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -204,6 +206,7 @@ class Study:
             objectives=np.where(ok[:, None], objectives, np.nan),
             violations=np.where(ok[:, None], violations, np.inf),
             total=np.where(ok, total, np.inf),
+            interval_minutes=self.definition.interval_minutes,
         )
 
     def members(self, front: Front | None = None) -> Results:

@@ -36,7 +36,7 @@ def console() -> Console:
 
 
 def headline(front: Front, members: Results) -> str:
-    """Return one line on the state of a front: size, candidates, hypervolume, recent gain."""
+    """Return one line on the state of a front: size, candidates, bars, hypervolume, recent gain."""
     told, feasible = f"{front.told:,}", f"{front.feasible_count:,}"
     if not front.feasible:
         if not len(members):
@@ -46,6 +46,8 @@ def headline(front: Front, members: Results) -> str:
             f"the {len(members)} that break them least are shown"
         )
     line = f"front of {len(front):,} from {told} candidates, {feasible} of them feasible"
+    if members.interval_minutes != 1:
+        line += f", on bars of {members.interval_minutes} minutes"
     if front.hypervolume is not None:
         line += f"; hypervolume {number(front.hypervolume)}"
     gain = front.recent_gain()

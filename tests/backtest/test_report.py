@@ -176,7 +176,7 @@ def test_summary(report: Report, btc_report: Report) -> None:
         return console.export_text()
 
     usd = text(report)
-    assert "2025-03-03 00:00 to 2025-03-08 23:59 UTC, 8640 minutes with warm-up, 3 coins, " in usd
+    assert "2025-03-03 00:00 to 2025-03-08 23:59 UTC, 8640 minutes with warm-up, 1 a bar, 3 coins, " in usd
     assert f"{report.result.fills.num_rows} fills, maker fee 0.0002" in usd
     assert "BTC " not in usd.splitlines()[1]
     for coin in ("BTC", "ETH", "SOL"):

@@ -11,9 +11,7 @@ from passivbot.errors import ResourceError
 
 
 def estimate(candles: int = 10**9, workers: int = 4) -> Estimate:
-    return Estimate.of(
-        candles=candles, minutes=500_000, workers=workers, budget=100_000, width=80, local=True
-    )
+    return Estimate.of(candles=candles, bars=500_000, workers=workers, budget=100_000, width=80, local=True)
 
 
 def test_candles_count_once_and_workers_each() -> None:

@@ -326,6 +326,14 @@ def test_resume_of_a_finished_study_prints_its_front(
             (QUICKSTART, "--study", "a", "--resume", "--coins", "BTC,SOL"),
             "these are not the candles of the study",
         ),
+        (
+            (*ARGUMENTS, "--study", "a", "--resume", "--interval", "5"),
+            "config.backtest.candle_interval_minutes is 5, the study has 1",
+        ),
+        (
+            (*ARGUMENTS, "--study", "x", "--interval", "7"),
+            "allowed is 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60",
+        ),
         ((*ARGUMENTS, "--resume"), "--resume needs --study"),
         ((*ARGUMENTS, "--study", "none", "--resume"), "none: no such study"),
         ((*ARGUMENTS, "--study", "x", "--search", "annealing"), "--search is 'annealing'"),
@@ -344,6 +352,42 @@ def test_what_does_not_fit_is_refused_in_one_line(
 ) -> None:
     assert message in refusal(capsys, *args, place=place, monkeypatch=monkeypatch)
     assert not (place / "x").exists()
+
+
+def test_a_study_on_longer_bars_is_resumed_replayed_and_confirmed(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = program("optimize", *ARGUMENTS[:-1], "60", "--study", "c", "--interval", "15", cwd=place)
+    assert whole.returncode == 0, whole.stderr
+    assert "20,160 minutes, 15 a bar" in whole.stdout
+    # In two parts it is the same, and the second part needs not be told.
+    assert (
+        program("optimize", *ARGUMENTS[:-1], "25", "--study", "d", "--interval", "15", cwd=place).returncode
+        == 0
+    )
+    more = program("optimize", "--study", "d", "--resume", "--iters", "60", cwd=place)
+    assert more.returncode == 0, more.stderr
+    assert "20,160 minutes, 15 a bar" in more.stdout
+    records = front(place / "c", place)
+    assert front(place / "d", place) == records
+    assert records != front(place / "a", place)
+    message = refusal(
+        capsys, "--study", "d", "--resume", "--interval", "1", place=place, monkeypatch=monkeypatch
+    )
+    assert "config.backtest.candle_interval_minutes is 1, the study has 15" in message
+
+    member = json.loads(records)[0]
+    file = str(place / "c" / "front" / f"{member['candidate']:07d}.json")
+    again = program("backtest", file, "--out", "coarse", "-dp", cwd=place)
+    assert again.returncode == 0, again.stderr
+    assert "are repeated to the bit" in again.stdout
+    fine = program("backtest", file, "--interval", "1", "--out", "fine", "-dp", cwd=place)
+    assert fine.returncode == 0, fine.stderr
+    assert "recorded, 15 min a bar  here, 1 min a bar" in fine.stdout
+    document = json.loads((place / "fine" / "config.json").read_text())
+    assert document["_provenance"]["interval_minutes"] == 1
+    line = next(line for line in whole.stdout.splitlines() if line.startswith("  passivbot backtest"))
+    assert line.endswith(".json --interval 1")
 
 
 def test_other_candles_are_refused(

@@ -60,6 +60,14 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
             {"backtest": {"gap_tolerance_ohlcvs_minutes": -1}},
             "backtest.gap_tolerance_ohlcvs_minutes is -1; allowed is a number of at least 0",
         ),
+        *(
+            (
+                {"backtest": {"candle_interval_minutes": value}},
+                f"backtest.candle_interval_minutes is {value!r}; allowed is 1, 2, 3, 4, 5, 6, 10, 12, 15, "
+                "20, 30 or 60",
+            )
+            for value in (7, 0, 120, 2.5, "5m", "15")
+        ),
         ({"backtest": {"exchanges": [1]}}, "backtest.exchanges is [1]; allowed is a list of names"),
         (
             {"backtest": {"start_date": "soon"}},

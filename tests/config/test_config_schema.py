@@ -58,6 +58,8 @@ def test_builtin_defaults_are_those_of_the_specification(shared_dir: Path) -> No
     builtin, _ = tables(shared_dir)
     ours = Config().to_dict()
     assert ours["live"].pop("base_config_path") == ""
+    # The specification knows bars of a minute only.
+    assert ours["backtest"].pop("candle_interval_minutes") == 1
     builtin["optimize"]["limits"] = parse_limits(builtin["optimize"]["limits"])
     assert {name: ours[name] for name in builtin} == builtin
     assert (ours["coin_overrides"], ours["logging"]) == ({}, {"level": 1})

@@ -365,4 +365,10 @@ def test_definition_round_trip_and_differences(definition: Definition) -> None:
 
 def test_metric_names_are_part_of_the_definition(definition: Definition) -> None:
     assert definition.difference(replace(definition, metrics=METRICS[:2])) is not None
+    # Studies from before there were longer bars ran on minutes.
+    minutes = replace(definition, scenario={**definition.scenario, "interval_minutes": 1})
+    assert definition.difference(minutes) is None
+    longer = replace(definition, scenario={**definition.scenario, "interval_minutes": 5})
+    assert str(definition.difference(longer)) == "scenario.interval_minutes is 5, the study has 1"
+    assert (definition.interval_minutes, longer.interval_minutes) == (1, 5)
     assert definition.space.free == NAMES[:2]

@@ -236,6 +236,25 @@ def test_export_formats(tmp_path: Path, example: Example, capsys: pytest.Capture
     assert "x.csv: can't be written (No such file or directory)" in capsys.readouterr().err
 
 
+def test_a_study_on_longer_bars_says_so(
+    tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = {**example.definition.scenario, "interval_minutes": 15}
+    monkeypatch.chdir(tmp_path)
+    with StudyLog.create(tmp_path / "studies" / "s", replace(example.definition, scenario=scenario)) as log:
+        log.append(example.rows)
+    for command, words in (
+        (["study", "list"], "6 coins, 15 min a bar"),
+        (["study", "show", "s"], "20,160 minutes, 15 a bar"),
+        (["pareto", "s"], "feasible, on bars of 15 minutes; hypervolume"),
+    ):
+        assert main(command) == 0
+        assert words in capsys.readouterr().out
+    assert '"minutes a bar":"15"' in (tmp_path / "studies" / "s" / "front.html").read_text()
+    for member in (tmp_path / "studies" / "s" / "front").iterdir():
+        assert json.loads(member.read_text())["_provenance"]["interval_minutes"] == 15
+
+
 def test_publish_of_a_live_front(tmp_path: Path, example: Example) -> None:
     """As the head uses it: one open log, one front that grows."""
     with StudyLog.create(tmp_path / "s", example.definition) as log:

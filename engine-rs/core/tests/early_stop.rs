@@ -11,6 +11,7 @@ use passivbot_core::analysis::{
 };
 use passivbot_core::fast::{Blocks, CoinTables, Prepared};
 use passivbot_core::grid::{Fill, Market, TrailingGrid};
+use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{Candidate, backtest, evaluate_batch};
 use passivbot_core::strategy::simulate;
@@ -61,6 +62,7 @@ impl Whole {
             exposure: &self.exposure[..end - 1],
             collateral: self.collateral,
             exposure_limits: self.exposure_limits,
+            interval: Interval::MINUTE,
         })
     }
 
@@ -138,7 +140,7 @@ fn run(seed: u64) -> (usize, usize) {
         let whole = Whole::of(market, &candidate);
         let limits = random_limits(&mut r, &whole);
         let stop = whole.stop(&limits);
-        let end = stop.map_or(whole.usd.len().min(panel.minutes() - 1), |(minute, _)| minute + 1);
+        let end = stop.map_or(whole.usd.len().min(panel.bars() - 1), |(minute, _)| minute + 1);
         let metrics = Analysis { stopped: stop.map(|(minute, _)| minute), ..whole.up_to(end) };
         candidate.stop = Some(stop_limits(&limits));
         for tables in [None, Some(&prepared)] {
@@ -158,7 +160,7 @@ fn run(seed: u64) -> (usize, usize) {
             stopped += 1;
             bankrupt += usize::from(gone);
             // What the early stop relies on: the limit is broken at the end of the whole run too.
-            let last = whole.up_to(panel.minutes() - 1);
+            let last = whole.up_to(panel.bars() - 1);
             let kept = |(btc, metric, limit): &Limit| value(&last, *btc, metric) <= *limit;
             assert!(gone || !limits.iter().all(kept), "seed {seed}: {limits:?} are kept after all");
         }
