@@ -387,7 +387,7 @@ def ticks() -> Iterator[list[float]]:
 def test_other_threads_run_during_an_evaluation(ticks: list[float]) -> None:
     subject = engine(COINS)
     start = time.perf_counter()
-    subject.evaluate([bot({}, {})] * 100, ["adg"], warmup_minutes=50)
+    subject.evaluate([bot({}, {})] * 1000, ["adg"], warmup_minutes=50)
     end = time.perf_counter()
     inside = [tick for tick in ticks if start <= tick <= end]
     gaps = np.diff([start, *inside, end])

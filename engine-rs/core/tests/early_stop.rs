@@ -17,8 +17,6 @@ use passivbot_core::run::{Candidate, backtest, evaluate_batch};
 use passivbot_core::strategy::simulate;
 use proptest::prelude::*;
 
-const DAY: usize = 1440;
-
 /// A limit as the tests hold it: BTC set, metric, largest value.
 type Limit = (bool, &'static str, f64);
 
@@ -28,7 +26,7 @@ fn value(analysis: &Analysis, btc: bool, metric: &str) -> f64 {
     set.values()[index.expect("a watched metric is a metric")]
 }
 
-/// A whole run, minute by minute.
+/// A whole run, bar by bar.
 struct Whole {
     fills: Vec<Fill>,
     usd: Vec<f64>,
@@ -36,6 +34,7 @@ struct Whole {
     exposure: Vec<f64>,
     collateral: bool,
     exposure_limits: [f64; 2],
+    interval: Interval,
 }
 
 impl Whole {
@@ -50,40 +49,47 @@ impl Whole {
             ControlFlow::Continue(())
         });
         let collateral = market.panel.btc_usd().is_some();
-        Self { fills, usd, btc, exposure, collateral, exposure_limits: candidate.exposure_limits }
+        let interval = market.panel.interval();
+        Self { fills, usd, btc, exposure, collateral, exposure_limits: candidate.exposure_limits, interval }
     }
 
-    /// Metrics of its first minutes, as if there were no more.
+    /// Fills of its first bars.
+    fn fills(&self, end: usize) -> &[Fill] {
+        let minutes = end * self.interval.minutes();
+        &self.fills[..self.fills.partition_point(|fill| fill.minute < minutes)]
+    }
+
+    /// Metrics of its first bars, as if there were no more.
     fn up_to(&self, end: usize) -> Analysis {
         analyse(&History {
-            fills: &self.fills[..self.fills.partition_point(|fill| fill.minute < end)],
+            fills: self.fills(end),
             usd: &self.usd[..end],
             btc: &self.btc[..end],
             exposure: &self.exposure[..end - 1],
             collateral: self.collateral,
             exposure_limits: self.exposure_limits,
-            interval: Interval::MINUTE,
+            interval: self.interval,
         })
     }
 
-    /// Where it has to stop, and whether because nothing is left.
+    /// Before which bar it has to stop, and whether because nothing is left.
     fn stop(&self, limits: &[Limit]) -> Option<(usize, bool)> {
-        (DAY..self.usd.len()).step_by(DAY).find_map(|end| {
-            let bankrupt = self.usd[end - DAY..end].iter().any(|equity| *equity <= 0.0);
-            let fills = self.fills.partition_point(|fill| fill.minute < end);
-            let defined = end > DAY && fills >= 2;
+        let day = self.interval.day();
+        (day..self.usd.len()).step_by(day).find_map(|end| {
+            let bankrupt = self.usd[end - day..end].iter().any(|equity| *equity <= 0.0);
+            let defined = end > day && self.fills(end).len() >= 2;
             let analysis = self.up_to(end);
             let broken = limits.iter().any(|(btc, metric, limit)| value(&analysis, *btc, metric) > *limit);
-            (bankrupt || (defined && broken)).then_some((end - 1, bankrupt))
+            (bankrupt || (defined && broken)).then_some((end, bankrupt))
         })
     }
 }
 
 /// Up to two limits around what metrics are at the end of some day; best of one that a fill follows at once.
 fn random_limits(r: &mut Random, whole: &Whole) -> Vec<Limit> {
-    let samples = whole.usd.len();
-    let followed = |end: &usize| whole.fills.iter().any(|fill| fill.minute == *end);
-    let days: Vec<_> = (DAY..samples).step_by(DAY).collect();
+    let (samples, day) = (whole.usd.len(), whole.interval.day());
+    let followed = |end: &usize| whole.fills(*end).len() < whole.fills(end + 1).len();
+    let days: Vec<_> = (day..samples).step_by(day).collect();
     let end = days.iter().copied().find(followed).filter(|_| r.next() < 0.8);
     let end = end.or_else(|| days.get((r.next() * days.len() as f64) as usize).copied()).unwrap_or(samples);
     let analysis = whole.up_to(end);
@@ -140,13 +146,13 @@ fn run(seed: u64) -> (usize, usize) {
         let whole = Whole::of(market, &candidate);
         let limits = random_limits(&mut r, &whole);
         let stop = whole.stop(&limits);
-        let end = stop.map_or(whole.usd.len().min(panel.bars() - 1), |(minute, _)| minute + 1);
-        let metrics = Analysis { stopped: stop.map(|(minute, _)| minute), ..whole.up_to(end) };
+        let end = stop.map_or(whole.usd.len().min(panel.bars() - 1), |(end, _)| end);
+        let metrics = Analysis { stopped: stop.map(|_| panel.minute(end) - 1), ..whole.up_to(end) };
         candidate.stop = Some(stop_limits(&limits));
         for tables in [None, Some(&prepared)] {
             let found = backtest(market, tables, &candidate, isa).unwrap();
             assert_eq!(found.analysis.stopped, metrics.stopped, "seed {seed}: {limits:?}");
-            let fills = &whole.fills[..whole.fills.partition_point(|fill| fill.minute < end)];
+            let fills = whole.fills(end);
             // As text, since a lost account may have NaN for a balance.
             assert!(format!("{:?}", found.fills) == format!("{fills:?}"), "seed {seed}: fills differ");
             assert!(same_bits(&found.usd, &whole.usd[..end]), "seed {seed}: equity differs");
