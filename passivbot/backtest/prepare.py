@@ -108,7 +108,9 @@ def prepare_run(
             limits = None
         return Run(Scenario.replay(config, record, candles), loaded.findings, recorded, limits)
     scenario = Scenario.replay(_without_record(config), record, candles)
-    if same_bars or _with_interval(config, before).to_dict() != before.to_dict():
+    # What was stopped early has the metrics of a part of the minutes, which compare with nothing.
+    stopped = record.get(STOPPED_MINUTE) is not None
+    if same_bars or stopped or _with_interval(config, before).to_dict() != before.to_dict():
         return Run(scenario, loaded.findings, {})
     return Run(scenario, loaded.findings, {}, screened=recorded, screened_minutes=bars)
 

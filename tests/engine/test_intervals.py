@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from passivbot.engine import METRICS, Engine
+from passivbot.engine import METRICS, STOPPED_MINUTE, Engine
 from passivbot.errors import EngineError
 
 from .panels import FIRST_MS, RULES, Bot, Candles, bits, bot, joined, table, walk
@@ -148,6 +148,27 @@ def test_a_batch_has_the_bits_of_single_runs(
                 for name in metrics
             ]
             assert bits(row) == bits(values)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_lost_run_stops_with_the_last_minute_of_a_day(coins: dict[str, Candles], interval: int) -> None:
+    subject = engine(coins, interval)
+    whole = subject.backtest(BOT)
+    worst = whole.analysis["usd"]["drawdown_worst"]
+    assert worst is not None
+    limits = {"drawdown_worst": worst / 2}
+    part = subject.backtest(BOT, limits=limits)
+    assert part.stopped is not None
+    assert part.stopped % DAY == DAY - 1
+    bars = (part.stopped + 1) // interval
+    assert part.equity.equals(whole.equity.slice(0, bars))
+    minute = whole.fills["minute"].to_numpy()
+    assert part.fills.equals(whole.fills.slice(0, int((minute <= part.stopped).sum())))
+    assert 0 < part.fills.num_rows < whole.fills.num_rows
+    names = ["drawdown_worst", STOPPED_MINUTE]
+    assert subject.evaluate([BOT], names, limits=limits).tolist() == [
+        [part.analysis["usd"]["drawdown_worst"], part.stopped]
+    ]
 
 
 @pytest.mark.parametrize("interval", INTERVALS)

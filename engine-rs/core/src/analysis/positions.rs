@@ -29,7 +29,7 @@ pub(super) struct Against {
 }
 
 impl Against {
-    /// Take in what is new of an equity series; `fill` gives minute and balance of fill `n`.
+    /// Take in what is new of an equity series; `fill` gives sample and balance of fill `n`.
     ///
     /// Before the first fill the balance is that after the first fill: without any, nothing is taken in yet.
     pub(super) fn take(&mut self, equity: &[f64], fill: impl Fn(usize) -> Option<(usize, f64)>) {
@@ -37,10 +37,10 @@ impl Against {
             let Some((_, balance)) = fill(0) else { return };
             self.balance = balance;
         }
-        while let Some((minute, balance)) = fill(self.fills)
-            && minute < equity.len()
+        while let Some((sample, balance)) = fill(self.fills)
+            && sample < equity.len()
         {
-            self.compare_up_to(minute, equity);
+            self.compare_up_to(sample, equity);
             self.balance = balance;
             self.fills += 1;
         }
