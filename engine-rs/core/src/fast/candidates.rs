@@ -184,7 +184,7 @@ impl Run<'_> {
             close: self.trigger_candidates::<S>(i, &extremes, position.price, close, false, from),
             unstuck: 0,
         };
-        if self.partial_entry_possible::<S>(i, &extremes, partial_below) {
+        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below) {
             found.entry |= self.first_entry_candidates::<S>(i);
         }
         if stuck && self.allowance[S::INDEX] > 0.0 {
@@ -195,12 +195,19 @@ impl Run<'_> {
     }
 
     fn triggers<S: SideIndex>(&mut self, i: usize, position: &Position) -> Triggers {
-        let coin = &self.coins[i];
-        let side = &coin.sides[S::INDEX];
-        if let Some(triggers) = side.triggers {
+        if let Some(triggers) = self.coins[i].sides[S::INDEX].triggers {
             return triggers;
         }
-        let situation = Situation {
+        let triggers = planner::triggers::<S>(&self.bare_situation::<S>(i), position);
+        self.coins[i].sides[S::INDEX].triggers = Some(triggers);
+        triggers
+    }
+
+    /// A situation without book, bands and extremes.
+    fn bare_situation<S: SideIndex>(&self, i: usize) -> Situation<'_> {
+        let coin = &self.coins[i];
+        let side = &coin.sides[S::INDEX];
+        Situation {
             rules: &self.account.market.rules[i],
             params: &side.params,
             wallet_exposure_limit: side.wallet_exposure_limit,
@@ -210,19 +217,18 @@ impl Run<'_> {
             bands: Bands::default(),
             log_range: coin.averages.hourly_value[S::INDEX],
             trailing: Trailing::RESET,
-        };
-        let triggers = planner::triggers::<S>(&situation, position);
-        self.coins[i].sides[S::INDEX].triggers = Some(triggers);
-        triggers
+        }
     }
 
-    /// True if the first-entry price may get low enough in this span.
-    #[inline(always)]
-    fn partial_entry_possible<S: SideIndex>(&self, i: usize, extremes: &Extremes, below: f64) -> bool {
+    /// True if the first-entry price may get so low in this span that the position counts as partly filled.
+    fn partial_entry_possible<S: SideIndex>(
+        &self,
+        i: usize,
+        position: &Position,
+        extremes: &Extremes,
+        below: f64,
+    ) -> bool {
         let lowest_close = extremes.close.0;
-        if loosened_down(lowest_close) < below {
-            return true;
-        }
         let lowest = if S::LONG {
             let coin = &self.coins[i];
             let (least, most) = coin.averages.bounds(S::INDEX, (lowest_close, lowest_close)).lower;
@@ -232,7 +238,8 @@ impl Run<'_> {
         } else {
             lowest_close
         };
-        loosened_down(lowest) < below
+        let lowest = loosened_down(lowest);
+        lowest < below && planner::partial_entry_possible(&self.bare_situation::<S>(i), position, lowest)
     }
 
     /// Minutes from `from` on at which an order of this trigger may fill. Entries of a long position and closes of a

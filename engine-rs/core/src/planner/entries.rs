@@ -6,7 +6,7 @@ use crate::types::{Order, OrderType, Position, Trailing};
 
 impl Situation<'_> {
     /// §9.1: quantity of a first entry, always by the full exposure limit.
-    fn initial_qty(&self, price: f64) -> f64 {
+    pub(super) fn initial_qty(&self, price: f64) -> f64 {
         let cost = self.balance * self.wallet_exposure_limit * self.params.entry_initial_qty_pct;
         let qty = num::cost_to_qty(cost, price, self.rules.c_mult);
         self.min_entry_qty(price).max(num::round_near(qty, self.rules.qty_step))

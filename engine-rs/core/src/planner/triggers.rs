@@ -161,3 +161,9 @@ fn partial_below(s: &Situation<'_>, position: &Position) -> f64 {
     }
     cost.max(s.rules.min_cost) / (s.rules.c_mult * largest) * (1.0 + 2.0 * SLACK)
 }
+
+/// True if the position counts as partly filled (§9.2) at some first-entry price that is not below `lowest`: the lower
+/// the price, the larger the first entry.
+pub fn partial_entry_possible(s: &Situation<'_>, position: &Position, lowest: f64) -> bool {
+    lowest <= 0.0 || position.size.abs() < s.initial_qty(lowest) * 0.8
+}
