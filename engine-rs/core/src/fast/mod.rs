@@ -5,9 +5,10 @@
 //! themselves. Only at candidate minutes are orders built, by the very planner that the plain path calls; everything
 //! between is walked over. Nothing is approximated: triggers may only err towards asking too often.
 //!
-//! What the plain path ([`crate::grid`]) does each minute is found here so: fills, orders, coin selection and
-//! unstucking (§12, §14, §16.2) in `events`, candidate minutes in `candidates`, averages (§6) in `averages`, trailing
-//! extremes (§10) in `coin`, slots (§11) and the walk itself here, equity (§15) in `keep`.
+//! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
+//! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks`, coin selection (§14.2) in
+//! `selection`, averages (§6) in `averages`, trailing extremes (§10) in `coin`, slots (§11) and the walk itself here,
+//! equity (§15) in `keep`.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
 //! regular candles and price averages of at least one bar; everything else takes the plain path.
