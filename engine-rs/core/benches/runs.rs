@@ -6,9 +6,8 @@ mod common;
 use std::hint::black_box;
 use std::time::Duration;
 
-use common::{Random, World, coin, tables};
+use common::{Random, Tables, World, coin};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use passivbot_core::fast::{Blocks, CoinTables, Prepared};
 use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{Candidate, backtest, evaluate, evaluate_batch};
@@ -45,10 +44,8 @@ fn runs(c: &mut Criterion) {
     let world = world(&mut r);
     let panel = world.panel();
     let market = world.market(&panel);
-    let blocks = Blocks::of(&panel).expect("the generator's candles are regular");
-    let tables = tables(&panel, &blocks);
-    let views = tables.iter().map(CoinTables::view).collect();
-    let prepared = Prepared::new(&panel, &blocks, views).expect("tables of this panel");
+    let tables = Tables::of(&panel).expect("the generator's candles are regular");
+    let prepared = tables.prepared(&panel);
     let candidates: Vec<_> = (0..8).map(|_| world.candidate(&mut r)).collect();
     let quiet = idle(candidates[0].clone());
     let isa = Isa::detect();

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Random, World, tables};
+use common::{Random, Tables, World};
 use passivbot_core::analysis::{Analysis, METRIC_NAMES, is_daily};
-use passivbot_core::fast::{self, Blocks, CoinTables, Prepared};
+use passivbot_core::fast;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{Candidate, backtest, evaluate_batch};
 use proptest::prelude::*;
@@ -46,10 +46,8 @@ proptest! {
         let world = World::new(&mut r);
         let panel = world.panel();
         let market = world.market(&panel);
-        let blocks = Blocks::of(&panel).expect("the generator's candles are regular");
-        let tables = tables(&panel, &blocks);
-        let views = tables.iter().map(CoinTables::view).collect();
-        let prepared = Prepared::new(&panel, &blocks, views).unwrap();
+        let tables = Tables::of(&panel).expect("the generator's candles are regular");
+        let prepared = tables.prepared(&panel);
         let kinds = candidates(&world, &mut r);
         prop_assert!(!fast::covers(&kinds[KINDS - 1].params, world.interval));
         let plain: Vec<_> = kinds

@@ -3,8 +3,7 @@
 
 mod common;
 
-use common::{Random, World, coin, same_bits, tables};
-use passivbot_core::fast::{Blocks, CoinTables, Prepared};
+use common::{Random, Tables, World, coin, same_bits};
 use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{backtest, evaluate_batch};
@@ -27,10 +26,8 @@ fn all_instruction_sets_give_the_bits_of_the_plain_path() {
     };
     let panel = world.panel();
     let market = world.market(&panel);
-    let blocks = Blocks::of(&panel).expect("the generator's candles are regular");
-    let tables = tables(&panel, &blocks);
-    let views = tables.iter().map(CoinTables::view).collect();
-    let prepared = Prepared::new(&panel, &blocks, views).unwrap();
+    let tables = Tables::of(&panel).expect("the generator's candles are regular");
+    let prepared = tables.prepared(&panel);
     let mut candidates: Vec<_> = (0..2).map(|_| world.candidate(&mut r)).collect();
     for candidate in &mut candidates {
         candidate.warmup.global = 20;

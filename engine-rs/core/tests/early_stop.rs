@@ -5,11 +5,10 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::{Random, World, same_bits, tables};
+use common::{Random, Tables, World, same_bits};
 use passivbot_core::analysis::{
     Analysis, History, METRIC_NAMES, Metrics, StopLimits, WATCHED_METRICS, analyse, is_daily,
 };
-use passivbot_core::fast::{Blocks, CoinTables, Prepared};
 use passivbot_core::grid::{Fill, Market, TrailingGrid};
 use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
@@ -128,9 +127,8 @@ fn run(seed: u64) -> (usize, usize) {
     let world = World::new(&mut r);
     let panel = world.panel();
     let market = world.market(&panel);
-    let blocks = Blocks::of(&panel).expect("the generator's candles are regular");
-    let tables = tables(&panel, &blocks);
-    let prepared = Prepared::new(&panel, &blocks, tables.iter().map(CoinTables::view).collect()).unwrap();
+    let tables = Tables::of(&panel).expect("the generator's candles are regular");
+    let prepared = tables.prepared(&panel);
     let isa = Isa::detect();
     let (mut stopped, mut bankrupt) = (0, 0);
     let mut candidates = Vec::new();

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Random, World, same_bits, tables};
+use common::{Random, Tables, World, same_bits};
 use passivbot_core::analysis::{METRIC_NAMES, is_daily};
-use passivbot_core::fast::{self, Blocks, CoinTables, Prepared};
+use passivbot_core::fast;
 use passivbot_core::isa::Isa;
 use passivbot_core::run::{Backtest, backtest, evaluate};
 use proptest::prelude::*;
@@ -30,10 +30,8 @@ fn run(seed: u64) -> usize {
     let world = World::new(&mut r);
     let panel = world.panel();
     let market = world.market(&panel);
-    let blocks = Blocks::of(&panel).expect("the generator's candles are regular");
-    let tables = tables(&panel, &blocks);
-    let views = tables.iter().map(CoinTables::view).collect();
-    let prepared = Prepared::new(&panel, &blocks, views).unwrap();
+    let tables = Tables::of(&panel).expect("the generator's candles are regular");
+    let prepared = tables.prepared(&panel);
     let mut fills = 0;
     let sets = Isa::available();
     for n in 0..4 {

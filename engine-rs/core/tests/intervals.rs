@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::Random;
+use common::{Random, Tables};
 use passivbot_core::analysis::{History, METRIC_NAMES, analyse};
 use passivbot_core::candles::{CoinCandles, Panel};
-use passivbot_core::fast::{self, Blocks, CoinTables, Prepared};
+use passivbot_core::fast::{self, Blocks};
 use passivbot_core::grid::{Fill, Market, Warmup};
 use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
@@ -82,12 +82,8 @@ fn run(panel: &Panel<'_>, bot: BotParams, warmup: Option<Warmup>, requested_ms: 
     };
     let warmup = warmup.unwrap_or_else(|| Warmup::from_spans(&params));
     let candidate = Candidate { params, warmup, exposure_limits: [1.0, 1.0], stop: None };
-    let blocks = Blocks::of(panel);
-    let tables: Option<Vec<_>> =
-        blocks.as_ref().map(|b| (0..coins).map(|i| CoinTables::compute(panel, b, i)).collect());
-    let prepared = tables.as_ref().zip(blocks.as_ref()).map(|(tables, blocks)| {
-        Prepared::new(panel, blocks, tables.iter().map(CoinTables::view).collect()).unwrap()
-    });
+    let tables = Tables::of(panel);
+    let prepared = tables.as_ref().map(|tables| tables.prepared(panel));
     assert!(!fast || fast::covers(&candidate.params, panel.interval()) && prepared.is_some());
     backtest(market, prepared.as_ref().filter(|_| fast), &candidate, Isa::detect()).unwrap()
 }

@@ -6,10 +6,10 @@
 
 mod common;
 
-use common::{Columns, World, tables};
+use common::{Columns, Tables, World};
 use passivbot_core::analysis::{METRIC_NAMES, Metrics, is_daily};
 use passivbot_core::candles::{CoinCandles, Panel};
-use passivbot_core::fast::{Blocks, CoinTables, Prepared};
+use passivbot_core::fast::Blocks;
 use passivbot_core::grid::Warmup;
 use passivbot_core::interval::Interval;
 use passivbot_core::isa::Isa;
@@ -270,10 +270,8 @@ fn check(case: &Case, minutes: usize) -> Result<(), TestCaseError> {
     let world = World { interval: Interval::of_minutes(minutes).unwrap(), ..case.world() };
     let panel = world.panel();
     let market = world.market(&panel);
-    let blocks = Blocks::of(&panel);
-    let tables = blocks.as_ref().map_or_else(Vec::new, |blocks| tables(&panel, blocks));
-    let views: Vec<_> = tables.iter().map(CoinTables::view).collect();
-    let prepared = blocks.as_ref().map(|blocks| Prepared::new(&panel, blocks, views).unwrap());
+    let tables = Tables::of(&panel);
+    let prepared = tables.as_ref().map(|tables| tables.prepared(&panel));
     let candidates = case.candidates();
     let mut plain = Vec::new();
     for candidate in &candidates {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "no test needs all of it")]
 
 use passivbot_core::candles::{CoinCandles, Panel};
-use passivbot_core::fast::{Blocks, CoinTables};
+use passivbot_core::fast::{Blocks, CoinTables, Prepared};
 use passivbot_core::grid::{Market, Warmup};
 use passivbot_core::interval::Interval;
 use passivbot_core::params::{BotParams, SIDE_COMPONENTS, SideParams};
@@ -208,7 +208,22 @@ pub fn same_bits(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits())
 }
 
-/// The tables of every coin.
-pub fn tables(panel: &Panel<'_>, blocks: &Blocks) -> Vec<CoinTables> {
-    (0..panel.coins().len()).map(|i| CoinTables::compute(panel, blocks, i)).collect()
+/// The tables of a panel, to be borrowed by what reads them.
+pub struct Tables {
+    blocks: Blocks,
+    coins: Vec<CoinTables>,
+}
+
+impl Tables {
+    /// None if no run over these candles could use them.
+    pub fn of(panel: &Panel<'_>) -> Option<Self> {
+        let blocks = Blocks::of(panel)?;
+        let coins = (0..panel.coins().len()).map(|i| CoinTables::compute(panel, &blocks, i)).collect();
+        Some(Self { blocks, coins })
+    }
+
+    /// What runs over the panel are given.
+    pub fn prepared(&self, panel: &Panel<'_>) -> Prepared<'_> {
+        Prepared::new(panel, &self.blocks, self.coins.iter().map(CoinTables::view).collect()).unwrap()
+    }
 }
