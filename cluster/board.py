@@ -1,0 +1,116 @@
+"""What running studies say of themselves, in the cluster's own key-value store.
+
+The store lives in the memory of Ray's head: a cache for whoever looks (the dashboard's page, ``passivbot
+status``, other studies that share the cluster). The study's log stays the truth. Each study has a few keys,
+``KIND/STUDY``:
+
+==============  ==================================================================================
+``study``       :class:`Notice` as JSON, renewed every second or so; small
+``definition``  the study's definition as JSON, put once
+``front``       what the page shows (:func:`passivbot.study.plot.page_data`) as JSON, renewed when it changed
+``control``     what others want of the study, as JSON: ``{"stop": true}``, ``{"weight": 2.0}``
+==============  ==================================================================================
+"""
+
+import importlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+NAMESPACE = b"passivbot"
+KINDS = ("study", "definition", "front", "control")
+STALE_SECONDS = 15.0
+"""A running study that has been silent for so long is taken for dead."""
+
+State = Literal["starting", "running", "stopping", "finished", "stopped", "failed"]
+LIVE: tuple[State, ...] = ("starting", "running", "stopping")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One study as it says it is.
+
+    Attributes
+    ----------
+    id
+        Key of the study: unique in the cluster, allowed are letters, digits, ``.``, ``_``, ``-``.
+    name, folder, host, pid
+        Of the study, and of the process that drives it.
+    state
+        Of the run.
+    weight
+        Share of the cluster that it asks for, relative to the other running studies.
+    demand
+        Most workers that it can feed; 0: as many as there are.
+    workers
+        Workers that it has.
+    started, updated
+        UTC seconds.
+    progress
+        What the display shows (:class:`cluster.display.Progress`), JSON-able.
+    """
+
+    id: str
+    name: str
+    folder: str
+    host: str
+    pid: int
+    state: State
+    weight: float = 1.0
+    demand: int = 0
+    workers: int = 0
+    started: float = 0.0
+    updated: float = 0.0
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        """Whether the study runs, as far as it can be told."""
+        return self.state in LIVE and time.time() - self.updated < STALE_SECONDS
+
+    def to_json(self) -> bytes:
+        """Return the form in which it lies in the store."""
+        return json.dumps(asdict(self), allow_nan=False).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Notice":
+        """Read what :meth:`to_json` gave; what a newer version added is left out."""
+        known = json.loads(text)
+        return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
+
+
+def key(kind: str, study: str) -> bytes:
+    """Return the key of one thing a study says; ``kind`` is one of :data:`KINDS`."""
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r}, allowed is one of {', '.join(KINDS)}")
+    return f"{kind}/{study}".encode()
+
+
+class Board:
+    """The store, seen from a process that is joined to the cluster (a driver or a worker)."""
+
+    def __init__(self) -> None:
+        # Not public; the calls are the same from Ray 2.46 to 2.60.
+        self._kv = importlib.import_module("ray.experimental.internal_kv")
+
+    def put(self, kind: str, study: str, value: bytes) -> None:
+        """Write one key."""
+        self._kv._internal_kv_put(key(kind, study), value, overwrite=True, namespace=NAMESPACE)
+
+    def get(self, kind: str, study: str) -> bytes | None:
+        """Return one key's value, None if there is none."""
+        found: bytes | None = self._kv._internal_kv_get(key(kind, study), namespace=NAMESPACE)
+        return found
+
+    def studies(self) -> list[Notice]:
+        """Return every study that ever said something to this cluster, by id."""
+        keys = self._kv._internal_kv_list(key("study", ""), namespace=NAMESPACE)
+        found = [self._kv._internal_kv_get(one, namespace=NAMESPACE) for one in sorted(keys)]
+        return [Notice.from_json(text) for text in found if text]
+
+    def forget(self, study: str) -> None:
+        """Remove all keys of a study."""
+        for kind in KINDS:
+            self._kv._internal_kv_del(key(kind, study), namespace=NAMESPACE)
