@@ -37,6 +37,22 @@ class ClusterError(PassivbotError):
     """The cluster can't be reached or its nodes do not fit together."""
 
 
+class ExchangeError(PassivbotError):
+    """An exchange is unknown, gone, can't be reached, or refuses what is asked for good."""
+
+
+class KeysError(PassivbotError):
+    """API keys are missing, unreadable, readable by others, or may do more than they should."""
+
+
+class LiveError(PassivbotError):
+    """The bot can't start or must not go on: a guard stopped it, or the account is not as it has to be."""
+
+
+class PromotionError(PassivbotError):
+    """A configuration can't be promoted, or a live configuration is not readable."""
+
+
 def located(file: str | Path, key: str, value: object, allowed: str) -> str:
     """Return the standard message for one wrong value.
 
