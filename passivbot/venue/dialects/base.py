@@ -1,0 +1,200 @@
+"""What the private dialects share: routes, the way from a request to the core, the stream of events.
+
+A dialect is a translation. It checks the signature as its exchange documents it, reads the parameters, asks
+the core, and writes the documented answer in full; a refusal becomes the exchange's own code.
+"""
+
+import abc
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from aiohttp import WSMsgType, web
+
+from passivbot.venue.account import Account, ApiKey, Permission
+from passivbot.venue.core import Event, Refused
+from passivbot.venue.server import Venue, decode
+from passivbot.venue.wire import Call, Kind, Reply
+
+Answer = Callable[[Call], Awaitable[Any] | Any]
+
+
+class NotAllowed(Exception):
+    """The request is not let in; ``name`` is a key of the dialect's table of errors."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Dialect(abc.ABC):
+    """One exchange's private side.
+
+    A subclass sets ``name`` and :attr:`ERRORS`, adds its routes in :meth:`install`, and implements the
+    abstract methods. Errors are called by names that all dialects share: the reasons of
+    :data:`passivbot.venue.core.Why`, and ``auth`` (unknown key), ``signature``, ``clock`` (timestamp outside
+    the window), ``permission``, ``address`` (not on the key's list), ``limit``, ``maintenance``, ``server``,
+    ``timeout`` (the outcome of a write is unknown).
+    """
+
+    name: ClassVar[str]
+    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]]
+    """Name of the error → HTTP status, code, text."""
+
+    def __init__(self, venue: Venue, account: Account) -> None:
+        self.venue = venue
+        self.account = account
+        self.core = account.core
+        self.streams: set[Stream] = set()
+        self.core.listeners.append(self._on_event)
+
+    # ---- to be written for each exchange
+
+    @abc.abstractmethod
+    def authenticate(self, call: Call) -> ApiKey:
+        """Check key, signature and time of a request; raises :class:`NotAllowed`."""
+
+    @abc.abstractmethod
+    def failure(self, status: int, code: Any, text: str) -> Reply:
+        """Return an error as the exchange writes it."""
+
+    @abc.abstractmethod
+    def messages(self, event: Event) -> list[tuple[str, Any]]:
+        """Return an event as (channel, message) of the exchange's private stream."""
+
+    def rate_limited(self, seconds: float, status: int) -> Reply:
+        """Return the rate-limit answer."""
+        reply = self.error_reply("limit")
+        reply.headers["Retry-After"] = str(max(1, int(seconds)))
+        return reply
+
+    def unknown_body(self) -> Any:
+        """Return the body of an answer that leaves open whether a request was carried out."""
+        return self.error_reply("timeout").body
+
+    # ---- shared
+
+    def error_reply(self, name: str) -> Reply:
+        """Return the exchange's answer for an error called by its shared name."""
+        status, code, text = self.ERRORS[name if name in self.ERRORS else "invalid"]
+        return self.failure(status, code, text)
+
+    def add(
+        self,
+        operation: str,
+        host: str,
+        method: str,
+        path: str,
+        answer: Answer,
+        *,
+        writes: bool = False,
+    ) -> None:
+        """Add a private endpoint: signature first, permission next, then the answer."""
+        needed: Permission = "trade" if writes else "read"
+        kind: Kind = "write" if writes else "private"
+
+        async def handler(call: Call) -> Reply:
+            try:
+                key = self.authenticate(call)
+                self.check_key(key, needed)
+                result = answer(call)
+                if isinstance(result, Awaitable):
+                    result = await result
+            except NotAllowed as problem:
+                return self.error_reply(problem.name)
+            except Refused as refusal:
+                return self.error_reply(refusal.why)
+            return result if isinstance(result, Reply) else Reply(result)
+
+        self.venue.route(self.name, operation, host, method, path, handler, kind)
+
+    def check_key(self, key: ApiKey, needed: Permission) -> None:
+        """Check what a key may do; raises :class:`NotAllowed`."""
+        if key.revoked:
+            raise NotAllowed("auth")
+        if not key.listed:
+            raise NotAllowed("address")
+        if needed not in key.permissions:
+            raise NotAllowed("permission")
+
+    def key_of(self, name: str | None) -> ApiKey:
+        """Return the key a request names; raises :class:`NotAllowed`."""
+        if name is None or name not in self.account.keys:
+            raise NotAllowed("auth")
+        return self.account.keys[name]
+
+    def check_time(self, sent_ms: float, window_ms: float = 5000.0) -> None:
+        """Check a request's timestamp against the window; raises :class:`NotAllowed`."""
+        now = self.venue.wall_ms()
+        if not now - window_ms <= sent_ms < now + 1000:
+            raise NotAllowed("clock")
+
+    # ---- streams
+
+    def _on_event(self, event: Event) -> None:
+        if not self.streams or self.venue.is_silent(self.name):
+            return
+        for channel, message in self.messages(event):
+            for stream in list(self.streams):
+                stream.offer(channel, message)
+
+    async def serve(self, ws: web.WebSocketResponse, on_message: "OnMessage", *, open_to: str = "") -> None:
+        """Run one websocket: events to the client, its messages to ``on_message``.
+
+        Parameters
+        ----------
+        ws
+            The socket.
+        on_message
+            Gets the stream and a decoded message.
+        open_to
+            A channel the stream is subscribed to from the start.
+        """
+        stream = Stream(ws)
+        if open_to:
+            stream.channels.add(open_to)
+        self.streams.add(stream)
+        sender = asyncio.create_task(stream.send())
+        try:
+            async for message in ws:
+                if message.type is WSMsgType.TEXT:
+                    if self.venue.is_silent(self.name):
+                        continue
+                    await on_message(stream, decode(message.data))
+        finally:
+            self.streams.discard(stream)
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await sender
+
+
+class Stream:
+    """One client's private websocket."""
+
+    def __init__(self, ws: web.WebSocketResponse) -> None:
+        self.ws = ws
+        self.channels: set[str] = set()
+        self.key: ApiKey | None = None
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    def offer(self, channel: str, message: Any) -> None:
+        """Send a message if the client is subscribed to its channel."""
+        if channel in self.channels:
+            self._queue.put_nowait(message)
+
+    def say(self, message: Any) -> None:
+        """Send a message in any case."""
+        self._queue.put_nowait(message)
+
+    async def send(self) -> None:
+        """Write what is queued until the socket is gone."""
+        while True:
+            message = await self._queue.get()
+            if isinstance(message, str):
+                await self.ws.send_str(message)
+            else:
+                await self.ws.send_json(message)
+
+
+OnMessage = Callable[[Stream, Any], Awaitable[None]]
