@@ -1,0 +1,192 @@
+"""Writing a version and making it current: append, then swap one pointer.
+
+The version's file is complete and on the disk before the pointer is renamed onto ``current``. A kill at any
+step leaves the old version current and readable, or the new one: at most a version that was never taken, or
+a ``.part`` that the next promotion overwrites. Each version names the digest of the file before it, so a
+history that somebody edited or shortened shows it.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from passivbot.errors import PromotionError, ResourceError
+from passivbot.promotion.current import (
+    CURRENT,
+    FORMAT,
+    HISTORY,
+    Promoted,
+    read_pointer,
+    read_version,
+    version_path,
+)
+from passivbot.study.lock import unwritable
+
+LOCK = ".lock"
+_VERSION = re.compile(r"(\d{6,})\.json")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One version of the history: ``state`` is ``current``, ``past`` or ``never taken``."""
+
+    promoted: Promoted
+    state: str
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a live configuration to one promotion at a time.
+
+    Raises
+    ------
+    PromotionError
+        Another one is under way, or the folder can't be written.
+    ResourceError
+        The disk is full.
+    """
+    try:
+        (folder / HISTORY).mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        _take(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        raise PromotionError(f"{folder}: {holder or 'another process'} promotes or rolls back now") from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def versions(folder: Path) -> list[int]:
+    """Return the numbers of all versions, ascending."""
+    history = folder / HISTORY
+    if not history.is_dir():
+        return []
+    found = (_VERSION.fullmatch(path.name) for path in history.iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Return all versions, ascending, after checking that none was changed or taken away.
+
+    Raises
+    ------
+    PromotionError
+        A version is missing, damaged or changed, or the pointer is damaged.
+    """
+    pointer = read_pointer(folder)
+    read: dict[int, Promoted] = {}
+    before: str | None = None
+    for expected, version in enumerate(versions(folder), 1):
+        if version != expected:
+            raise PromotionError(f"{version_path(folder, expected)}: version {expected} is missing")
+        promoted = read_version(folder, version)
+        if promoted.document.get("before") != before:
+            raise PromotionError(
+                f"{version_path(folder, version - 1)}: was changed after version {version} was made"
+            )
+        read[version], before = promoted, promoted.sha256
+    lived: set[int] = set()
+    step: int | None = None
+    if pointer is not None:
+        step = read_version(folder, *pointer).version
+    while step is not None and step not in lived:
+        lived.add(step)
+        step = read[step].document["previous"] if step in read else None
+    return [
+        Entry(p, "current" if pointer and v == pointer[0] else "past" if v in lived else "never taken")
+        for v, p in read.items()
+    ]
+
+
+def append(folder: Path, document: Mapping[str, Any]) -> Promoted:
+    """Write the next version; it is not current yet. The caller holds :func:`locked`.
+
+    Parameters
+    ----------
+    folder
+        Of the live configuration.
+    document
+        What :class:`~passivbot.promotion.current.Promoted` lists, without ``format``, ``name``, ``version``,
+        ``previous`` and ``before``.
+
+    Raises
+    ------
+    PromotionError
+        The folder can't be written, or the last version is damaged.
+    ResourceError
+        The disk is full.
+    """
+    known = versions(folder)
+    pointer = read_pointer(folder)
+    last = known[-1] if known else 0
+    complete = {
+        **document,
+        "before": read_version(folder, last).sha256 if last else None,
+        "format": FORMAT,
+        "name": folder.name,
+        "previous": pointer[0] if pointer else None,
+        "version": last + 1,
+    }
+    text = json.dumps(complete, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    _write(version_path(folder, last + 1), text.encode(), mode=0o444)
+    return read_version(folder, last + 1, hashlib.sha256(text.encode()).hexdigest())
+
+
+def swap(folder: Path, promoted: Promoted) -> None:
+    """Make a version current, by one rename. The caller holds :func:`locked`.
+
+    Raises
+    ------
+    PromotionError, ResourceError
+        As :func:`append`.
+    """
+    pointer = {"sha256": promoted.sha256, "version": promoted.version}
+    _write(folder / CURRENT, (json.dumps(pointer, sort_keys=True) + "\n").encode())
+
+
+def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write beside, to the disk, then rename; the rename is on the disk too when this returns."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ResourceError | PromotionError:
+    found = unwritable(path, error)
+    return found if isinstance(found, ResourceError) else PromotionError(str(found))
