@@ -138,11 +138,17 @@ class EngineEvaluator:
 
 @dataclass(frozen=True)
 class Introduction:
-    """What a worker says when it is ready; ``failure`` says why it is not."""
+    """What a worker says when its process has started."""
 
     host: str
     pid: int
     node: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a worker says when it has its candles; ``failure`` says why it has not."""
+
     failure: str | None = None
 
 
@@ -179,24 +185,26 @@ class Reply:
 
 @dataclass
 class Worker:
-    """The actor. ``factory`` runs here; what it raises is told by :meth:`introduce`, not by a dead actor."""
+    """The actor. ``factory`` runs here; what it raises is told by :meth:`prepare`, not by a dead actor."""
 
     factory: Callable[[], Evaluator]
     width: int
     _evaluator: Evaluator | None = field(init=False, default=None)
     _failure: str | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        try:
-            self._evaluator = self.factory()
-        except BaseException as error:
-            self._failure = describe(error)
-
     def introduce(self) -> Introduction:
         """Say who and where this worker is."""
         ray = importlib.import_module("ray")
-        node = ray.get_runtime_context().get_node_id()
-        return Introduction(socket.gethostname(), os.getpid(), node, self._failure)
+        return Introduction(socket.gethostname(), os.getpid(), ray.get_runtime_context().get_node_id())
+
+    def prepare(self) -> Prepared:
+        """Make the evaluator: the node fetches the candles here, if none of its workers has yet."""
+        try:
+            self._evaluator = self.factory()
+        except BaseException as error:
+            _let_pass(error)
+            self._failure = describe(error)
+        return Prepared(self._failure)
 
     def evaluate(self, parameters: Array) -> Reply:
         """Evaluate a batch (n, d); a candidate whose evaluation raises fails alone."""
