@@ -18,7 +18,7 @@ from cluster.pool import Batch, Done, Lost, Pool
 from cluster.search import Lagged
 from cluster.workers import private_bytes
 from passivbot.config import Scoring
-from passivbot.study import Evaluation, Front, StudyLog
+from passivbot.study import Front, LogBatch, StudyLog
 
 Array = NDArray[np.float64]
 
@@ -139,10 +139,10 @@ class Head:
         while self._left and not self._stopped():
             hurry = self._stopping_since is None and self._feed()
             before, idle, held = time.monotonic(), self._pool.idle, self._waits_for_results()
-            for event in self._pool.wait(0.0 if hurry else _TICK_SECONDS / 5):
-                if isinstance(event, Done):
-                    self._take(event)
-                else:
+            events = self._pool.wait(0.0 if hurry else _TICK_SECONDS / 5)
+            self._take([event for event in events if isinstance(event, Done)])
+            for event in events:
+                if isinstance(event, Lost):
                     self._recover(event)
             if self._started is not None:
                 self._held_back.note(time.monotonic() - before, idle if held else 0, self._pool.ready)
@@ -185,30 +185,16 @@ class Head:
             if len(batch):
                 return batch
         size = self._pace.batch_size(self._search.lag, self._left)
-        until = time.monotonic() + _ASKING_SECONDS
-        numbers: list[int] = []
-        vectors: list[Array] = []
-        while len(numbers) < size and time.monotonic() < until:
-            candidate = self._next_candidate()
-            if candidate is None:
-                break
-            numbers.append(candidate[0])
-            vectors.append(candidate[1])
-        return Batch(tuple(numbers), np.array(vectors)) if numbers else None
-
-    def _next_candidate(self) -> tuple[int, Array] | None:
         if self._holes:
-            return self._holes.popleft()
-        while (n := self._search.next_number) < self._budget and self._search.ready(n):
-            vector = self._search.ask(n)
-            if not self._search.known(n):
-                return n, vector
-        return None
+            found = [self._holes.popleft() for _ in range(min(size, len(self._holes)))]
+            return Batch(tuple(n for n, _ in found), np.array([vector for _, vector in found]))
+        numbers, vectors = self._search.ask_block(size, self._budget, _ASKING_SECONDS)
+        return Batch(tuple(numbers.tolist()), vectors) if len(numbers) else None
 
     def _unknown(self, batch: Batch) -> Batch:
         """Return a batch without the candidates whose result came in by another way."""
-        keep = [i for i, n in enumerate(batch.numbers) if not self._search.known(n)]
-        return Batch(tuple(batch.numbers[i] for i in keep), batch.parameters[keep])
+        known = self._search.known_block(np.array(batch.numbers, dtype=np.int64))
+        return batch.only(np.flatnonzero(~known).tolist()) if known.any() else batch
 
     def _waits_for_results(self) -> bool:
         """Whether only the lag keeps the next candidate back."""
@@ -217,26 +203,37 @@ class Head:
 
     # ---- taking back ----
 
-    def _take(self, done: Done) -> None:
-        reply, numbers = done.reply, done.batch.numbers
-        self._engine_seconds += reply.seconds
-        self._overhead_seconds += reply.overhead
-        self._pace.note(reply.seconds, len(numbers))
+    def _take(self, done: Sequence[Done]) -> None:
+        """Log and tell everything that came back, at once."""
+        if not done:
+            return
+        replies = [one.reply for one in done]
+        sizes = [len(one.batch) for one in done]
+        for reply, size in zip(replies, sizes, strict=True):
+            self._engine_seconds += reply.seconds
+            self._overhead_seconds += reply.overhead
+            self._pace.note(reply.seconds, size)
+        stopped = np.concatenate([reply.stopped for reply in replies])
+        error: list[str | None] = [None] * len(stopped)
+        first = 0
+        for reply, size in zip(replies, sizes, strict=True):
+            for position, cause in reply.errors.items():
+                error[first + position] = cause
+            first += size
         self._store(
-            [
-                Evaluation(
-                    number=n,
-                    parameters=done.batch.parameters[i],
-                    metrics=reply.metrics[i],
-                    status="failed" if i in reply.errors else "ok" if np.isnan(stopped) else "stopped",
-                    worker=done.worker,
-                    seconds=float(reply.seconds_each[i]),
-                    error=reply.errors.get(i),
-                    stopped=None if np.isnan(stopped) else int(stopped),
-                )
-                for i, (n, stopped) in enumerate(zip(numbers, reply.stopped.tolist(), strict=True))
-                if not self._search.known(n)
-            ]
+            LogBatch(
+                numbers=np.array([n for one in done for n in one.batch.numbers], dtype=np.int64),
+                parameters=np.concatenate([one.batch.parameters for one in done]),
+                metrics=np.concatenate([reply.metrics for reply in replies]),
+                status=[
+                    "failed" if cause is not None else "ok" if minute != minute else "stopped"
+                    for cause, minute in zip(error, stopped.tolist(), strict=True)
+                ],
+                worker=[one.worker for one, size in zip(done, sizes, strict=True) for _ in range(size)],
+                seconds=np.concatenate([reply.seconds_each for reply in replies]),
+                error=error,
+                stopped=stopped,
+            )
         )
         self._last_result = time.monotonic()
 
@@ -265,38 +262,43 @@ class Head:
             self._again.extend(lost.batch.halves())
         elif not self._search.known(n):
             self._store(
-                [
-                    Evaluation(
-                        number=n,
-                        parameters=lost.batch.parameters[0],
-                        metrics=np.full(len(self._metrics), np.nan),
-                        status="failed",
-                        worker=lost.worker,
-                        error=f"{lost.cause} ({self._losses[n]} times)",
-                    )
-                ]
+                LogBatch(
+                    numbers=np.array([n], dtype=np.int64),
+                    parameters=lost.batch.parameters,
+                    metrics=np.full((1, len(self._metrics)), np.nan),
+                    status=["failed"],
+                    worker=[lost.worker],
+                    seconds=np.zeros(1),
+                    error=[f"{lost.cause} ({self._losses[n]} times)"],
+                    stopped=np.full(1, np.nan),
+                )
             )
 
-    def _store(self, rows: list[Evaluation]) -> None:
+    def _store(self, rows: LogBatch) -> None:
         """Log results, then tell them; in this order, see the module's text."""
-        if not rows:
+        _, first = np.unique(rows.numbers, return_index=True)
+        new = first[~self._search.known_block(rows.numbers[first])]
+        if len(new) < len(rows):
+            rows = rows.take(new)  # what came in twice counts as it came first
+        if not len(rows):
             return
-        self._log.append(rows)
-        numbers = np.array([row.number for row in rows], dtype=np.int64)
-        objectives, _, total = self._scoring.evaluate(self._metrics, np.stack([row.metrics for row in rows]))
-        ok = np.array([row.status == "ok" for row in rows])
-        total = np.where(ok, total, np.inf)
-        self._front.add(numbers, objectives, total)
-        for row, values, violation in zip(rows, objectives, total.tolist(), strict=True):
-            self._search.submit(row.number, None if row.status != "ok" else values, violation)
-            self._losses.pop(row.number, None)
-            if row.status == "failed":
-                self._display.say(f"candidate {row.number} failed: {row.error}")
-        self._failed += sum(row.status == "failed" for row in rows)
-        self._stopped_early += sum(row.status == "stopped" for row in rows)
+        self._log.append_batch(rows)
+        objectives, _, total = self._scoring.evaluate(self._metrics, rows.metrics)
+        status = np.array(rows.status)
+        total = np.where(status == "ok", total, np.inf)
+        self._front.add(rows.numbers, objectives, total)
+        self._search.submit_block(rows.numbers, objectives, total)
+        if self._losses:
+            for n in rows.numbers.tolist():
+                self._losses.pop(n, None)
+        failed = np.flatnonzero(status == "failed")
+        for i in failed.tolist():
+            self._display.say(f"candidate {rows.numbers[i]} failed: {rows.error[i]}")
+        self._failed += len(failed)
+        self._stopped_early += int((status == "stopped").sum())
         self._total += len(rows)
         self._evaluated += len(rows)
-        self._left -= int((numbers < self._budget).sum())
+        self._left -= int((rows.numbers < self._budget).sum())
 
     # ---- showing ----
 
@@ -317,7 +319,7 @@ class Head:
         rate = (self._evaluated - count) / (now - then) if now > then else 0.0
         if not rate and elapsed:
             rate = self._evaluated / elapsed
-        numbers, objectives = self._front.members()
+        objectives = self._front.objectives
         lag = self._search.lag
         held_back = self._held_back.share()
         return Progress(
@@ -338,7 +340,7 @@ class Head:
             best=tuple(
                 Best(objective.metric, float(column.min()) * objective.weight + 0.0)
                 for objective, column in zip(self._scoring.objectives, objectives.T, strict=True)
-                if len(numbers)
+                if len(column)
             ),
             engine_share=self._engine_share(elapsed),
             batch=self._pace.batch_size(lag, self._left),

@@ -204,6 +204,7 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         lag=stored.lag,
         block=stored.block,
         sobol=stored.sobol,
+        scheme=stored.scheme,
     )
     if request.population is not None:
         settings = replace(
@@ -324,6 +325,7 @@ def _definition(
         population=settings.population,
         sobol=settings.sobol,
         block=settings.block,
+        scheme=settings.scheme,
         metrics=logged_metrics(scoring.metrics),
         seeds=tuple(map(tuple, problem.seeds.tolist())),
         space=Space(

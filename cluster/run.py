@@ -17,7 +17,7 @@ from cluster.memory import Estimate, available_memory, plasma_folder
 from cluster.pace import Pace
 from cluster.pool import Pool
 from cluster.prepare import BUDGET_EVENT, Plan
-from cluster.search import Lagged, LoggedResult, Problem, Settings
+from cluster.search import Lagged, Logged, Problem, Settings
 from cluster.search.base import Array
 from cluster.search.registry import make_search
 from cluster.workers import EngineFactory, Evaluator
@@ -199,21 +199,18 @@ def restore(
     """Return search and front as the log leaves them, and the candidates that are missing in it."""
     definition = log.definition
     front = Front(len(scoring.objectives), population=definition.population)
-    results: list[LoggedResult] = []
-    for rows in log.chunks():
-        front.add_rows(rows, definition.metrics, scoring)
-        objectives, _, total = scoring.evaluate(definition.metrics, rows.metrics)
-        total = np.where(rows.status == "ok", total, np.inf)
-        results += [
-            LoggedResult(int(n), vector, values if status == "ok" else None, float(violation))
-            for n, vector, values, status, violation in zip(
-                rows.numbers, rows.parameters, objectives, rows.status, total, strict=True
-            )
-        ]
+
+    def results() -> Iterator[Logged]:
+        for rows in log.chunks():
+            objectives, _, total = scoring.evaluate(definition.metrics, rows.metrics)
+            total = np.where(rows.status == "ok", total, np.inf)
+            front.add(rows.numbers, objectives, total)
+            yield Logged(rows.numbers, rows.parameters, objectives, total)
+
     # Two changes of the lag at the same candidate: the later one counts.
     schedule = sorted(dict(log.lags()).items())
     search = Lagged(make_search(definition.search, problem, settings), schedule)
-    return search, front, search.restore(results)
+    return search, front, search.restore(results())
 
 
 def change_lag(log: StudyLog, lag: int) -> None:

@@ -5,6 +5,6 @@ to a cluster, :func:`~cluster.search.registry.make_search` makes one by name.
 """
 
 from cluster.search.base import Problem, Result, Search, Settings
-from cluster.search.lag import Lagged, LoggedResult
+from cluster.search.lag import Lagged, Logged
 
-__all__ = ["Lagged", "LoggedResult", "Problem", "Result", "Search", "Settings"]
+__all__ = ["Lagged", "Logged", "Problem", "Result", "Search", "Settings"]

@@ -18,6 +18,10 @@ from passivbot.errors import ConfigError, located
 Array = NDArray[np.float64]
 
 
+SCHEME = 2
+"""How a new study's children are made; see :class:`Settings`."""
+
+
 def _refused(name: str, value: object, allowed: str) -> ConfigError:
     return ConfigError(located("search settings", name, value, allowed))
 
@@ -100,6 +104,9 @@ class Settings:
         How many results the evolutionary searches take in before they select: the λ of their (μ + λ).
     sobol
         Length of the start: that many candidates are seeds, perturbed copies of seeds, and Sobol points.
+    scheme
+        How an evolutionary search makes its children: 1, one at a time by DEAP; 2, the same operators over
+        arrays, with other draws. A study keeps the one that it was created with.
     crossover_probability, crossover_eta
         Share of children from simulated binary crossover; its distribution index.
     mutation_probability, mutation_eta, mutation_indpb
@@ -118,6 +125,7 @@ class Settings:
     lag: int
     block: int
     sobol: int
+    scheme: int = SCHEME
     crossover_probability: float = 0.7
     crossover_eta: float = 20.0
     mutation_probability: float = 0.3
@@ -130,6 +138,8 @@ class Settings:
                 raise _refused(name, getattr(self, name), f"at least {least}")
         if not 0 <= self.seed <= MAX_SEED:
             raise _refused("seed", self.seed, f"0 to {MAX_SEED}")
+        if self.scheme not in (1, SCHEME):
+            raise _refused("scheme", self.scheme, f"1 or {SCHEME}")
         shares = self.crossover_probability, self.mutation_probability
         if not (min(shares) >= 0 and sum(shares) <= 1 + 1e-9):
             raise _refused("crossover_probability, mutation_probability", shares, "two shares, together <= 1")
@@ -143,6 +153,7 @@ class Settings:
         lag: int | None = None,
         block: int | None = None,
         sobol: int | None = None,
+        scheme: int = SCHEME,
         offspring_multiplier: float = 1.0,
         **variation: float,
     ) -> "Settings":
@@ -162,6 +173,7 @@ class Settings:
             lag=max(8, population // 3) if lag is None else lag,
             block=min(offspring, max(8, population // 8)) if block is None else block,
             sobol=population if sobol is None else sobol,
+            scheme=scheme,
             **variation,
         )
 
@@ -211,7 +223,8 @@ class Search(ABC):
     In which order: for every n ascending from 0, exactly one of ``ask(n)`` (a new candidate) and
     ``replay(n, vector)`` (a candidate that the log knows; afterwards the search is in the state in which
     ``ask(n)`` would have left it). In between, likewise for every n ascending from 0, ``tell``, at any time
-    after the candidate's ``ask`` or ``replay``.
+    after the candidate's ``ask`` or ``replay``. ``ask_block``, ``replay_block`` and ``tell_block`` are many
+    of these in a row, nothing else.
 
     What may depend on what: the vector of candidate n is a function of problem, settings, n, the vectors of
     candidates < n and the results told before ``ask(n)``, of nothing else: no clock, no budget, no global
@@ -269,10 +282,19 @@ class Search(ABC):
         self._record(n, vector)
         return vector
 
+    def ask_block(self, n: int, count: int) -> Array:
+        """Return the vectors of ``count`` candidates from n on, shape (count, d), at least one."""
+        return np.stack([self.ask(m) for m in range(n, n + count)])
+
     def replay(self, n: int, vector: Array) -> None:
         """Take candidate n from the log instead of generating it."""
         self._expect_ask(n)
         self._record(n, np.array(vector, dtype=np.float64))
+
+    def replay_block(self, n: int, vectors: Array) -> None:
+        """Take the candidates from n on from the log: their vectors (m, d)."""
+        for i, vector in enumerate(vectors):
+            self.replay(n + i, vector)
 
     def tell(self, n: int, vector: Array, result: Result) -> None:
         """Learn the result of candidate n, whose vector was asked or replayed."""
@@ -280,6 +302,11 @@ class Search(ABC):
             raise ValueError(f"told candidate {n}; due is {self._next_tell} of {self._next_ask} asked")
         self._next_tell += 1
         self._learn(n, vector, result)
+
+    def tell_block(self, n: int, vectors: Array, objectives: Array, violations: Array) -> None:
+        """Learn results in a row: vectors (m, d), objectives (m, k), violations (m,), infinite if failed."""
+        for i, vector in enumerate(vectors):
+            self.tell(n + i, vector, Result.of(objectives[i], violations[i], self.problem.n_objectives))
 
     @abstractmethod
     def _propose(self, n: int, rng: Generator) -> Array:

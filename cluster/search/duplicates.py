@@ -59,6 +59,32 @@ class Asked:
                 return changed
         return vector
 
+    def unique_block(self, raw: Array, rng: Callable[[int], Generator]) -> Array:
+        """Return raw vectors (m, d) enforced and made unique one after the other, and remember them.
+
+        Parameters
+        ----------
+        raw
+            One candidate a row.
+        rng
+            Row → stream of the candidate; called only for those that are a repetition.
+        """
+        vectors: Array = self._enforce(raw) + 0.0
+        seen, width = self._seen, vectors.shape[1] * vectors.itemsize
+        data = vectors.tobytes()
+        for i in range(len(vectors)):
+            digest = _digest_of(data[i * width : (i + 1) * width])
+            if digest in seen:
+                vectors[i] = self.unique(vectors[i], rng(i))
+                digest = _digest(vectors[i])
+            seen.add(digest)
+        return vectors
+
+    def add_block(self, vectors: Array) -> None:
+        """Remember enforced vectors (m, d)."""
+        width, data = vectors.shape[1] * vectors.itemsize, vectors.tobytes()
+        self._seen.update(_digest_of(data[i : i + width]) for i in range(0, len(data), width))
+
     def _enforced(self, raw: Array) -> Array:
         # + 0.0 turns -0.0 into 0.0: one value, one digest
         enforced: Array = self._enforce(raw[None, :])[0] + 0.0
@@ -97,4 +123,8 @@ class Asked:
 
 
 def _digest(vector: Array) -> int:
-    return int.from_bytes(blake2b(vector.tobytes(), digest_size=8).digest(), "little")
+    return _digest_of(vector.tobytes())
+
+
+def _digest_of(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")

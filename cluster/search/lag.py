@@ -1,34 +1,37 @@
 """Results in any order, candidates as if there were one: the lag between a search and its cluster."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cluster.search.base import Array, Result, Search
 
+Numbers = NDArray[np.int64]
 
-@dataclass(frozen=True, slots=True)
-class LoggedResult:
-    """One row of a study's log, as :meth:`Lagged.restore` reads it.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Logged:
+    """Rows of a study's log, as :meth:`Lagged.restore` reads them.
 
     Attributes
     ----------
-    number
-        Of the candidate.
-    vector
-        Shape (d,).
+    numbers
+        Shape (m,), candidates, ascending.
+    vectors
+        Shape (m, d).
     objectives
-        Shape (k,), minimised; None if the candidate failed.
-    violation
-        Sum of the limits' violations.
+        Shape (m, k), minimised.
+    violations
+        Shape (m,), sum of the limits' violations; infinite if the candidate failed.
     """
 
-    number: int
-    vector: Array
-    objectives: ArrayLike | None
-    violation: float
+    numbers: Numbers
+    vectors: Array
+    objectives: Array
+    violations: Array
 
 
 class Lagged:
@@ -41,9 +44,8 @@ class Lagged:
     holds up the study only when the whole lag is in flight behind it, and a study is restored by telling
     its log again.
 
-    A head does, for n = ``next_number``: if ``ready(n)``, take ``ask(n)``; if not ``known(n)``, have it
-    evaluated, **log** the result, then ``submit`` it. With the log written first, ``restore`` always gets
-    as far as the interrupted run did.
+    A head asks (:meth:`ask_block`), has what comes evaluated, **logs** the results, then submits them. With
+    the log written first, ``restore`` always gets as far as the interrupted run did.
 
     Parameters
     ----------
@@ -64,9 +66,8 @@ class Lagged:
         self._schedule = steps
         self._step = 0
         self._told = 0
-        self._vectors: dict[int, Array] = {}
-        self._results: dict[int, Result] = {}
-        self._logged: dict[int, LoggedResult] = {}
+        self._window = _Window(search.problem.dimension, search.problem.n_objectives)
+        self._logged: dict[int, tuple[Array, Array, float]] = {}
 
     @property
     def next_number(self) -> int:
@@ -100,18 +101,51 @@ class Lagged:
         if not self.ready(n):
             raise RuntimeError(f"candidate {n} needs the result of candidate {self._missing(n)} first")
         self._tell_due(n)
-        row = self._logged.pop(n, None)
-        if row is None:
-            self._vectors[n] = self.search.ask(n)
-        else:
-            self._vectors[n] = np.array(row.vector, dtype=np.float64)
-            self.search.replay(n, self._vectors[n])
-            self.submit(n, row.objectives, row.violation)
-        return self._vectors[n]
+        vector: Array = self._generate(n, 1)[0]
+        return vector
+
+    def ask_block(self, most: int, below: int, seconds: float = float("inf")) -> tuple[Numbers, Array]:
+        """Return the next candidates that have to be evaluated: their numbers (m,) and vectors (m, d).
+
+        Parameters
+        ----------
+        most
+            No more than so many; fewer, or none, if the next one is not ready.
+        below
+            None from this number on.
+        seconds
+            No new ones after that time, which changes only how many come at once.
+        """
+        until = time.monotonic() + seconds
+        numbers: list[Numbers] = []
+        vectors: list[Array] = []
+        found = 0
+        while found < most and (n := self.next_number) < below and self.ready(n):
+            if found and time.monotonic() > until:
+                break
+            self._tell_due(n)
+            count = min(most - found, below - n, self._alike(n))
+            block = self._generate(n, count)
+            which = np.arange(n, n + len(block))
+            wanted = ~self.known_block(which)
+            numbers.append(which[wanted])
+            vectors.append(block[wanted])
+            found += int(wanted.sum())
+        if not numbers:
+            return np.empty(0, np.int64), np.empty((0, self.search.problem.dimension))
+        return np.concatenate(numbers), np.concatenate(vectors)
 
     def known(self, n: int) -> bool:
         """Whether the result of an asked candidate is in already; restored ones need no evaluation."""
-        return n < self.next_number and (n < self._told or n in self._results)
+        return n < self.next_number and (n < self._told or bool(self._window.known[n - self._told]))
+
+    def known_block(self, numbers: Numbers) -> NDArray[np.bool_]:
+        """Return :meth:`known` of many candidates (m,) that were asked."""
+        places = numbers - self._told
+        known = places < 0
+        inside = ~known
+        known[inside] = self._window.known[places[inside]]
+        return known
 
     def submit(self, n: int, objectives: ArrayLike | None, violation: float) -> bool:
         """Hand in the result of a candidate, in any order.
@@ -130,20 +164,43 @@ class Lagged:
         bool
             False if there was a result already; the first one counts.
         """
-        if not 0 <= n < self.next_number:
-            raise ValueError(f"a result of candidate {n}, of which {self.next_number} were asked")
-        if self.known(n):
-            return False
-        self._results[n] = Result.of(objectives, violation, self.search.problem.n_objectives)
-        return True
+        k = self.search.problem.n_objectives
+        result = Result.of(objectives, violation, k)
+        values = np.full(k, np.nan) if result.objectives is None else result.objectives
+        return self.submit_block(np.array([n]), values[None], np.array([result.violation])) == 1
 
-    def restore(self, rows: Iterable[LoggedResult]) -> list[tuple[int, Array]]:
-        """Bring a fresh search to where a log ends.
+    def submit_block(self, numbers: Numbers, objectives: Array, violations: Array) -> int:
+        """Hand in results in any order; return how many were new.
 
         Parameters
         ----------
-        rows
-            In any order, with holes: candidates that were in flight when the run ended have no row.
+        numbers
+            Shape (m,), of candidates that were asked, each once.
+        objectives
+            Shape (m, k), minimised. A row with anything not finite in it failed.
+        violations
+            Shape (m,); infinite: failed.
+        """
+        wrong = (numbers < 0) | (numbers >= self.next_number)
+        if wrong.any():
+            raise ValueError(
+                f"a result of candidate {numbers[wrong][0]}, of which {self.next_number} were asked"
+            )
+        new = ~self.known_block(numbers)
+        places = numbers[new] - self._told
+        values, sums = _scored(objectives[new], violations[new])
+        self._window.objectives[places] = values
+        self._window.violations[places] = sums
+        self._window.known[places] = True
+        return int(new.sum())
+
+    def restore(self, blocks: Iterable[Logged]) -> list[tuple[int, Array]]:
+        """Bring a fresh search to where a log ends, a block of rows at a time.
+
+        Parameters
+        ----------
+        blocks
+            By candidate number, with holes: candidates that were in flight when the run ended have no row.
 
         Returns
         -------
@@ -154,17 +211,54 @@ class Lagged:
         """
         if self.next_number:
             raise RuntimeError("restore needs a search that was not asked yet")
-        for row in rows:
-            self._logged.setdefault(row.number, row)
-        last = max(self._logged, default=-1)
         holes: list[tuple[int, Array]] = []
-        for n in range(last + 1):
-            if not self.ready(n):
-                break
+        for block in blocks:
+            start = 0
+            while start < len(block.numbers):
+                first = int(block.numbers[start])
+                while self.next_number < first and self.ready(self.next_number):
+                    n = self.next_number
+                    holes.append((n, self.ask(n)))
+                if self.next_number < first or not self.ready(first):
+                    for i in range(start, len(block.numbers)):
+                        row = block.vectors[i], block.objectives[i], float(block.violations[i])
+                        self._logged[int(block.numbers[i])] = row
+                    break
+                self._tell_due(first)
+                end = start + self._alike(first)
+                run = block.numbers[start:end]
+                end = start + int(np.argmin(np.append(run == first + np.arange(len(run)), False)))
+                self._replay(first, block.vectors[start:end])
+                self.submit_block(
+                    run[: end - start], block.objectives[start:end], block.violations[start:end]
+                )
+                start = end
+        last = max(self._logged, default=-1)
+        while (n := self.next_number) <= last and self.ready(n):
             vector = self.ask(n)
             if not self.known(n):
                 holes.append((n, vector))
         return holes
+
+    def _generate(self, n: int, count: int) -> Array:
+        """Ask for candidates in a row from ``next_number`` on; a logged one is replayed, by itself."""
+        if not self._logged:
+            vectors = self.search.ask_block(n, count)
+            self._window.append(vectors)
+            return vectors
+        row = self._logged.pop(n, None)
+        if row is None:
+            vectors = self.search.ask(n)[None]
+            self._window.append(vectors)
+            return vectors
+        vectors = np.array(row[0], dtype=np.float64)[None]
+        self._replay(n, vectors)
+        self.submit_block(np.array([n]), row[1][None], np.array([row[2]]))
+        return vectors
+
+    def _replay(self, n: int, vectors: Array) -> None:
+        self.search.replay_block(n, vectors)
+        self._window.append(vectors)
 
     def _expect(self, n: int) -> None:
         if n != self.next_number:
@@ -181,12 +275,96 @@ class Lagged:
         block = self.search.block
         return max(self._told, allowed // block * block)
 
+    def _alike(self, n: int) -> int:
+        """Return how many candidates from n on have the same T, as far as one block goes."""
+        block = self.search.block
+        if block == 1:
+            return 1
+        change = max(self._told + block, 0) + self._schedule[self._step][1] - 1
+        if self._step + 1 < len(self._schedule):
+            change = min(change, self._schedule[self._step + 1][0])
+        return max(1, min(block, change - n))
+
     def _missing(self, n: int) -> int | None:
-        return next((m for m in range(self._told, self._due(n)) if m not in self._results), None)
+        known = self._window.known[: self._due(n) - self._told]
+        return None if known.all() else self._told + int(np.argmin(known))
 
     def _tell_due(self, n: int) -> None:
-        due = self._due(n)
-        while self._told < due and self._told in self._results:
-            m = self._told
-            self.search.tell(m, self._vectors.pop(m), self._results.pop(m))
-            self._told += 1
+        """Tell what is due before candidate n, as far as it is known."""
+        window = self._window
+        known = window.known[: self._due(n) - self._told]
+        count = int(np.argmin(np.append(known, False)))
+        if count:
+            told = slice(0, count)
+            self.search.tell_block(
+                self._told, window.vectors[told], window.objectives[told], window.violations[told]
+            )
+            window.drop(count)
+            self._told += count
+
+
+def _scored(objectives: Array, violations: Array) -> tuple[Array, Array]:
+    """Return results (m, k), (m,) in which anything not finite has become a failure."""
+    failed = ~(np.isfinite(objectives).all(axis=1) & np.isfinite(violations))
+    if failed.any():
+        objectives, violations = objectives.copy(), violations.copy()
+        objectives[failed] = np.nan
+        violations[failed] = np.inf
+    return objectives, np.maximum(violations, 0.0)
+
+
+class _Window:
+    """Candidates that were asked and not yet told, side by side; row 0 is the first of them."""
+
+    def __init__(self, dimension: int, n_objectives: int):
+        self._start = self._end = 0
+        self._vectors = np.empty((256, dimension))
+        self._objectives = np.empty((256, n_objectives))
+        self._violations = np.empty(256)
+        self._known = np.zeros(256, bool)
+
+    @property
+    def vectors(self) -> Array:
+        """Shape (m, d)."""
+        return self._vectors[self._start : self._end]
+
+    @property
+    def objectives(self) -> Array:
+        """Shape (m, k), of those that are known."""
+        return self._objectives[self._start : self._end]
+
+    @property
+    def violations(self) -> Array:
+        """Shape (m,), of those that are known."""
+        return self._violations[self._start : self._end]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Shape (m,): whether the result is in."""
+        return self._known[self._start : self._end]
+
+    def append(self, vectors: Array) -> None:
+        """Add candidates (n, d) whose results are not in."""
+        count = len(vectors)
+        if self._end + count > len(self._known):
+            self._make_room(count)
+        self._vectors[self._end : self._end + count] = vectors
+        self._known[self._end : self._end + count] = False
+        self._end += count
+
+    def drop(self, count: int) -> None:
+        """Forget the first ones."""
+        self._start += count
+
+    def _make_room(self, count: int) -> None:
+        """Move to the front; to larger arrays if more than half is in use."""
+        used = self._end - self._start
+        size = len(self._known)
+        while used + count > size // 2:
+            size *= 2
+        for name in ("_vectors", "_objectives", "_violations", "_known"):
+            old = getattr(self, name)
+            new = np.zeros((size, *old.shape[1:]), old.dtype)
+            new[:used] = old[self._start : self._end]
+            setattr(self, name, new)
+        self._start, self._end = 0, used

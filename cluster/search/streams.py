@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     """Seeding a library's sampler for candidate ``n``."""
     SCRAMBLE = 3
     """Scrambling a study's Sobol sequence (``n`` is 0)."""
+    VARIATION = 4
+    """Breeding children, all of a study from one stream (``n`` is 0): see ``cluster.search.breeding``."""
 
 
 def stream(seed: int, n: int, purpose: Purpose = Purpose.CANDIDATE) -> Generator:

@@ -2,6 +2,17 @@
 
 from passivbot.study.definition import Definition, Space
 from passivbot.study.front import Front, Reference
-from passivbot.study.log import Evaluation, Event, Rows, StudyLog
+from passivbot.study.log import StudyLog
+from passivbot.study.rows import Evaluation, Event, LogBatch, Rows
 
-__all__ = ["Definition", "Evaluation", "Event", "Front", "Reference", "Rows", "Space", "StudyLog"]
+__all__ = [
+    "Definition",
+    "Evaluation",
+    "Event",
+    "Front",
+    "LogBatch",
+    "Reference",
+    "Rows",
+    "Space",
+    "StudyLog",
+]

@@ -35,6 +35,7 @@ WITHOUT_EFFECT = (
 ADDED: Mapping[str, object] = {
     "config.backtest.candle_interval_minutes": 1,
     "scenario.interval_minutes": 1,
+    "scheme": 1,
 }
 # The settings of the live bot that backtests heed all the same (config-format §3).
 WITH_EFFECT = (
@@ -114,6 +115,8 @@ class Definition:
         Version of the engine: another one may round differently.
     created
         UTC time as text, for people.
+    scheme
+        How an evolutionary search makes its children (``cluster.search.base.Settings``).
     stop_early
         Whether a candidate is stopped as soon as it is lost: ``Scoring.stop_limits`` or its equity.
     """
@@ -132,6 +135,7 @@ class Definition:
     engine: str
     created: str
     stop_early: bool = False
+    scheme: int = 1
 
     @property
     def interval_minutes(self) -> int:

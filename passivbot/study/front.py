@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from passivbot.study.log import Rows, StudyLog
+    from passivbot.study.log import StudyLog
+    from passivbot.study.rows import Rows
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]

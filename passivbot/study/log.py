@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,12 +27,12 @@ from numpy.typing import NDArray
 from passivbot.errors import StudyError
 from passivbot.study.definition import Definition, canonical
 from passivbot.study.lock import LOCK_FILE, Lock, unwritable
+from passivbot.study.rows import Evaluation, Event, LogBatch, Rows, matrix, record, records
 from passivbot.study.sqlite import open_for_reading, sqlite_errors
 
 LOG_FILE = "study.sqlite"
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x50425354  # "PBST": tells a study from any other SQLite file
-STATUSES = ("ok", "failed", "stopped")
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -60,80 +59,6 @@ _INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLIC
 _COLUMNS = ("number", "parameters", "metrics", "status", "worker", "seconds", "error", "logged", "stopped")
 _AFTER = "WHERE number > ? ORDER BY number LIMIT ?"
 _NAMED = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """The result of one candidate.
-
-    Parameters
-    ----------
-    number
-        Candidate, from 0.
-    parameters
-        float64 (58,), the enforced vector.
-    metrics
-        float64 (metrics of the definition,), NaN for null; all NaN where nothing came back.
-    status
-        ``ok``; ``failed`` (with ``error``); ``stopped`` (lost before the last candle, so that its metrics are
-        those of the run up to the minute ``stopped``).
-    worker, seconds
-        Who evaluated it and the seconds in the engine: for people, never part of a result.
-    error
-        Cause of a failure.
-    stopped
-        Last minute of a candidate that was stopped.
-    """
-
-    number: int
-    parameters: NDArray[np.float64]
-    metrics: NDArray[np.float64]
-    status: str = "ok"
-    worker: str = ""
-    seconds: float = 0.0
-    error: str | None = None
-    stopped: int | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """Rows of the log by candidate number: ``numbers`` (n,), ``parameters`` (n, p), ``metrics`` (n, m), …."""
-
-    numbers: NDArray[np.int64]
-    parameters: NDArray[np.float64]
-    metrics: NDArray[np.float64]
-    status: NDArray[np.str_]
-    worker: tuple[str, ...]
-    seconds: NDArray[np.float64]
-    error: tuple[str | None, ...]
-    logged: NDArray[np.float64]
-    stopped: tuple[int | None, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def take(self, index: NDArray[np.intp]) -> Self:
-        """Return the rows at these indices (k,), in that order."""
-        return type(self)(
-            self.numbers[index],
-            self.parameters[index],
-            self.metrics[index],
-            self.status[index],
-            tuple(self.worker[i] for i in index),
-            self.seconds[index],
-            tuple(self.error[i] for i in index),
-            self.logged[index],
-            tuple(self.stopped[i] for i in index),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to the study, such as created, resumed, lag, worker_lost."""
-
-    at: float
-    kind: str
-    payload: Mapping[str, Any]
 
 
 class StudyLog:
@@ -259,10 +184,20 @@ class StudyLog:
         """
         now = time.time()
         width, depth = len(self.definition.space.names), len(self.definition.metrics)
-        records = [_record(row, width, depth, now) for row in rows]
+        found = [record(row, width, depth, now) for row in rows]
         with self._transaction() as connection:
             before = connection.total_changes
-            connection.executemany(_INSERT, records)
+            connection.executemany(_INSERT, found)
+            return connection.total_changes - before
+
+    def append_batch(self, batch: LogBatch) -> int:
+        """Log many results in one transaction, without an object for each; otherwise as :meth:`append`."""
+        now = time.time()
+        width, depth = len(self.definition.space.names), len(self.definition.metrics)
+        found = records(batch, width, depth, now)
+        with self._transaction() as connection:
+            before = connection.total_changes
+            connection.executemany(_INSERT, found)
             return connection.total_changes - before
 
     def event(self, kind: str, payload: Mapping[str, Any] | None = None) -> None:
@@ -352,8 +287,8 @@ class StudyLog:
         try:
             return Rows(
                 numbers=np.array(numbers, dtype=np.int64),
-                parameters=_matrix(parameters, len(self.definition.space.names)),
-                metrics=_matrix(metrics, len(self.definition.metrics)),
+                parameters=matrix(parameters, len(self.definition.space.names)),
+                metrics=matrix(metrics, len(self.definition.metrics)),
                 status=np.array(status, dtype=np.str_),
                 worker=worker,
                 seconds=np.array(seconds, dtype=np.float64),
@@ -389,39 +324,6 @@ class StudyLog:
     def _require_writable(self) -> None:
         if not self._lock:
             raise StudyError(f"{self.path}: opened for reading only")
-
-
-def _record(row: Evaluation, width: int, depth: int, now: float) -> tuple[object, ...]:
-    if row.status not in STATUSES:
-        raise ValueError(
-            f"candidate {row.number}: status {row.status!r}, allowed is one of {', '.join(STATUSES)}"
-        )
-    parameters = np.asarray(row.parameters, dtype="<f8")
-    metrics = np.asarray(row.metrics, dtype="<f8")
-    if parameters.shape != (width,) or metrics.shape != (depth,):
-        raise ValueError(
-            f"candidate {row.number}: {parameters.shape} parameters and {metrics.shape} metrics, "
-            f"the definition has {width} and {depth}"
-        )
-    return (
-        int(row.number),
-        parameters.tobytes(),
-        metrics.tobytes(),
-        row.status,
-        row.worker,
-        float(row.seconds),
-        row.error,
-        now,
-        row.stopped,
-    )
-
-
-def _matrix(blobs: Sequence[bytes], width: int) -> NDArray[np.float64]:
-    if any(len(blob) != 8 * width for blob in blobs):
-        raise ValueError("blob of another length")
-    return (
-        np.frombuffer(b"".join(blobs), dtype="<f8").astype(np.float64, copy=False).reshape(len(blobs), width)
-    )
 
 
 def _write_new(path: Path, definition: Definition) -> None:

@@ -15,7 +15,8 @@ from passivbot.config import Config, ParameterSpace, Scoring
 from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import StudyError, nearest
 from passivbot.study.front import CAP, Front
-from passivbot.study.log import LOG_FILE, Rows, StudyLog
+from passivbot.study.log import LOG_FILE, StudyLog
+from passivbot.study.rows import Rows
 
 STUDIES = Path("studies")
 Floats = NDArray[np.float64]

@@ -141,6 +141,7 @@ def create(folder: Path, search: str = "nsga2", **changes: Any) -> StudyLog:
             population=used.population,
             sobol=used.sobol,
             block=used.block,
+            scheme=used.scheme,
             metrics=METRICS,
             seeds=(),
             space=Space(names=NAMES, low=(0.0,) * 4, high=(1.0,) * 4, digits=6),
@@ -164,7 +165,7 @@ def run(
     return drive(
         log,
         problem(),
-        settings(seed=definition.seed, lag=definition.lag),
+        settings(seed=definition.seed, lag=definition.lag, scheme=definition.scheme),
         Scoring.from_config(config()),
         toy or Toy(),
         budget=budget,

@@ -8,7 +8,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.search import Lagged, LoggedResult, Problem
+from cluster.search import Lagged, Logged, Problem
 
 Array = NDArray[np.float64]
 Outcome = tuple[Array | None, float]
@@ -37,6 +37,32 @@ def make_problem(
         np.array(seeds or [], dtype=float),
         digits,
     )
+
+
+@dataclass(frozen=True)
+class LoggedResult:
+    """One evaluated candidate; ``objectives`` None if it failed."""
+
+    number: int
+    vector: Array
+    objectives: Array | None
+    violation: float
+
+
+def restore(lagged: Lagged, rows: list[LoggedResult], size: int = 7) -> list[tuple[int, Array]]:
+    """Restore a search from rows in any order, a few at a time as a large log is read."""
+    ordered = sorted(rows, key=lambda row: row.number)
+    k = lagged.search.problem.n_objectives
+    blocks = [
+        Logged(
+            np.array([row.number for row in part]),
+            np.array([row.vector for row in part]),
+            np.array([np.full(k, np.nan) if row.objectives is None else row.objectives for row in part]),
+            np.array([np.inf if row.objectives is None else row.violation for row in part]),
+        )
+        for part in (ordered[i : i + size] for i in range(0, len(ordered), size))
+    ]
+    return lagged.restore(blocks)
 
 
 @dataclass(frozen=True)

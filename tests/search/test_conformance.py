@@ -7,10 +7,24 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from cluster.search import Lagged, LoggedResult, Problem, Settings
+from cluster.search import Lagged, Problem, Settings
 from cluster.search.registry import SEARCHES, make_search
 
-from .problems import Array, Case, Outcome, bowls, drive, dtlz2, make_problem, osyczka, vectors, zdt1, zdt4
+from .problems import (
+    Array,
+    Case,
+    LoggedResult,
+    Outcome,
+    bowls,
+    drive,
+    dtlz2,
+    make_problem,
+    osyczka,
+    restore,
+    vectors,
+    zdt1,
+    zdt4,
+)
 
 NEEDS_TORCH = pytest.mark.skipif(
     find_spec("torch") is None, reason="needs the extra gp: torch, which the test environment leaves out"
@@ -163,7 +177,7 @@ def test_killed_and_restored_at_any_point_goes_on_the_same(name: str) -> None:
     for stop in (3, 14, count(name) // 2, count(name) - 1):
         log += drive(lagged, case.evaluate, stop, order=order, flight=flight, finish=False)
         lagged = fresh(name, case.problem)  # killed: what was in flight is lost
-        flight = lagged.restore(order.sample(log, len(log)))
+        flight = restore(lagged, order.sample(log, len(log)))
         assert all(vector.tobytes() == expected[n].tobytes() for n, vector in flight)
     log += drive(lagged, case.evaluate, count(name), order=order, flight=flight)
     assert [row.number for row in sorted(log, key=lambda row: row.number)] == list(range(count(name)))
@@ -180,13 +194,13 @@ def test_restored_from_a_log_that_misses_what_others_depended_on(name: str) -> N
         lagged,
         case.evaluate,
         count(name),
-        flight=lagged.restore([row for row in log if row.number not in lost]),
+        flight=restore(lagged, [row for row in log if row.number not in lost]),
     )
     assert {row.number for row in again} == lost
     assert all(row.vector.tobytes() == log[row.number].vector.tobytes() for row in again)
     # and the search is where it would be otherwise
     whole = fresh(name, case.problem)
-    whole.restore(log)
+    restore(whole, log)
     assert lagged.ask(count(name)).tobytes() == whole.ask(count(name)).tobytes()
 
 
@@ -287,7 +301,7 @@ def test_lag_changed_on_resume(name: str) -> None:
 
     def resumed(order: random.Random | None) -> Array:
         lagged = Lagged(make_search(name, case.problem, settings()), schedule)
-        flight = lagged.restore(log)
+        flight = restore(lagged, log)
         assert (lagged.next_number, lagged.lag) == (changed, 15)
         return vectors(log + drive(lagged, case.evaluate, count(name), order=order, flight=flight))
 

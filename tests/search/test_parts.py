@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from cluster.search import Lagged, LoggedResult, Problem, Result, Settings
+from cluster.search import Lagged, Problem, Result, Settings
 from cluster.search.duplicates import Asked
 from cluster.search.registry import SEARCHES, make_search, resolve_auto, settings_for
 from cluster.search.sobol_points import CHUNK, SobolPoints
@@ -283,7 +283,7 @@ def test_misuse_is_refused() -> None:
         with pytest.raises(ValueError, match="candidate"):
             wrong()
     with pytest.raises(RuntimeError, match="restore"):
-        run.restore([LoggedResult(0, np.zeros(2), None, np.inf)])
+        run.restore([])
     with pytest.raises(ValueError, match="told candidate 1"):
         run.search.tell(1, np.zeros(2), Result.of([1.0, 1.0], 0.0, 2))
     for schedule in ([], [(1, 5)], [(0, 5), (0, 6)], [(0, 0)]):
