@@ -58,6 +58,30 @@ class Engine:
         limits: Mapping[str, float] | None,
     ) -> NDArray[np.float64]: ...
 
+class Planner:
+    def __init__(
+        self,
+        coins: Sequence[str],
+        markets: Sequence[tuple[float, ...]],
+        bot: Mapping[str, Any],
+        coin_overrides: Mapping[str, Any] | None,
+        first_ms: int,
+        kept: int,
+    ) -> None: ...
+    def next_ms(self, coin: int) -> int | None: ...
+    def set_rules(self, coin: int, rules: tuple[float, ...]) -> None: ...
+    def absorb(self, coin: int, start_ms: int, candles: NDArray[np.float64]) -> None: ...
+    def indicators(self) -> NDArray[np.float64]: ...
+    def plan(
+        self,
+        balance: float,
+        realised_sum: float,
+        realised_peak: float,
+        may_unstuck: bool,
+        now: NDArray[np.float64],
+        ladder: int,
+    ) -> tuple[list[tuple[int, str, float, float]], NDArray[np.float64], NDArray[np.bool_]]: ...
+
 def round_significant(values: NDArray[np.float64], digits: int) -> NDArray[np.float64]: ...
 def trailing_flip(
     high: NDArray[np.float64],

@@ -5,6 +5,7 @@ mod candles;
 mod engine;
 mod flip;
 mod metrics;
+mod planner;
 mod results;
 mod tables;
 
@@ -45,6 +46,8 @@ mod _engine {
     use super::engine::Engine;
     #[pymodule_export]
     use super::flip::trailing_flip;
+    #[pymodule_export]
+    use super::planner::Planner;
     #[pymodule_export]
     use super::round_significant;
 

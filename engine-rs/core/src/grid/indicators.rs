@@ -72,6 +72,22 @@ impl Indicators {
         let [a, b, c] = self.price.map(|ema| ema.value);
         Bands { upper: a.max(b).max(c), lower: a.min(b).min(c) }
     }
+
+    /// §6.4: one bar.
+    pub(super) fn absorb(&mut self, close: f64, volume: f64, log_range: f64) {
+        for ema in &mut self.price {
+            ema.update(close);
+        }
+        self.volume.update(volume);
+        self.log_range.update(log_range);
+    }
+
+    /// §6.5: the hour before.
+    pub(super) fn absorb_hour(&mut self, log_range: f64) {
+        if self.hourly {
+            self.hourly_log_range.update(log_range);
+        }
+    }
 }
 
 pub(crate) fn finite_or_zero(x: f64) -> f64 {
@@ -93,11 +109,7 @@ impl TrailingGrid<'_> {
             let volume = finite_or_zero(coin.candles.volume[k]).max(0.0);
             let log_range = if high > 0.0 && low > 0.0 { math::ln(high / low) } else { 0.0 };
             for side in &mut coin.sides {
-                for ema in &mut side.indicators.price {
-                    ema.update(close);
-                }
-                side.indicators.volume.update(volume);
-                side.indicators.log_range.update(log_range);
+                side.indicators.absorb(close, volume, log_range);
             }
         }
     }
@@ -125,8 +137,8 @@ impl TrailingGrid<'_> {
             let (high, low) = coin.hour_bucket;
             if high > 0.0 && low > 0.0 && high.is_finite() && low.is_finite() {
                 let range = math::ln(high / low);
-                for side in coin.sides.iter_mut().filter(|side| side.indicators.hourly) {
-                    side.indicators.hourly_log_range.update(range);
+                for side in &mut coin.sides {
+                    side.indicators.absorb_hour(range);
                 }
             }
         }

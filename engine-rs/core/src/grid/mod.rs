@@ -7,6 +7,7 @@ mod account;
 mod balance;
 mod fills;
 mod indicators;
+pub mod live;
 mod orders;
 mod slots;
 mod state;
