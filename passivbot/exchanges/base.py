@@ -1,0 +1,658 @@
+"""The adapter: what the bot asks of an exchange, implemented once over ccxt.
+
+Contract
+--------
+* Answers of the exchange are taken over by REST; :meth:`Exchange.watch` gives hints that something changed,
+and
+  no caller decides anything by them.
+* Every failure is an :class:`~passivbot.exchanges.errors.ExchangeFault` with a verdict; what a user has to
+mend
+  (unknown coin, wrong key) is one of :mod:`passivbot.errors`.
+* :meth:`Exchange.create` and :meth:`Exchange.cancel` do not raise for single orders: they give one outcome
+for
+  each order asked, in the order asked, matched by client order id and never by place.
+* A write whose answer did not come has the outcome :attr:`~passivbot.exchanges.types.Failure.UNKNOWN`; asked
+again
+  with the same client order id it is placed at most once.
+* Nothing is retried here and nothing is remembered but markets: pace and patience are the bot's.
+
+An exchange is one file: a subclass with its table of codes and the few calls where it differs
+(``docs/exchanges.md``). One conformance suite holds all of them to this contract (``tests/exchanges``).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import aiohttp
+import ccxt  # type: ignore[import-untyped]
+import ccxt.pro  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+
+from passivbot.config.coins import coin_of
+from passivbot.engine import MarketRules
+from passivbot.errors import ExchangeError, located, nearest
+from passivbot.exchanges.errors import ExchangeFault, Verdicts, body_of, classify
+from passivbot.exchanges.types import (
+    CLIENT_ID_DIGITS,
+    Balance,
+    Failure,
+    Fill,
+    Hint,
+    Market,
+    NewOrder,
+    OpenOrder,
+    Outcome,
+    Permissions,
+    Position,
+    PositionSide,
+    Ticker,
+)
+
+Credentials = Mapping[str, str]
+"""By their names in ccxt: ``apiKey``, ``secret``, ``password``, ``walletAddress``, ``privateKey``."""
+
+MarginMode = Literal["cross", "isolated"]
+
+_MAX_PAGES = 200
+
+
+class Exchange:
+    """One account on one exchange; get one from :func:`passivbot.exchanges.connect`.
+
+    Parameters
+    ----------
+    credentials
+        Keys; None: public requests only.
+    session
+        What requests go through; None: a session of its own.
+    rate_limit_ms
+        Least time between two requests; None: as ccxt has it for this exchange.
+    timeout_s
+        After which a request counts as not answered.
+    """
+
+    name: ClassVar[str]
+    """As configurations and the store name it."""
+    ccxt_id: ClassVar[str]
+    quote: ClassVar[str] = "USDT"
+    verdicts: ClassVar[Verdicts]
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Options of ccxt."""
+    hedge: ClassVar[bool] = True
+    """Whether the exchange has a hedge mode."""
+    batch: ClassVar[int] = 5
+    """Most orders in one request; 1: one by one."""
+    batch_of_one_market: ClassVar[bool] = False
+    """Whether a batch may hold one market's orders only."""
+    fills_page: ClassVar[int] = 100
+    """Most fills a request returns."""
+    fills_span_ms: ClassVar[int] = 7 * 86_400_000
+    """Longest span of time that may be asked for in one request of fills."""
+    id_prefix: ClassVar[str] = ""
+    """What goes before the digits of a client order id."""
+
+    def __init__(
+        self,
+        credentials: Credentials | None = None,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        rate_limit_ms: float | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        settings: dict[str, Any] = {
+            "enableRateLimit": True,
+            "timeout": int(timeout_s * 1000),
+            "options": {"defaultType": "swap", **self.options},
+        }
+        if rate_limit_ms is not None:
+            settings["rateLimit"] = rate_limit_ms
+        if session is not None:
+            settings["session"] = session
+        self.client: Any = getattr(ccxt.pro, self.ccxt_id)({**settings, **(credentials or {})})
+        self.private = bool(credentials)
+        self._markets: dict[str, Market] = {}
+        self._coins: dict[str, str] = {}
+
+    # ---- life
+
+    async def open(self) -> None:
+        """Load the markets."""
+        loaded = await self._ask(self.client.load_markets())
+        self._take_markets(loaded)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self.client.close()
+
+    async def __aenter__(self) -> "Exchange":
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def reload_markets(self) -> Mapping[str, Market]:
+        """Load the markets again: rules change, coins come and go."""
+        self._take_markets(await self._ask(self.client.load_markets(True)))
+        return self._markets
+
+    # ---- markets
+
+    @property
+    def markets(self) -> Mapping[str, Market]:
+        """Coin → its perpetual market, quoted in :attr:`quote`."""
+        return self._markets
+
+    def market(self, coin: str) -> Market:
+        """Return a coin's market.
+
+        Raises
+        ------
+        ExchangeError
+            There is none; names the nearest.
+        """
+        if coin not in self._markets:
+            near = nearest(coin, self._markets)
+            hint = f"; the nearest is {near}" if near else ""
+            raise ExchangeError(f"{self.name} has no perpetual market of {coin} in {self.quote}{hint}")
+        return self._markets[coin]
+
+    async def tickers(self, coins: Iterable[str] | None = None) -> dict[str, Ticker]:
+        """Return prices of coins; None: of all."""
+        symbols = [self.market(coin).symbol for coin in coins] if coins is not None else None
+        found = await self._ask(self.client.fetch_tickers(symbols))
+        return {
+            self._coins[symbol]: ticker
+            for symbol, row in found.items()
+            if symbol in self._coins and (ticker := _ticker(row)) is not None
+        }
+
+    async def candles(
+        self, coin: str, since_ms: int | None = None, limit: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return minute candles, oldest first, float64 (n, 6): timestamp, open, high, low, close, volume
+        (coins).
+
+        The running minute's candle may be the last one.
+        """
+        market = self.market(coin)
+        rows = await self._ask(self.client.fetch_ohlcv(market.symbol, "1m", since_ms, limit))
+        table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+        table[:, 5] *= self.candle_volume_unit(market)
+        return table
+
+    def candle_volume_unit(self, market: Market) -> float:
+        """Return how many coins one unit of a candle's volume is."""
+        return 1.0
+
+    # ---- account
+
+    async def balance(self) -> Balance:
+        """Return the account's money."""
+        return self.parse_balance(await self._ask(self.client.fetch_balance()))
+
+    async def positions(self) -> list[Position]:
+        """Return open positions."""
+        rows = await self._ask(self.client.fetch_positions())
+        found = (self.parse_position(row) for row in rows)
+        return [position for position in found if position is not None]
+
+    async def open_orders(self) -> list[OpenOrder]:
+        """Return resting orders, of all markets."""
+        rows = await self._ask(self.client.fetch_open_orders())
+        return [order for row in rows if (order := self.parse_order(row)) is not None]
+
+    async def order(self, coin: str, client_id: str) -> OpenOrder | None:
+        """Look up an order by its client order id, resting or ended; None: the exchange never got it.
+
+        The answer to :attr:`~passivbot.exchanges.types.Failure.UNKNOWN`. An ended order has nothing left.
+        """
+        try:
+            row = await self._ask(self.fetch_by_client_id(self.market(coin), self.encode_id(client_id)))
+        except ExchangeFault as fault:
+            if fault.failure is Failure.GONE:
+                return None
+            raise
+        return self.parse_order(row)
+
+    async def fills(self, since_ms: int, until_ms: int | None = None) -> list[Fill]:
+        """Return the account's fills from a time on, oldest first, each once.
+
+        Pages are followed until one brings nothing new; a page that is missing, doubled or in another order
+        changes nothing.
+        """
+        found: dict[str, Fill] = {}
+        end = until_ms if until_ms is not None else self.client.milliseconds()
+        start = since_ms
+        while start <= end:
+            stop = min(start + self.fills_span_ms - 1, end)
+            for fill in await self._fills_of_span(start, stop):
+                found[fill.id] = fill
+            start = stop + 1
+        return sorted(found.values(), key=lambda fill: (fill.time_ms, _id_key(fill.id)))
+
+    async def permissions(self) -> Permissions:
+        """Return what the key may do."""
+        raise NotImplementedError
+
+    async def clock_difference_ms(self) -> int:
+        """Measure how far this machine's clock is ahead, and let requests be corrected by it.
+
+        Returns
+        -------
+        Milliseconds; 0 where the exchange does not mind.
+        """
+        return int(await self._ask(self.client.load_time_difference()) or 0)
+
+    # ---- writing
+
+    async def set_up_account(self) -> str:
+        """Bring the account into hedge mode, where there is one.
+
+        Returns
+        -------
+        What was done, for people.
+        """
+        if not self.hedge:
+            return f"{self.name} has no hedge mode"
+        return await self._set(self.client.set_position_mode(True), "hedge mode")
+
+    async def set_up_coin(
+        self, coin: str, leverage: float, margin_mode: MarginMode = "cross"
+    ) -> tuple[str, ...]:
+        """Set a coin's margin mode and leverage.
+
+        Returns
+        -------
+        What was done, for people.
+        """
+        symbol = self.market(coin).symbol
+        return (
+            await self._set(self.send_margin_mode(symbol, margin_mode, leverage), f"{coin} {margin_mode}"),
+            await self._set(
+                self.send_leverage(symbol, leverage, margin_mode), f"{coin} leverage {leverage:g}"
+            ),
+        )
+
+    async def create(self, orders: Sequence[NewOrder]) -> list[Outcome]:
+        """Place orders; one outcome for each, in the order asked."""
+        outcomes: dict[str, Outcome] = {}
+        for batch in self._batches(orders):
+            outcomes |= await self._create_batch(batch)
+        return [outcomes[order.client_id] for order in orders]
+
+    async def cancel(self, orders: Sequence[OpenOrder]) -> list[Outcome]:
+        """End orders; one outcome for each, in the order asked."""
+        return list(await asyncio.gather(*(self._cancel_one(order) for order in orders)))
+
+    # ---- hints
+
+    async def watch(self) -> AsyncIterator[Hint]:
+        """Give hints until cancelled; a broken connection is a hint too, and is opened again."""
+        queue: asyncio.Queue[Hint] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._follow(self.client.watch_orders, "order", queue))]
+        if self.client.has.get("watchPositions"):
+            tasks.append(asyncio.create_task(self._follow(self.client.watch_positions, "position", queue)))
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def resubscribe(self) -> None:
+        """Drop the websockets; :meth:`watch` opens new ones with new keys."""
+        with contextlib.suppress(Exception):
+            await self.client.close_ws_clients()
+
+    # ---- what exchanges differ in
+
+    def encode_id(self, client_id: str) -> str:
+        """Return a client order id as the exchange takes it."""
+        return self.id_prefix + client_id
+
+    def decode_id(self, text: str | None) -> str:
+        """Return a client order id without what :meth:`encode_id` added."""
+        text = text or ""
+        digits = text.removeprefix(self.id_prefix)
+        ours = len(digits) == CLIENT_ID_DIGITS and all(c in "0123456789abcdef" for c in digits)
+        return digits if ours and text.startswith(self.id_prefix) else text
+
+    def parse_balance(self, row: Any) -> Balance:
+        """Read ccxt's balance."""
+        raise NotImplementedError
+
+    def order_parameters(self, order: NewOrder) -> dict[str, Any]:
+        """Return the exchange's own parameters of an order, the client order id among them."""
+        raise NotImplementedError
+
+    def element_failure(self, row: Mapping[str, Any]) -> tuple[Failure, str] | None:
+        """Return why one element of a batch failed; None: it did not."""
+        raise NotImplementedError
+
+    def fetch_by_client_id(self, market: Market, client_id: str) -> Any:
+        """Return the request that looks an order up."""
+        return self.client.fetch_order("", market.symbol, {"clientOrderId": client_id})
+
+    def send_leverage(self, symbol: str, leverage: float, margin_mode: MarginMode) -> Any:
+        """Return the request that sets leverage."""
+        return self.client.set_leverage(leverage, symbol)
+
+    def send_margin_mode(self, symbol: str, margin_mode: MarginMode, leverage: float) -> Any:
+        """Return the request that sets the margin mode."""
+        return self.client.set_margin_mode(margin_mode, symbol)
+
+    async def fills_page_of(
+        self, start_ms: int, end_ms: int, after: str | None
+    ) -> tuple[list[Fill], str | None]:
+        """Return one page of fills and where the next one begins; None: there is none.
+
+        Parameters
+        ----------
+        start_ms, end_ms
+            Span of time, inclusive.
+        after
+            What the page before returned.
+        """
+        raise NotImplementedError
+
+    def parse_position(self, row: Mapping[str, Any]) -> Position | None:
+        """Read a position of ccxt; None: it is empty or of another market."""
+        coin = self._coins.get(str(row.get("symbol")))
+        size = float(row.get("contracts") or 0.0)
+        side = row.get("side")
+        if coin is None or size == 0.0:
+            return None
+        if side not in ("long", "short"):
+            raise ExchangeFault(Failure.RETRY, f"a position of {coin} without its side")
+        mode = row.get("marginMode")
+        return Position(
+            coin=coin,
+            side=side,
+            size=abs(size) if side == "long" else -abs(size),
+            price=float(row.get("entryPrice") or 0.0),
+            leverage=float(row["leverage"]) if row.get("leverage") else None,
+            margin_mode=mode if mode in ("cross", "isolated") else None,
+        )
+
+    def parse_order(self, row: Mapping[str, Any]) -> OpenOrder | None:
+        """Read an order of ccxt; None: of another market."""
+        coin = self._coins.get(str(row.get("symbol")))
+        if coin is None:
+            return None
+        sign = 1.0 if row.get("side") == "buy" else -1.0
+        qty, filled = float(row.get("amount") or 0.0), float(row.get("filled") or 0.0)
+        ended = row.get("status") not in ("open", None)
+        return OpenOrder(
+            id=str(row["id"]),
+            client_id=self.decode_id(row.get("clientOrderId")),
+            coin=coin,
+            position_side=self.position_side_of(row),
+            qty=sign * (filled if ended else qty),
+            price=float(row.get("price") or 0.0),
+            filled=filled,
+            reduce_only=bool(row.get("reduceOnly")),
+            created_ms=int(row.get("timestamp") or 0),
+        )
+
+    def parse_fill(self, row: Mapping[str, Any]) -> Fill | None:
+        """Read a trade of ccxt; None: of another market."""
+        coin = self._coins.get(str(row.get("symbol")))
+        if coin is None:
+            return None
+        sign = 1.0 if row.get("side") == "buy" else -1.0
+        fee = row.get("fee") or {}
+        return Fill(
+            id=str(row["id"]),
+            order_id=str(row.get("order") or ""),
+            client_id=self.decode_id(self.fill_client_id(row)),
+            coin=coin,
+            position_side=self.position_side_of(row),
+            qty=sign * float(row["amount"]),
+            price=float(row["price"]),
+            fee=float(fee.get("cost") or 0.0),
+            pnl=self.fill_pnl(row),
+            time_ms=int(row["timestamp"]),
+        )
+
+    def position_side_of(self, row: Mapping[str, Any]) -> PositionSide | None:
+        """Return the position side of an order or a fill of ccxt."""
+        text = str(_info(row).get("positionSide") or _info(row).get("posSide") or "").lower()
+        return "long" if text == "long" else "short" if text == "short" else None
+
+    def fill_client_id(self, row: Mapping[str, Any]) -> str | None:
+        """Return the client order id of a fill, where the exchange tells it."""
+        return _info(row).get("clientOrderId")
+
+    def fill_pnl(self, row: Mapping[str, Any]) -> float | None:
+        """Return the realised profit of a fill, where the exchange tells it."""
+        return None
+
+    # ---- inside
+
+    def coin(self, symbol: str) -> str | None:
+        """Return the coin of a symbol of ccxt; None: not one of the markets."""
+        return self._coins.get(symbol)
+
+    async def _ask(self, request: Any, *, write: bool = False) -> Any:
+        """Await a request of ccxt; every error of it becomes an :class:`ExchangeFault`."""
+        try:
+            return await request
+        except (ccxt.BaseError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise self.classified(error, write=write) from error
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            # An answer of a shape that the client library did not expect: cut off, or an error page.
+            raise ExchangeFault(
+                Failure.UNKNOWN if write else Failure.RETRY,
+                f"{self.name} sent an answer that makes no sense ({type(error).__name__}: {error})",
+            ) from error
+
+    def classified(self, error: Exception, *, write: bool) -> ExchangeFault:
+        """Return what an error means."""
+        return classify(error, self.verdicts, write=write, headers=self.client.last_response_headers)
+
+    async def _set(self, request: Any, what: str) -> str:
+        try:
+            await self._ask(request, write=True)
+        except ExchangeFault as fault:
+            if fault.failure is Failure.UNCHANGED:
+                return f"{what}: was so"
+            raise
+        return f"{what}: set"
+
+    def _batches(self, orders: Sequence[NewOrder]) -> list[list[NewOrder]]:
+        groups: dict[str, list[NewOrder]] = {}
+        for order in orders:
+            groups.setdefault(order.coin if self.batch_of_one_market else "", []).append(order)
+        size = self.batch
+        return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+    def _request(self, order: NewOrder) -> dict[str, Any]:
+        return {
+            "symbol": self.market(order.coin).symbol,
+            "type": "market" if order.price is None else "limit",
+            "side": "buy" if order.qty > 0 else "sell",
+            "amount": abs(order.qty),
+            "price": order.price,
+            "params": self.order_parameters(order),
+        }
+
+    async def _create_batch(self, batch: Sequence[NewOrder]) -> dict[str, Outcome]:
+        try:
+            if self.batch == 1 or len(batch) == 1:
+                rows = [await self._ask(self.client.create_order(**self._request(batch[0])), write=True)]
+            else:
+                requests = [self._request(order) for order in batch]
+                rows = await self._ask(self.client.create_orders(requests), write=True)
+        except ExchangeFault as fault:
+            if len(batch) > 1 and (known := self._outcomes_of_error(fault, batch)) is not None:
+                return known
+            return {order.client_id: _failed(order.client_id, fault) for order in batch}
+        return self.match(batch, rows)
+
+    def match(self, batch: Sequence[NewOrder], rows: Sequence[Mapping[str, Any]]) -> dict[str, Outcome]:
+        """Bring the elements of an answer to their orders, by client order id."""
+        wanted = {self.encode_id(order.client_id): order.client_id for order in batch}
+        found: dict[str, Outcome] = {}
+        nameless: list[Mapping[str, Any]] = []
+        for row in rows:
+            client_id = wanted.get(str(row.get("clientOrderId") or self.element_id(row)))
+            failed = self.element_failure(row)
+            if client_id is None:
+                if failed is not None or len(batch) == 1:
+                    nameless.append(row)
+                continue
+            failure, text = failed or (None, "")
+            found[client_id] = Outcome(client_id, str(row.get("id") or ""), failure, text)
+        missing = [order.client_id for order in batch if order.client_id not in found]
+        # A rejected element has no id. If all that is missing failed alike, it is clear which failed how.
+        failures = [self.element_failure(row) for row in nameless]
+        if len(missing) == len(nameless) and len(set(failures)) == 1:
+            failure, text = failures[0] or (None, "")
+            for client_id, row in zip(missing, nameless, strict=True):
+                found[client_id] = Outcome(client_id, str(row.get("id") or ""), failure, text)
+        for client_id in missing:
+            text = "; ".join(sorted({why for _, why in filter(None, failures)}))
+            found.setdefault(
+                client_id, Outcome(client_id, "", Failure.UNKNOWN, text or "the answer does not name it")
+            )
+        return found
+
+    def element_id(self, row: Mapping[str, Any]) -> str:
+        """Return the client order id of a batch's element where ccxt did not find it."""
+        return ""
+
+    def _outcomes_of_error(
+        self, fault: ExchangeFault, batch: Sequence[NewOrder]
+    ) -> dict[str, Outcome] | None:
+        """Return the outcomes that stand in the answer of a batch that failed as a whole, if they do."""
+        cause = fault.__cause__
+        elements = self.batch_elements(body_of(cause)) if isinstance(cause, Exception) else None
+        return self.match(batch, [{"info": element} for element in elements]) if elements else None
+
+    def batch_elements(self, body: Any) -> list[Mapping[str, Any]] | None:
+        """Return the elements in the answer of a batch that failed as a whole."""
+        return None
+
+    async def _cancel_one(self, order: OpenOrder) -> Outcome:
+        try:
+            await self._ask(self.send_cancel(order, self.market(order.coin)), write=True)
+        except ExchangeFault as fault:
+            return _failed(order.client_id, fault, order.id)
+        return Outcome(order.client_id, order.id)
+
+    def send_cancel(self, order: OpenOrder, market: Market) -> Any:
+        """Return the request that ends an order."""
+        return self.client.cancel_order(order.id, market.symbol)
+
+    async def _fills_of_span(self, start_ms: int, end_ms: int) -> list[Fill]:
+        found: dict[str, Fill] = {}
+        after: str | None = None
+        for _ in range(_MAX_PAGES):
+            page, following = await self.fills_page_of(start_ms, end_ms, after)
+            found |= {fill.id: fill for fill in page}
+            if following is None or following == after:
+                break
+            after = following
+        return [fill for fill in found.values() if start_ms <= fill.time_ms <= end_ms]
+
+    async def _follow(
+        self, watch: Any, kind: Literal["order", "position"], queue: asyncio.Queue[Hint]
+    ) -> None:
+        pause = 0.5
+        while True:
+            try:
+                for row in await watch():
+                    coin = self._coins.get(str(row.get("symbol")), "")
+                    queue.put_nowait(Hint(kind, coin, str(row.get("status") or "")))
+                pause = 0.5
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                queue.put_nowait(Hint("lost", text=f"{kind}: {type(error).__name__}: {error}"))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 30.0)
+
+    def _take_markets(self, loaded: Mapping[str, Any]) -> None:
+        markets: dict[str, Market] = {}
+        for row in loaded.values():
+            if not (row.get("swap") and row.get("linear") and row.get("settle") == self.quote):
+                continue
+            market = self.parse_market(row)
+            known = markets.get(market.coin)
+            # Two markets of one coin (SHIB and 1000SHIB): the one that is traded, then the shorter name.
+            if known is None or (not known.active, len(known.symbol)) > (
+                not market.active,
+                len(market.symbol),
+            ):
+                markets[market.coin] = market
+        if not markets:
+            raise ExchangeFault(Failure.RETRY, f"{self.name} lists no perpetual market in {self.quote}")
+        self._markets = dict(sorted(markets.items()))
+        self._coins = {market.symbol: coin for coin, market in self._markets.items()}
+
+    def parse_market(self, row: Mapping[str, Any]) -> Market:
+        """Read a market of ccxt."""
+        limits, precision = row["limits"], row["precision"]
+        return Market(
+            coin=coin_of(str(row["base"])),
+            symbol=str(row["symbol"]),
+            rules=MarketRules(
+                qty_step=float(precision["amount"]),
+                price_step=float(precision["price"]),
+                min_qty=float(limits["amount"]["min"] or precision["amount"]),
+                min_cost=float(limits["cost"]["min"] or 0.0),
+                c_mult=float(row.get("contractSize") or 1.0),
+            ),
+            maker_fee=float(row["maker"] if row.get("maker") is not None else 0.0002),
+            taker_fee=float(row["taker"] if row.get("taker") is not None else 0.0005),
+            active=row.get("active") is not False,
+            listed_ms=int(row["created"]) if row.get("created") else None,
+            max_leverage=float(limits["leverage"]["max"])
+            if (limits.get("leverage") or {}).get("max")
+            else None,
+        )
+
+
+def required(credentials: Credentials, names: Sequence[str], exchange: str) -> None:
+    """Check that credentials are complete.
+
+    Raises
+    ------
+    ExchangeError
+        One is missing; names it, never a value.
+    """
+    for name in names:
+        if not credentials.get(name):
+            raise ExchangeError(
+                located("the account's keys", name, "", f"what {exchange} gave you as {name}")
+            )
+
+
+def _failed(client_id: str, fault: ExchangeFault, order_id: str = "") -> Outcome:
+    return Outcome(client_id, order_id, fault.failure, fault.text, fault.retry_after_s)
+
+
+def _ticker(row: Mapping[str, Any]) -> Ticker | None:
+    last = row.get("last") or row.get("close")
+    if not last:
+        return None
+    return Ticker(float(row.get("bid") or last), float(row.get("ask") or last), float(last))
+
+
+def _info(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    info = row.get("info")
+    return info if isinstance(info, Mapping) else {}
+
+
+def _id_key(text: str) -> tuple[int, str]:
+    """Sort key of ids: numbers by value."""
+    return (len(text), text) if text.isdigit() else (0, text)
