@@ -1,5 +1,6 @@
 """What every search must keep of its contract, whatever proposes the candidates."""
 
+import hashlib
 import random
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -90,6 +91,39 @@ def test_order_of_arrival_changes_nothing(name: str) -> None:
         log = run(name, bowls(), random.Random(seed))
         assert [row.number for row in log] != sorted(row.number for row in log)
         assert vectors(log).tobytes() == expected.tobytes()
+
+
+@every_search
+@pytest.mark.parametrize("size", [5, 1000])
+def test_asked_and_told_in_blocks_it_is_the_same(name: str, size: int) -> None:
+    case = bowls()
+    expected = vectors(run(name, case))
+    lagged, order = fresh(name, case.problem), random.Random(size)
+    flight: list[tuple[int, Array]] = []
+    found: dict[int, Array] = {}
+    while len(found) < count(name):
+        numbers, asked = lagged.ask_block(size, count(name))
+        flight += zip(numbers.tolist(), asked, strict=True)
+        order.shuffle(flight)
+        done, flight = flight[:9], flight[9:]
+        results = [case.evaluate(x) for _, x in done]
+        assert lagged.submit_block(
+            np.array([n for n, _ in done]),
+            np.array([np.full(2, np.nan) if o is None else o for o, _ in results]),
+            np.array([v for _, v in results]),
+        ) == len(done)
+        found.update(done)
+    assert np.array([found[n] for n in range(count(name))]).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("name", "expected"), [("nsga2", "cb9e30040a6090cb"), ("nsga3", "c2f2b4c927f0d480")])
+def test_studies_of_scheme_1_keep_their_candidates(name: str, expected: str) -> None:
+    """Digests of what the first version asked."""
+    lagged = fresh(name, dtlz2().problem, scheme=1)
+    asked = vectors(drive(lagged, dtlz2().evaluate, 300, order=random.Random(1)))
+    assert hashlib.sha256(asked.tobytes()).hexdigest()[:16] == expected
+    newer = fresh(name, dtlz2().problem)
+    assert vectors(drive(newer, dtlz2().evaluate, 300)).tobytes() != asked.tobytes()
 
 
 @every_search
