@@ -1,0 +1,165 @@
+"""The most that a configuration can put at risk, and the least that an account must hold for it.
+
+An entry is cropped where it would take a position above 1.01 × its limit, but never below the smallest order
+(trading-semantics §9.1, `crop`), and none is made from 0.999 × the limit on. So a position ends at most at
+the larger of 1.01 L and 0.999 L + smallest order ÷ balance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from passivbot.config import Config
+from passivbot.config.schema import SIDES, Side
+from passivbot.promotion.checks import Check, check
+
+DEFAULT_CAP = 2.0
+"""Largest worst-case exposure of both sides together, × balance, unless another is named."""
+CROP = 1.01
+FULL = 0.999
+
+
+@dataclass(frozen=True)
+class Worst:
+    """Worst-case exposure ÷ balance of each side, and the positions that make it."""
+
+    sides: Mapping[Side, float]
+    positions: Mapping[Side, Sequence[tuple[str, float]]]
+
+    @property
+    def total(self) -> float:
+        """Both sides together: in hedge mode they can be full at once."""
+        return sum(self.sides.values())
+
+
+def approved(config: Config, side: Side, available: Sequence[str] | None = None) -> list[str]:
+    """Return the coins that a side may enter.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    side
+        ``long`` or ``short``.
+    available
+        All coins of the exchange, for an empty list that means all; None: such a side has no coins.
+    """
+    coins = config.live.approved_coins[side]
+    if not coins and config.live.empty_means_all_approved:
+        coins = tuple(available or ())
+    return sorted(set(coins) - set(config.live.ignored_coins[side]))
+
+
+def limits_of(config: Config, side: Side, coins: Sequence[str]) -> dict[str, float]:
+    """Return coin → wallet exposure limit: its own, else the side's ÷ slots (trading-semantics §11)."""
+    parameters = config.bot.side(side)
+    slots = min(round(parameters.n_positions), len(coins))
+    if slots <= 0 or parameters.total_wallet_exposure_limit <= 0:
+        return {}
+    overrides = config.engine_overrides(coins)
+    shared = parameters.total_wallet_exposure_limit / slots
+    found = {}
+    for coin in coins:
+        own = float(overrides.get(coin, {}).get(side, {}).get("wallet_exposure_limit", -1.0))
+        found[coin] = own if own >= 0 else shared
+    return found
+
+
+def worst_case(
+    config: Config,
+    coins: Mapping[Side, Sequence[str]],
+    least: Mapping[str, float] | None = None,
+    balance: float | None = None,
+) -> Worst:
+    """Return the largest exposure that full positions in all slots make.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    coins
+        Side → coins that it may enter.
+    least
+        Coin → cost of the smallest order, in the quote coin; None: not known.
+    balance
+        Of the account, in the quote coin; None: not known.
+    """
+    sides: dict[Side, float] = {}
+    positions: dict[Side, Sequence[tuple[str, float]]] = {}
+    for side in SIDES:
+        full = {}
+        for coin, limit in limits_of(config, side, coins[side]).items():
+            smallest = (least or {}).get(coin, 0.0) / balance if balance else 0.0
+            full[coin] = max(CROP * limit, FULL * limit + smallest) if limit > 0 else 0.0
+        slots = min(round(config.bot.side(side).n_positions), len(coins[side]))
+        largest = sorted(full.items(), key=lambda item: (-item[1], item[0]))[: max(slots, 0)]
+        sides[side], positions[side] = sum(w for _, w in largest), largest
+    return Worst(sides, positions)
+
+
+def exposure_within(config: Config, worst: Worst, cap: float) -> Check:
+    """Check the worst case against the cap, and against the leverage that the account will have."""
+    leverage = config.live.leverage
+    sides = ", ".join(f"{side} {value:.4g}" for side, value in worst.sides.items())
+    text = f"at worst {worst.total:.4g} × balance ({sides}), cap {cap:g}, leverage {leverage:g}"
+    holds = worst.total <= cap
+    if not holds:
+        text += "; --max-exposure names another cap"
+    elif worst.total > leverage:
+        holds, text = False, f"{text}: the margin does not suffice; set live.leverage higher"
+    if not worst.total:
+        holds, text = False, f"{text}: no side may enter anything"
+    return check("worst-case exposure", holds, text, cap=cap, leverage=leverage, sides=dict(worst.sides))
+
+
+def entries_possible(
+    config: Config, coins: Mapping[Side, Sequence[str]], least: Mapping[str, float], balance: float
+) -> Check:
+    """Check that the first entries are at least as large as the exchange's smallest orders.
+
+    A coin below it is left alone where ``live.filter_by_min_effective_cost`` is on; without that filter its
+    entries would be larger than the strategy means them.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    coins
+        Side → coins that it may enter.
+    least
+        Coin → cost of the smallest order.
+    balance
+        Of the account.
+    """
+    too_small: dict[str, float] = {}
+    entered = 0
+    for side in SIDES:
+        overrides = config.engine_overrides(coins[side])
+        for coin, limit in limits_of(config, side, coins[side]).items():
+            share = overrides.get(coin, {}).get(side, {}).get("entry_initial_qty_pct")
+            share = config.bot.side(side).entry_initial_qty_pct if share is None else share
+            unit = limit * float(share)
+            if unit <= 0 or coin not in least:
+                continue
+            if balance * unit < least[coin]:
+                too_small[f"{coin} {side}"] = least[coin] / unit
+            else:
+                entered += 1
+    filtered = config.live.filter_by_min_effective_cost
+    holds = entered > 0 and (filtered or not too_small)
+    text = f"balance {balance:,.2f}; {entered} first entries are large enough"
+    if too_small:
+        need = max(too_small.values())
+        text += (
+            f", {len(too_small)} are not ({_some(too_small)}): all would be from a balance of {need:,.2f} on"
+        )
+        if filtered:
+            text += "; these coins are left alone"
+    return check(
+        "minimum cost", holds, text, balance=balance, entered=entered, needed=dict(sorted(too_small.items()))
+    )
+
+
+def _some(names: Mapping[str, float], most: int = 6) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
