@@ -180,7 +180,7 @@ class Core:
     _resting: dict[int, Order] = field(default_factory=dict)
     _client_ids: dict[str, int] = field(default_factory=dict)
     _ended: deque[int] = field(default_factory=deque)
-    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(8_000_000_001))
+    _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(8_000_000_001))
 
     # ---- reading
 

@@ -30,6 +30,7 @@ from passivbot.venue.wire import Call, Handler, Kind, Reply, Route, Seen
 if TYPE_CHECKING:
     from passivbot.venue.account import Account
     from passivbot.venue.dialects.base import Dialect
+    from passivbot.venue.public.base import PublicDialect
 
 EXCHANGES = ("binanceusdm", "bybit", "okx", "bitget", "gate", "kucoinfutures", "hyperliquid")
 """Exchanges whose dialects the venue speaks."""
@@ -79,6 +80,7 @@ class Venue:
         self.balance = balance
         self.accounts: dict[str, Account] = {}
         self.dialects: dict[str, Dialect] = {}
+        self.publics: dict[str, PublicDialect] = {}
         self._private = private
         self._exact: dict[tuple[str, str, str], Route] = {}
         self._patterns: list[tuple[str, str, list[str], Route]] = []
@@ -104,7 +106,11 @@ class Venue:
         handler: Handler,
         kind: Kind = "public",
     ) -> None:
-        """Add an endpoint; ``{name}`` in the path is one segment, ``{name*}`` at its end all the rest."""
+        """Add an endpoint.
+
+        ``{name}`` in the path is one segment, ``{name*}`` at its end all the rest; ``#word`` after it is the
+        ``type`` of a JSON body, where one address answers all questions.
+        """
         route = Route(exchange, operation, kind, handler)
         if "{" in path:
             self._patterns.append((host, method, path.split("/"), route))
@@ -218,7 +224,7 @@ class Venue:
 
     def _install(self, exchange: str) -> None:
         public = importlib.import_module(f"passivbot.venue.public.{exchange}")
-        public.install(self)
+        self.publics[exchange] = public.install(self)
         if self._private:
             from passivbot.venue.account import Account
 
@@ -259,7 +265,7 @@ class Venue:
         if fault.kind == "limit" and dialect is not None:
             return dialect.rate_limited(fault.seconds, fault.status)
         if fault.kind == "limit":
-            return Reply({}, 429, {"Retry-After": str(int(fault.seconds))})
+            return self.publics[route.exchange].limited(fault.seconds)
         if fault.kind == "error":
             if dialect is None:
                 raise ValueError(f"{route.exchange} has no private dialect to say {fault.name}")
@@ -298,7 +304,9 @@ class Venue:
         )
 
     def _find(self, call: Call) -> tuple[Route, Call] | None:
-        exact = self._exact.get((call.host, call.method, call.path))
+        exact = self._exact.get((call.host, call.method, call.path)) or self._exact.get(
+            (call.host, call.method, f"{call.path}#{_type_of(call)}")
+        )
         if exact is not None:
             return exact, call
         parts = call.path.split("/")
@@ -364,6 +372,12 @@ async def _call(request: web.Request) -> Call:
         body=body,
         headers={name.lower(): value for name, value in request.headers.items()},
     )
+
+
+def _type_of(call: Call) -> object:
+    """Return the ``type`` of a JSON body, or None."""
+    body = decode(call.body) if call.body.startswith("{") else None
+    return body.get("type") if isinstance(body, dict) else None
 
 
 def _fit(pattern: Sequence[str], parts: Sequence[str]) -> Mapping[str, str] | None:
