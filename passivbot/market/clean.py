@@ -270,10 +270,10 @@ def load(path: Path, rows: slice, out: Floats, start: int) -> None:
         out[3, where] = columns["volume"][begin - row : end - row] * columns["close"][begin - row : end - row]
     minutes = int(timestamp[rows.stop - 1] - first_ms) // MINUTE_MS + 1
     if minutes > rows.stop - rows.start:
-        _fill(out[:, start : start + minutes])
+        fill(out[:, start : start + minutes])
 
 
-def _fill(life: Floats) -> None:
+def fill(life: Floats) -> None:
     """Fill the holes, NaN, of a coin's life, float64 (4, n); its first minute is none."""
     high, low, close, volume = life
     missing = np.isnan(close)

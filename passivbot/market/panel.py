@@ -174,34 +174,83 @@ def build_panel(
             load(folder.file(coin), life.rows, minutes, 0)
             joined = join_minutes(minutes, interval_minutes)
             block[:, start : start + joined.shape[1]] = joined
-        return block, [hashlib.sha256(row.data).hexdigest() for row in block]
+        return block, column_digests(block)
 
     # Decoding, checking and hashing release the GIL.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         loaded = dict(zip(lives, pool.map(columns_of, lives), strict=True))
     # Arrow keeps what it freed; the panel is meant to be all that stays.
     pa.default_memory_pool().release_unused()
-
-    timestamp = np.arange(first_ms, first_ms + bars * bar_ms, bar_ms, dtype=np.int64)
-    columns = {"timestamp": pa.array(timestamp)}
-    digest = hashlib.sha256(b"panel 1\0" + hashlib.sha256(timestamp.data).digest())
-    for coin, (block, sums) in loaded.items():
-        for name, row, total in zip(FIELDS, block, sums, strict=True):
-            columns[f"{coin}.{name}"] = pa.array(row, from_pandas=False)
-            digest.update(f"{coin}\0{name}\0{total}\0".encode())
-        note = _gap_note(coin, lives[coin].gaps, gap_tolerance_minutes)
+    for coin, life in lives.items():
+        note = _gap_note(coin, life.gaps, gap_tolerance_minutes)
         if note:
             notes.append(note)
+    return assemble(
+        loaded,
+        {coin: (life.first_ms, life.last_ms) for coin, life in lives.items()},
+        first_ms=first_ms,
+        bars=bars,
+        interval_minutes=interval_minutes,
+        start_ms=start_ms,
+        notes=notes,
+    )
+
+
+def column_digests(block: Floats) -> list[str]:
+    """Return the SHA-256 of each row of a coin's block, float64 (4, T), as :func:`assemble` takes them."""
+    return [hashlib.sha256(row.data).hexdigest() for row in block]
+
+
+def digest_of(timestamp: Ints, sums: Mapping[str, Sequence[str]]) -> str:
+    """Return the digest of a panel from its minutes, int64 (T,), and each coin's :func:`column_digests`."""
+    digest = hashlib.sha256(b"panel 1\0" + hashlib.sha256(timestamp.data).digest())
+    for coin, totals in sums.items():
+        for name, total in zip(FIELDS, totals, strict=True):
+            digest.update(f"{coin}\0{name}\0{total}\0".encode())
+    return digest.hexdigest()
+
+
+def assemble(
+    loaded: Mapping[str, tuple[Floats, list[str]]],
+    lives: Mapping[str, tuple[int, int]],
+    *,
+    first_ms: int,
+    bars: int,
+    interval_minutes: int,
+    start_ms: int | None,
+    notes: Sequence[str],
+) -> Panel:
+    """Make a panel of its columns.
+
+    Parameters
+    ----------
+    loaded
+        Coin, ascending → its block, float64 (4, T), and what :func:`column_digests` gave for it.
+    lives
+        Coin → first and last minute with candles, UTC milliseconds.
+    first_ms, bars, interval_minutes
+        The axis.
+    start_ms
+        The requested start; None: the first bar.
+    notes
+        One line each.
+    """
+    bar_ms = interval_minutes * MINUTE_MS
+    timestamp = np.arange(first_ms, first_ms + bars * bar_ms, bar_ms, dtype=np.int64)
+    columns = {"timestamp": pa.array(timestamp)}
+    for coin, (block, _) in loaded.items():
+        for name, row in zip(FIELDS, block, strict=True):
+            columns[f"{coin}.{name}"] = pa.array(row, from_pandas=False)
     return Panel(
         table=pa.table(columns),
-        coins=tuple(lives),
+        coins=tuple(loaded),
         interval_minutes=interval_minutes,
         first_ms=first_ms,
         requested_start_ms=first_ms if start_ms is None else max(start_ms, first_ms),
-        first_valid=tuple((life.first_ms - first_ms) // bar_ms for life in lives.values()),
-        last_valid=tuple((life.last_ms - first_ms) // bar_ms for life in lives.values()),
+        first_valid=tuple((lives[coin][0] - first_ms) // bar_ms for coin in loaded),
+        last_valid=tuple((lives[coin][1] - first_ms) // bar_ms for coin in loaded),
         notes=tuple(notes),
-        digest=digest.hexdigest(),
+        digest=digest_of(timestamp, {coin: sums for coin, (_, sums) in loaded.items()}),
     )
 
 
@@ -225,15 +274,29 @@ def carried_forward(
         The folder has no such coin, or none of its candles lies before the end of the axis.
     """
     timestamp, close = read_closes(folder.file(coin))
+    last_ms = first_ms + bars * interval_minutes * MINUTE_MS - MINUTE_MS
+    if timestamp[0] > last_ms:
+        raise CandleError(
+            f"{folder.file(coin)}: its first candle, {utc(int(timestamp[0]))}, "
+            f"comes after the end of the window, {utc(last_ms)}"
+        )
+    return carry(coin, timestamp, close, first_ms, bars, interval_minutes)
+
+
+def carry(
+    coin: str, timestamp: Ints, close: Floats, first_ms: int, bars: int, interval_minutes: int
+) -> tuple[Floats, tuple[str, ...]]:
+    """Do what :func:`carried_forward` does with closes that were read.
+
+    Parameters
+    ----------
+    timestamp, close
+        int64 (n,), ascending, UTC milliseconds, and float64 (n,); the first lies before the end of the axis.
+    """
     bar_ms = interval_minutes * MINUTE_MS
     # The last minute of each bar.
     axis = first_ms + bar_ms - MINUTE_MS + bar_ms * np.arange(bars, dtype=np.int64)
     known = np.searchsorted(timestamp, axis, "right") - 1
-    if known[-1] < 0:
-        raise CandleError(
-            f"{folder.file(coin)}: its first candle, {utc(int(timestamp[0]))}, "
-            f"comes after the end of the window, {utc(int(axis[-1]))}"
-        )
     notes = []
     early = int(np.count_nonzero(known < 0)) * interval_minutes
     if early:
