@@ -145,8 +145,9 @@ def retry_after(headers: Mapping[str, Any] | None) -> float:
 
 
 def shortened(error: Exception, limit: int = 300) -> str:
-    """Return an error in one line."""
-    text = " ".join(f"{type(error).__name__} {error}".split())
+    """Return an error in one line, without the queries of its addresses: signatures stand there."""
+    text = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", f"{type(error).__name__} {error}")
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

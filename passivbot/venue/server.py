@@ -262,8 +262,6 @@ class Venue:
             return None
         if fault.kind == "status":
             return Reply({} if fault.body is None else fault.body, fault.status)
-        if fault.kind == "limit" and dialect is not None:
-            return dialect.rate_limited(fault.seconds, fault.status)
         if fault.kind == "limit":
             return self.publics[route.exchange].limited(fault.seconds)
         if fault.kind == "error":

@@ -34,7 +34,7 @@ class Dialect(abc.ABC):
     A subclass sets ``name`` and :attr:`ERRORS`, adds its routes in :meth:`install`, and implements the
     abstract methods. Errors are called by names that all dialects share: the reasons of
     :data:`passivbot.venue.core.Why`, and ``auth`` (unknown key), ``signature``, ``clock`` (timestamp outside
-    the window), ``permission``, ``address`` (not on the key's list), ``limit``, ``maintenance``, ``server``,
+    the window), ``permission``, ``address`` (not on the key's list), ``maintenance``, ``server``,
     ``timeout`` (the outcome of a write is unknown).
     """
 
@@ -46,6 +46,7 @@ class Dialect(abc.ABC):
         self.venue = venue
         self.account = account
         self.core = account.core
+        self.public = venue.publics[self.name]
         self.streams: set[Stream] = set()
         self.core.listeners.append(self._on_event)
 
@@ -62,12 +63,6 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def messages(self, event: Event) -> list[tuple[str, Any]]:
         """Return an event as (channel, message) of the exchange's private stream."""
-
-    def rate_limited(self, seconds: float, status: int) -> Reply:
-        """Return the rate-limit answer."""
-        reply = self.error_reply("limit")
-        reply.headers["Retry-After"] = str(max(1, int(seconds)))
-        return reply
 
     def unknown_body(self) -> Any:
         """Return the body of an answer that leaves open whether a request was carried out."""
@@ -123,6 +118,17 @@ class Dialect(abc.ABC):
         if name is None or name not in self.account.keys:
             raise NotAllowed("auth")
         return self.account.keys[name]
+
+    def coin(self, symbol: str | None) -> str:
+        """Return the coin of a symbol; raises :class:`Refused`."""
+        coin = self.public.coin(symbol or "")
+        if coin is None:
+            raise Refused("symbol", f"unknown symbol {symbol}")
+        return coin
+
+    def symbol(self, coin: str) -> str:
+        """Return the exchange's name of a market."""
+        return self.public.symbol(coin)
 
     def check_time(self, sent_ms: float, window_ms: float = 5000.0) -> None:
         """Check a request's timestamp against the window; raises :class:`NotAllowed`."""
