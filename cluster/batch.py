@@ -39,6 +39,13 @@ class Batch:
             return (self,)
         return self.only(range(middle)), self.only(range(middle, len(self)))
 
+    def split(self, size: int) -> "tuple[Batch, Batch]":
+        """Return the first ``size`` candidates, or all there are, and the rest."""
+        return (
+            replace(self, numbers=self.numbers[:size], parameters=self.parameters[:size]),
+            replace(self, numbers=self.numbers[size:], parameters=self.parameters[size:]),
+        )
+
     def only(self, positions: Sequence[int]) -> "Batch":
         """Return the batch with the candidates at these positions."""
         return replace(

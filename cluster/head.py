@@ -110,6 +110,7 @@ class Head:
         self._shared_bytes = shared_bytes
         self._holes = deque((n, vector) for n, vector in holes if n < budget)
         self._again: deque[Batch] = deque()
+        self._asked = Batch((), np.empty((0, 0)))
         self._losses: dict[int, int] = {}
         self._left = budget - _count_below(log, budget)
         self._total = log.count()
@@ -188,8 +189,13 @@ class Head:
         if self._holes:
             found = [self._holes.popleft() for _ in range(min(size, len(self._holes)))]
             return Batch(tuple(n for n, _ in found), np.array([vector for _, vector in found]))
-        numbers, vectors = self._search.ask_block(size, self._budget, _ASKING_SECONDS)
-        return Batch(tuple(numbers.tolist()), vectors) if len(numbers) else None
+        if not len(self._asked):
+            # A search that works in blocks makes a whole one at hardly more cost than a part.
+            most = max(size, self._search.search.block)
+            numbers, vectors = self._search.ask_block(most, self._budget, _ASKING_SECONDS)
+            self._asked = Batch(tuple(numbers.tolist()), vectors)
+        batch, self._asked = self._asked.split(size)
+        return batch if len(batch) else None
 
     def _unknown(self, batch: Batch) -> Batch:
         """Return a batch without the candidates whose result came in by another way."""
@@ -199,7 +205,8 @@ class Head:
     def _waits_for_results(self) -> bool:
         """Whether only the lag keeps the next candidate back."""
         n = self._search.next_number
-        return not self._holes and not self._again and n < self._budget and not self._search.ready(n)
+        waiting = not (self._holes or self._again or len(self._asked))
+        return waiting and n < self._budget and not self._search.ready(n)
 
     # ---- taking back ----
 

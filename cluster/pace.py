@@ -7,6 +7,9 @@ from cluster.pool import QUEUED, Batch
 TARGET_SECONDS = 0.5
 """What a call should take: long against its cost (about a millisecond), short against a person's patience."""
 
+CALLS_PER_SECOND = 1000.0
+"""More calls a second than that are too many for a head: with more workers the calls get longer."""
+
 FEEDING_SECONDS = 0.1
 """Calls shorter than this are not worth having a larger lag for."""
 
@@ -66,7 +69,8 @@ class Pace:
         """
         if self.seconds_each is None:
             return 1  # to be measured
-        wanted = max(1, round(TARGET_SECONDS / max(self.seconds_each, 1e-6)))
+        target = max(TARGET_SECONDS, self._workers / CALLS_PER_SECOND)
+        wanted = max(1, round(target / max(self.seconds_each, 1e-6)))
         if self._limit is not None:
             wanted = min(wanted, self._limit) if wanted < self._limit else self._limit
         return max(1, min(wanted, lag // (self._workers * QUEUED), ceil(left / self._workers)))
