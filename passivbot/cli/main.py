@@ -19,7 +19,14 @@ from passivbot.errors import PassivbotError
 COMMANDS = "passivbot.commands"
 """Entry-point group of commands from other packages: each entry is a function ``register(app)``."""
 
-_BUILT_IN = ("passivbot.cli.config", "passivbot.cli.backtest", "passivbot.cli.study", "passivbot.cli.pareto")
+_BUILT_IN = (
+    "passivbot.cli.config",
+    "passivbot.cli.backtest",
+    "passivbot.cli.study",
+    "passivbot.cli.pareto",
+    "passivbot.cli.promote",
+    "passivbot.cli.keys",
+)
 
 
 def build() -> typer.Typer:

@@ -139,7 +139,7 @@ async def operating(account: str, name: str, settings: Settings) -> AsyncIterato
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            file.write({**health.document(), "problem": health.stopped or "it ended", "ended": True})
+            file.write({**health.document(), "problem": health.stopped, "ended": True})
 
 
 async def _keep_writing(file: StatusFile, health: Health) -> None:

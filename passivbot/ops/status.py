@@ -43,6 +43,18 @@ class Bot:
     running: bool
     document: Mapping[str, Any]
 
+    @property
+    def state(self) -> str:
+        """How it is, in words."""
+        problem = self.document.get("problem")
+        state = "running" if self.running else "ended" if self.document.get("ended") else "died"
+        return f"{state}: {problem}" if problem else state
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs, or was ended by a person, and nothing is wrong with it."""
+        return self.state in ("running", "ended")
+
 
 def bot_folder(account: str, root: Path = LIVE) -> Path:
     """Return the folder of a bot's own files: status, log, journal."""
@@ -108,8 +120,6 @@ def _bot(path: Path) -> Bot:
             document |= _asked(int(document["port"]))
         except (OSError, ValueError) as error:
             document["problem"] = f"its endpoint does not answer ({error})"
-    elif not running:
-        document["problem"] = document.get("problem") or "it does not run"
     return Bot(account, running, document)
 
 

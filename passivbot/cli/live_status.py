@@ -1,0 +1,72 @@
+"""``passivbot live status``: the bots of this machine and how they are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def status(
+    account: Annotated[str | None, typer.Argument(help="Only the bot of this account.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print all that the bots tell, as JSON.")] = False,
+    folder: Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")] = Path("live"),
+) -> None:
+    """Show the bots of this machine: version, last cycle, positions, guards.
+
+    The exit code is 1 if one of them is not well; a bot that was stopped by a person is well.
+    """
+    import json as library
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from passivbot.ops.status import bots
+    from passivbot.study.terminal import console
+
+    found = bots(folder, account)
+    if json:
+        listed = [{**bot.document, "account": bot.account, "running": bot.running} for bot in found]
+        typer.echo(library.dumps(listed, indent=2, sort_keys=True, default=str))
+    elif not found:
+        typer.echo(f"{folder}: no bot has run from here")
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in (
+            "account",
+            "trades",
+            "state",
+            "last cycle",
+            "balance",
+            "exposure",
+            "positions",
+            "orders",
+        ):
+            table.add_column(column, overflow="fold")
+        for bot in found:
+            style = "" if bot.well else "bold red"
+            cells = _cells(bot.document)
+            table.add_row(Text(bot.account), cells[0], Text(bot.state, style=style), *cells[1:])
+        console().print(table)
+        for bot in found:
+            for guard in bot.document.get("guards", ()):
+                typer.echo(f"{bot.account}: {guard}")
+    if not all(bot.well for bot in found):
+        raise typer.Exit(1)
+
+
+def _cells(document: Mapping[str, Any]) -> list[str]:
+    name, version = document.get("name", "?"), document.get("version")
+    age = document.get("seconds_since_cycle")
+    return [
+        f"{name} version {version}" if version else str(name),
+        "–" if age is None else f"{age:,.0f} s ago",
+        _number(document.get("balance")),
+        _number(document.get("exposure")),
+        ", ".join(map(str, document.get("positions", ()))) or "none",
+        str(document.get("open_orders", "–")),
+    ]
+
+
+def _number(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, int | float) else "–"
