@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,12 @@ def register(app: typer.Typer) -> None:
 
 
 def pareto(
-    study: Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a study, or its name below studies/; with --serve also a folder of studies."
+        ),
+    ],
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON records and nothing else; write no files.")
     ] = False,
@@ -43,6 +49,17 @@ def pareto(
         int, typer.Option(min=1, help="Most members of the front that are kept, by crowding.")
     ] = 1000,
     rows: Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")] = 20,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="Serve the page on this machine until Ctrl-C, live while the study runs; write no files.",
+        ),
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Of --serve; 0: any. Default: 8788, or the next that is free."),
+    ] = None,
 ) -> None:
     """Print the front of a study; write its page and each member's configuration into the study's folder."""
     from passivbot.errors import ConfigError
@@ -55,6 +72,13 @@ def pareto(
         check_method(pick)
     if everything and (not json or pick or where):
         raise ConfigError("the command line: --all needs --json, and goes with neither --pick nor --where")
+    if serve:
+        if json or pick or where:
+            raise ConfigError("the command line: --serve goes with none of --json, --pick, --where")
+        _serve(study, port)
+        return
+    if port is not None:
+        raise ConfigError("the command line: --port needs --serve")
     with Study.open(study) as opened:
         if everything:
             write_records((r for results in opened.all() for r in results.records()), sys.stdout)
@@ -74,6 +98,22 @@ def pareto(
             write_records(kept.records(), sys.stdout)
             return
         _print(opened, front, members, kept, pick, rows)
+
+
+def _serve(study: str, port: int | None) -> None:
+    """Serve the page of a study, or of the studies in a folder, until Ctrl-C."""
+    import asyncio
+
+    from passivbot.study.serve.desk import Desk
+    from passivbot.study.serve.server import address, listen, serve
+    from passivbot.study.serve.site import Site
+    from passivbot.study.study import find, listing
+
+    folder = Path(study)
+    desk = Desk(roots=[folder]) if listing(folder) else Desk(folders=[find(study)])
+    listener = listen(port)
+    typer.echo(f"page: {address(listener)}  (Ctrl-C ends it)")
+    asyncio.run(serve(Site(desk), listener))
 
 
 def _print(

@@ -261,6 +261,24 @@ def pick(members: Results, method: str, objectives: Sequence[str] = ()) -> int:
     return int(np.argmin(METHODS[name](Task(members.objectives[:, chosen], scoring, argument))))
 
 
+def ranking(members: Results) -> dict[str, list[int]]:
+    """Return method → rank of each member, 1 for the one that :func:`pick` chooses.
+
+    Methods that take an argument are without it. While nothing is feasible there are no ranks.
+    """
+    if not len(members) or not members.feasible.all():
+        return {}
+    task = Task(members.objectives, members.scoring, "")
+    ranks = {}
+    for name, method in METHODS.items():
+        if name != "min":  # another word for ideal
+            order = np.argsort(method(task), kind="stable")
+            place = np.empty(len(order), np.int64)
+            place[order] = np.arange(1, len(order) + 1)
+            ranks[name] = place.tolist()
+    return ranks
+
+
 def _columns(scoring: Scoring, objectives: Sequence[str]) -> list[int]:
     names = [objective.metric for objective in scoring.objectives]
     for wanted in objectives:

@@ -62,7 +62,7 @@ def test_page_holds_the_points_and_needs_no_network(tmp_path: Path, example: Exa
         front = study.front()
         members = study.members(front)
         path = write_page(study, front, members, tmp_path / "front.html", marks=default_marks(members))
-        data = page_data(study, front, members, {})
+        data = page_data(study, front, members, default_marks(members))
     text = path.read_text()
     found = re.search(r'<script type="application/json" id="study-data">(.*?)</script>', text)
     library = re.search(r"<script>/\*\*.*?</script>", text, re.DOTALL)
@@ -75,9 +75,9 @@ def test_page_holds_the_points_and_needs_no_network(tmp_path: Path, example: Exa
     assert embedded["others"]["candidate"] == [
         n for n in range(40) if n not in {5, 9, *members.numbers.tolist()}
     ]
-    assert embedded["history"]["candidates"][-1] == 40
-    assert embedded["history"]["hypervolume"][-1] == front.hypervolume
-    assert set(embedded["marks"].values()) & {"knee", "ideal", "knee, ideal"}
+    assert embedded["front"]["history"]["candidates"][-1] == 40
+    assert embedded["front"]["history"]["hypervolume"][-1] == front.hypervolume
+    assert set(embedded["front"]["marks"].values()) & {"knee", "ideal", "knee, ideal"}
     assert len(embedded["parameters"]) == 29
     for name in (
         "front-plot",
