@@ -151,7 +151,7 @@ class Simulated:
     def _found(self, references: list[Any]) -> list[Any]:
         return [one for one in references if one in self._arrived] if self._arrived else []
 
-    class exceptions:  # noqa: N801 - as Ray has it
+    class exceptions:
         """As ``ray.exceptions``: nothing here ever fails."""
 
         class RayError(Exception):

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 from _bench_engine import bench_engine
 from _bench_memory import bench_memory
+from _bench_scale import bench_scale
 from _bench_scaling import bench_scaling
 from _bench_study import bench_study
 from _bench_work import ROOT, SHARED
@@ -76,23 +77,31 @@ def _cell(value: object) -> str:
 def main() -> int:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("engine", "memory", "scaling", "study"))
+    parser.add_argument("what", choices=("engine", "memory", "scale", "scaling", "study"))
     parser.add_argument(
         "--runs", type=int, default=5, help="engine, scaling: runs of each measurement; the least counts"
     )
     parser.add_argument("--only", help="study: a candle set or a search")
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        metavar="N",
+        help="scale: one run of N candidates in place of those over workers",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--markdown", action="store_true", help="print tables as docs/benchmarks.md has them")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}; allowed is a whole number from 1 on")
-    if options.what != "memory" and not (SHARED / "candles").is_dir():
+    if options.what not in ("memory", "scale") and not (SHARED / "candles").is_dir():
         print("error: the benchmarks need the candles in shared/ beside the project", file=sys.stderr)
         return 2
     here = machine()
     print(", ".join(f"{key} {value}" for key, value in here.items()))
     if options.what == "engine":
         tables = bench_engine(options.runs)
+    elif options.what == "scale":
+        tables = bench_scale(options.candidates)
     else:
         rows = {
             "memory": bench_memory,
