@@ -87,6 +87,8 @@ class Exchange:
     """Most orders in one request; 1: one by one."""
     batch_of_one_market: ClassVar[bool] = False
     """Whether a batch may hold one market's orders only."""
+    post_only_is_silent: ClassVar[bool] = False
+    """Whether a post-only order that would trade is taken and ended without a word, instead of refused."""
     fills_page: ClassVar[int] = 100
     """Most fills a request returns."""
     fills_span_ms: ClassVar[int] = 7 * 86_400_000
@@ -106,6 +108,8 @@ class Exchange:
             "enableRateLimit": True,
             "timeout": int(timeout_s * 1000),
             "options": {"defaultType": "swap", **self.options},
+            # With keys, loading markets would ask the wallet about currencies: private requests for nothing.
+            "has": {"fetchCurrencies": False},
         }
         if rate_limit_ms is not None:
             settings["rateLimit"] = rate_limit_ms
@@ -654,5 +658,5 @@ def _info(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _id_key(text: str) -> tuple[int, str]:
-    """Sort key of ids: numbers by value."""
-    return (len(text), text) if text.isdigit() else (0, text)
+    """Sort key of ids within a millisecond: numbers by value, others stay in the order they came in."""
+    return (len(text), text) if text.isdigit() else (0, "")

@@ -22,8 +22,6 @@ class Binance(Exchange):
     ccxt_id = "binanceusdm"
     fills_page = 1000
     options: ClassVar[Mapping[str, Any]] = {
-        # With keys, loading markets would ask the wallet for currencies: two private requests for nothing.
-        "fetchCurrencies": False,
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "fetchMarkets": {"types": ["linear"]},
         # The stream is for hints: no snapshot of positions is asked for before it.

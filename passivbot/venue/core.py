@@ -245,6 +245,7 @@ class Core:
         position_side: PositionSide | None = None,
         post_only: bool = False,
         reduce_only: bool = False,
+        post_only_cancels: bool = False,
     ) -> Order:
         """Take an order.
 
@@ -258,6 +259,8 @@ class Core:
             None: a market order.
         position_side
             Needed in hedge mode, and must be left out in one-way mode.
+        post_only_cancels
+            A post-only order that would trade is taken and ended at once, as some venues do, not refused.
 
         Raises
         ------
@@ -290,14 +293,16 @@ class Core:
         )
         self._check(order, market)
         crosses = order.market or (limit > last if side == "buy" else limit < last)
-        if crosses and post_only:
+        if crosses and post_only and not post_only_cancels:
             raise Refused("post_only", f"{side} at {limit} would trade at once; the last price is {last}")
         order.id = next(self._ids)
         self.orders[order.id] = self._resting[order.id] = order
         if client_id:
             self._client_ids[client_id] = order.id
         self._tell("order", order)
-        if crosses:
+        if crosses and post_only:
+            self._end(order, "canceled")
+        elif crosses:
             self._execute(order, order.qty, last, maker=False)
         return order
 

@@ -116,6 +116,7 @@ OPERATIONS = (
     "open_orders",
     "order",
     "fills",
+    "profits",
     "permissions",
     "account",
     "stream_key",

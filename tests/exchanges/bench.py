@@ -1,4 +1,4 @@
-"""What the tests of adapters share: a venue with two quiet markets, an account on it, an adapter pointed at it."""
+"""What the tests of adapters share: a venue with two quiet markets, an account, an adapter pointed at it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
