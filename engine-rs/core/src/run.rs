@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::analysis::{self, Analysis, EveryMinute, History, StopLimits, Watch};
+use crate::analysis::{self, Analysis, EveryMinute, Exposure, History, StopLimits, Watch};
 use crate::error::Result;
 use crate::fast::{self, Everything, Prepared};
 use crate::grid::{Fill, Market, Sample, TrailingGrid, Warmup};
@@ -24,9 +24,9 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn watch(&self, market: &Market<'_>) -> Option<Watch> {
+    fn watch(&self, market: &Market<'_>, isa: Isa) -> Option<Watch> {
         let (panel, collateral) = (market.panel, market.panel.btc_usd().is_some());
-        self.stop.map(|limits| Watch::new(limits, panel.bars() - 1, collateral, panel.interval()))
+        self.stop.map(|limits| Watch::new(isa, limits, panel.bars() - 1, collateral, panel.interval()))
     }
 }
 
@@ -59,7 +59,7 @@ pub fn backtest(
     let fast = match prepared.filter(|_| fast::covers(params, market.panel.interval())) {
         Some(prepared) => {
             TrailingGrid::check(&market, params, warmup)?;
-            let watch = candidate.watch(&market);
+            let watch = candidate.watch(&market, isa);
             let kept = fast::run_everything(isa, market, prepared, params, warmup, watch);
             stayed_finite(kept.fills.last().map(|fill| fill.balance), kept.usd.last()).then_some(kept)
         }
@@ -71,10 +71,10 @@ pub fn backtest(
         }
         None => {
             let mut strategy = TrailingGrid::new(market, params, warmup)?;
-            plain(market, &mut strategy, candidate.watch(&market))
+            plain(market, &mut strategy, candidate.watch(&market, isa))
         }
     };
-    let mut analysis = analysis::analyse(&History {
+    let history = History {
         fills: &fills,
         usd: &usd,
         btc: &btc,
@@ -82,7 +82,8 @@ pub fn backtest(
         collateral: market.panel.btc_usd().is_some(),
         exposure_limits: candidate.exposure_limits,
         interval: market.panel.interval(),
-    });
+    };
+    let mut analysis = analysis::analyse(&history, isa);
     analysis.stopped = stopped;
     Ok(Backtest { fills, usd, btc, analysis })
 }
@@ -131,7 +132,7 @@ pub fn evaluate_batch(
             }
             let runs = group
                 .iter()
-                .map(|candidate| (&candidate.params[..], &candidate.warmup, candidate.watch(&market)));
+                .map(|candidate| (&candidate.params[..], &candidate.warmup, candidate.watch(&market, isa)));
             let figures = fast::run_days(isa, market, prepared, runs);
             for (candidate, days) in group.iter().zip(&figures) {
                 let balance = days.fills.last().map(|fill| fill.balance);
@@ -160,7 +161,7 @@ struct Kept {
     fills: Vec<Fill>,
     usd: Vec<f64>,
     btc: Vec<f64>,
-    exposure: Vec<f64>,
+    exposure: Exposure,
     /// Last minute, if the run was stopped early.
     stopped: Option<usize>,
 }
@@ -169,7 +170,7 @@ fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>, mut watch: Option<
     let samples = market.panel.bars();
     let opening = strategy.opening_sample();
     let (mut usd, mut btc) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
-    let mut exposure = Vec::with_capacity(samples);
+    let mut exposure = Exposure::default();
     usd.push(opening.usd);
     btc.push(opening.btc);
     let minutes_of = |bars: usize| bars * market.panel.interval().minutes();
@@ -177,7 +178,7 @@ fn plain(market: Market<'_>, strategy: &mut TrailingGrid<'_>, mut watch: Option<
     let fills = simulate(strategy, |sample: Sample, fills| {
         usd.push(sample.usd);
         btc.push(sample.btc);
-        exposure.push(sample.exposure);
+        exposure.push(sample.exposure, 1);
         let run = EveryMinute { fills, usd: &usd, btc: &btc, exposure: &exposure };
         if watch.as_mut().is_some_and(|watch| watch.stops(&run, usd.len())) {
             stopped = Some(minutes_of(usd.len()) - 1);

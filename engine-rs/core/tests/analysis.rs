@@ -1,8 +1,9 @@
 //! Metrics of small histories whose values can be worked out by hand (analysis-metrics).
 
-use passivbot_core::analysis::{Analysis, History, METRIC_NAMES, Metrics, analyse};
+use passivbot_core::analysis::{Analysis, Exposure, History, METRIC_NAMES, Metrics, analyse};
 use passivbot_core::grid::Fill;
 use passivbot_core::interval::Interval;
+use passivbot_core::isa::Isa;
 use passivbot_core::types::OrderType::{self, CloseGridLong, CloseGridShort, EntryGridNormalLong};
 use passivbot_core::types::OrderType::{EntryInitialNormalLong, EntryInitialNormalShort};
 
@@ -47,15 +48,18 @@ fn flat_days(levels: &[f64]) -> Vec<f64> {
 }
 
 fn analyse_usd(fills: &[Fill], equity: &[f64]) -> Metrics {
-    analyse(&History {
-        fills,
-        usd: equity,
-        btc: equity,
-        exposure: &[0.25, 0.5],
-        collateral: false,
-        exposure_limits: [0.0, 0.0],
-        interval: Interval::MINUTE,
-    })
+    analyse(
+        &History {
+            fills,
+            usd: equity,
+            btc: equity,
+            exposure: &[0.25, 0.5].into_iter().collect(),
+            collateral: false,
+            exposure_limits: [0.0, 0.0],
+            interval: Interval::MINUTE,
+        },
+        Isa::detect(),
+    )
     .usd
 }
 
@@ -393,12 +397,12 @@ fn exposure_statistics() {
             fills: &fills,
             usd: &equity,
             btc: &equity,
-            exposure,
+            exposure: &exposure.iter().copied().collect(),
             collateral: false,
             exposure_limits: [0.0, 0.0],
             interval: Interval::MINUTE,
         };
-        let m = analyse(&history).usd;
+        let m = analyse(&history, Isa::detect()).usd;
         (m.total_wallet_exposure_max, m.total_wallet_exposure_mean, m.total_wallet_exposure_median)
     };
     assert_eq!(with(&[0.5, 0.0, 1.0]), (1.0, 0.5, 0.5));
@@ -410,15 +414,18 @@ fn exposure_statistics() {
 }
 
 fn collateral(fills: &[Fill], usd: &[f64], btc: &[f64], exposure_limits: [f64; 2]) -> Analysis {
-    analyse(&History {
-        fills,
-        usd,
-        btc,
-        exposure: &[0.5],
-        collateral: true,
-        exposure_limits,
-        interval: Interval::MINUTE,
-    })
+    analyse(
+        &History {
+            fills,
+            usd,
+            btc,
+            exposure: &[0.5].into_iter().collect(),
+            collateral: true,
+            exposure_limits,
+            interval: Interval::MINUTE,
+        },
+        Isa::detect(),
+    )
 }
 
 #[test]
@@ -448,12 +455,12 @@ fn the_btc_set() {
         fills: &fills,
         usd: &usd,
         btc: &btc,
-        exposure: &[0.5],
+        exposure: &[0.5].into_iter().collect(),
         collateral: false,
         exposure_limits: [0.0, 0.0],
         interval: Interval::MINUTE,
     };
-    let analysis = analyse(&history);
+    let analysis = analyse(&history, Isa::detect());
     assert_eq!(analysis.usd, analysis.btc);
 }
 
@@ -497,14 +504,17 @@ fn values_per_exposure() {
             }
         }
     }
-    let infinite = analyse(&History {
-        fills: &two_fills(),
-        usd: &flat_days(&[0.0, 10.0, 20.0]),
-        btc: &[],
-        exposure: &[],
-        collateral: false,
-        exposure_limits: [0.5, 0.5],
-        interval: Interval::MINUTE,
-    });
+    let infinite = analyse(
+        &History {
+            fills: &two_fills(),
+            usd: &flat_days(&[0.0, 10.0, 20.0]),
+            btc: &[],
+            exposure: &Exposure::default(),
+            collateral: false,
+            exposure_limits: [0.5, 0.5],
+            interval: Interval::MINUTE,
+        },
+        Isa::detect(),
+    );
     assert_eq!(infinite.usd.gain_per_exposure_long, f64::INFINITY);
 }

@@ -60,15 +60,18 @@ impl Whole {
 
     /// Metrics of its first bars, as if there were no more.
     fn up_to(&self, end: usize) -> Analysis {
-        analyse(&History {
-            fills: self.fills(end),
-            usd: &self.usd[..end],
-            btc: &self.btc[..end],
-            exposure: &self.exposure[..end - 1],
-            collateral: self.collateral,
-            exposure_limits: self.exposure_limits,
-            interval: self.interval,
-        })
+        analyse(
+            &History {
+                fills: self.fills(end),
+                usd: &self.usd[..end],
+                btc: &self.btc[..end],
+                exposure: &self.exposure[..end - 1].iter().copied().collect(),
+                collateral: self.collateral,
+                exposure_limits: self.exposure_limits,
+                interval: self.interval,
+            },
+            Isa::detect(),
+        )
     }
 
     /// Before which bar it has to stop, and whether because nothing is left.

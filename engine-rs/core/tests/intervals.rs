@@ -221,15 +221,18 @@ fn metrics_are_of_the_clock() {
         })
         .collect();
     let analysis = |equity: &[f64], minutes: usize| {
-        analyse(&History {
-            fills: &fills,
-            usd: equity,
-            btc: equity,
-            exposure: &[0.1, 0.3, 0.2],
-            collateral: true,
-            exposure_limits: [1.0, 2.0],
-            interval: Interval::of_minutes(minutes).unwrap(),
-        })
+        analyse(
+            &History {
+                fills: &fills,
+                usd: equity,
+                btc: equity,
+                exposure: &[0.1, 0.3, 0.2].into_iter().collect(),
+                collateral: true,
+                exposure_limits: [1.0, 2.0],
+                interval: Interval::of_minutes(minutes).unwrap(),
+            },
+            Isa::detect(),
+        )
     };
     let (fine, coarse) = (analysis(&minutes, 1), analysis(&hourly, 60));
     assert!(fine.usd.values().iter().all(|&value| value.is_finite() && value != 0.0));

@@ -1,7 +1,9 @@
 //! The engine as a Python class.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
+use arrow_array::Int64Array;
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use passivbot_core::analysis::StopLimits;
@@ -44,6 +46,8 @@ pub(crate) struct Engine {
     maker_fee: f64,
     requested_start_ms: i64,
     isa: Isa,
+    /// Minutes of the equity tables; all share them.
+    bar_minutes: OnceLock<Int64Array>,
 }
 
 #[pymethods]
@@ -83,8 +87,17 @@ impl Engine {
         let candles = Candles::new(candles, &coins, btc_usd)?;
         let requested_start_ms = requested_start_ms.unwrap_or(candles.first_ms);
         let tables = Tables::new(prepared.map(|table| Given::new(table, &coins)).transpose()?);
-        let engine =
-            Self { coins, rules, candles, tables, starting_balance, maker_fee, requested_start_ms, isa };
+        let engine = Self {
+            coins,
+            rules,
+            candles,
+            tables,
+            starting_balance,
+            maker_fee,
+            requested_start_ms,
+            isa,
+            bar_minutes: OnceLock::new(),
+        };
         engine.with_market(|market| market.check(&engine.coins))?.map_err(to_py)?;
         engine.tables.check(&engine.candles.panel()?)?;
         Ok(engine)
@@ -146,9 +159,11 @@ impl Engine {
         let analysis = PyDict::new(py);
         analysis.set_item("usd", results::metrics(py, &result.analysis.usd)?)?;
         analysis.set_item("btc", results::metrics(py, &result.analysis.btc)?)?;
+        let minutes =
+            self.bar_minutes.get_or_init(|| results::bar_minutes(self.candles.bars, self.candles.interval));
         Ok((
             results::fills(py, &result.fills, &self.coins)?,
-            results::equity(py, result.usd, result.btc, self.candles.interval)?,
+            results::equity(py, minutes, result.usd, result.btc)?,
             analysis,
             result.analysis.stopped,
         ))

@@ -63,15 +63,27 @@ pub(crate) fn fills(py: Python<'_>, fills: &[Fill], coins: &[String]) -> PyResul
     )
 }
 
-/// The equity table: one row a bar.
+/// Minute at which each bar begins.
+pub(crate) fn bar_minutes(bars: usize, interval: Interval) -> Int64Array {
+    Int64Array::from_iter_values((0..bars).map(|bar| (bar * interval.minutes()) as i64))
+}
+
+/// The equity table: one row a bar, of which `minutes` has at least as many. The series are taken over as they lie.
 pub(crate) fn equity(
     py: Python<'_>,
+    minutes: &Int64Array,
     usd: Vec<f64>,
     btc: Vec<f64>,
-    interval: Interval,
 ) -> PyResult<Py<PyAny>> {
-    let starts = (0..usd.len()).map(|k| k * interval.minutes());
-    table(py, vec![("minute", minutes(starts)), ("usd", floats(usd)), ("btc", floats(btc))])
+    let minutes = minutes.slice(0, usd.len());
+    table(
+        py,
+        vec![
+            ("minute", Arc::new(minutes)),
+            ("usd", Arc::new(Float64Array::from(usd))),
+            ("btc", Arc::new(Float64Array::from(btc))),
+        ],
+    )
 }
 
 /// The fill table of the trailing-flip strategy (trailing-flip §4).

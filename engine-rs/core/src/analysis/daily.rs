@@ -60,11 +60,13 @@ pub(crate) struct Daily {
 }
 
 impl Daily {
-    /// Days of `day` samples count from the first one; the last day may be incomplete.
-    pub(super) fn of(equity: &[f64], day: usize) -> Self {
+    /// Days of `day` samples count from sample `from` on; the last day may be incomplete.
+    pub(super) fn of(equity: &Equity<'_>, from: usize, day: usize) -> Self {
+        let days = || (from..equity.values.len()).step_by(day);
+        let end = |start: usize| (start + day).min(equity.values.len());
         Self {
-            last: equity.chunks(day).map(|day| day[day.len() - 1]).collect(),
-            lowest: equity.chunks(day).map(lowest).collect(),
+            last: days().map(|start| equity.values[end(start) - 1]).collect(),
+            lowest: days().map(|start| equity.lowest(start, end(start))).collect(),
         }
     }
 
@@ -75,9 +77,38 @@ impl Daily {
     }
 }
 
-/// Lowest equity of a day.
-pub(super) fn lowest(day: &[f64]) -> f64 {
-    day.iter().copied().fold(f64::INFINITY, f64::min)
+/// Lowest of some values; NaN is passed over. Lowest is lowest in any order, so lanes may share the work.
+pub(super) fn lowest(values: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let lanes = whole.iter().fold([f64::INFINITY; LANES], |lanes, chunk| {
+        std::array::from_fn(|i| crate::types::lower(lanes[i], chunk[i]))
+    });
+    lanes.iter().chain(rest).copied().fold(f64::INFINITY, f64::min)
+}
+
+/// An equity series and the lowest value of each piece of it: days are looked at ten times, from other samples on.
+pub(super) struct Equity<'a> {
+    pub(super) values: &'a [f64],
+    pieces: Vec<f64>,
+}
+
+impl<'a> Equity<'a> {
+    const PIECE: usize = 64;
+
+    pub(super) fn new(values: &'a [f64]) -> Self {
+        Self { values, pieces: values.chunks(Self::PIECE).map(lowest).collect() }
+    }
+
+    /// Lowest of samples `from .. to`.
+    fn lowest(&self, from: usize, to: usize) -> f64 {
+        let (first, last) = (from.div_ceil(Self::PIECE), to / Self::PIECE);
+        if first >= last {
+            return lowest(&self.values[from..to]);
+        }
+        let edges = [&self.values[from..first * Self::PIECE], &self.values[last * Self::PIECE..to]];
+        edges.into_iter().map(lowest).fold(lowest(&self.pieces[first..last]), f64::min)
+    }
 }
 
 /// Metrics of a stretch; its fills keep their minutes.

@@ -1,18 +1,23 @@
 //! Metrics of a finished run (analysis-metrics).
 
+mod against;
 mod daily;
 mod derived;
+mod exposure;
 mod metrics;
 mod positions;
 mod watch;
 
 pub(crate) use daily::Daily;
+use daily::Equity;
+pub use exposure::Exposure;
 pub use metrics::{METRIC_NAMES, Metrics};
 pub(crate) use watch::{EveryMinute, Watch};
 pub use watch::{StopLimits, WATCHED_METRICS};
 
 use crate::grid::Fill;
 use crate::interval::Interval;
+use crate::isa::Isa;
 
 /// What the metrics need of a fill.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +42,7 @@ pub struct History<'a> {
     /// Equity in BTC.
     pub btc: &'a [f64],
     /// Total wallet exposure of bars 1, 2, ….
-    pub exposure: &'a [f64],
+    pub exposure: &'a Exposure,
     /// The run accounts in BTC.
     pub collateral: bool,
     /// Exposure limits of the long and the short side in the base configuration.
@@ -63,7 +68,9 @@ fn key(fill: &Fill) -> usize {
 }
 
 /// All metrics of a run.
-pub fn analyse(history: &History<'_>) -> Analysis {
+///
+/// `isa` tells what the loops over every bar may use.
+pub fn analyse(history: &History<'_>, isa: Isa) -> Analysis {
     let facts = |divisor: fn(&Fill) -> f64| -> Vec<FillFacts> {
         history
             .fills
@@ -78,12 +85,17 @@ pub fn analyse(history: &History<'_>) -> Analysis {
             })
             .collect()
     };
+    let exposure = history.exposure.statistics(history.fills);
     let finish = |fills: &[FillFacts], equity: &[f64]| {
         let mut metrics = if fills.len() < 2 || equity.len() <= history.interval.day() {
             Metrics::UNDEFINED
         } else {
-            let mut metrics = whole(fills, equity, history.interval);
-            exposure_statistics(history, &mut metrics);
+            let mut metrics = whole(isa, fills, equity, history.interval);
+            if let Some(statistics) = exposure {
+                metrics.total_wallet_exposure_max = statistics.max;
+                metrics.total_wallet_exposure_mean = statistics.mean;
+                metrics.total_wallet_exposure_median = statistics.median;
+            }
             metrics
         };
         derived::per_exposure(&mut metrics, history.exposure_limits);
@@ -100,11 +112,12 @@ pub fn analyse(history: &History<'_>) -> Analysis {
 }
 
 /// §4 and §6: everything that is made of fills and one equity series.
-fn whole(fills: &[FillFacts], equity: &[f64], interval: Interval) -> Metrics {
-    let shape = daily::shape(fills, &Daily::of(equity, interval.day()));
+fn whole(isa: Isa, fills: &[FillFacts], equity: &[f64], interval: Interval) -> Metrics {
     let mut metrics = Metrics::ZERO;
-    positions::equity_against_balance(fills, equity, interval, &mut metrics);
-    positions::position_times(fills, equity.len(), interval, &mut metrics);
+    against::equity_against_balance(isa, fills, equity, interval, &mut metrics);
+    let equity = &Equity::new(equity);
+    let shape = daily::shape(fills, &Daily::of(equity, 0, interval.day()));
+    positions::position_times(fills, equity.values.len(), interval, &mut metrics);
     take_shape(&shape, &mut metrics);
     weigh(&recency_shapes(shape, fills, equity, interval), &mut metrics);
     metrics
@@ -209,20 +222,19 @@ const RECENCY_SUBSETS: usize = 10;
 fn recency_shapes(
     whole: daily::Shape,
     fills: &[FillFacts],
-    equity: &[f64],
+    equity: &Equity<'_>,
     interval: Interval,
 ) -> Vec<daily::Shape> {
-    let n = equity.len() as f64;
+    let n = equity.values.len() as f64;
     let mut shapes = vec![whole];
     for i in 1..RECENCY_SUBSETS {
         let fraction = 1.0 / (1.0 + i as f64);
         let start = crate::num::nint(n - fraction * n) as usize;
-        let equity = &equity[start.min(equity.len())..];
         let fills = &fills[fills.partition_point(|fill| fill.minute < start * interval.minutes())..];
-        if equity.is_empty() || fills.is_empty() {
+        if start >= equity.values.len() || fills.is_empty() {
             break;
         }
-        shapes.push(daily::shape(fills, &Daily::of(equity, interval.day())));
+        shapes.push(daily::shape(fills, &Daily::of(equity, start, interval.day())));
     }
     shapes
 }
@@ -244,22 +256,6 @@ fn weigh(shapes: &[daily::Shape], metrics: &mut Metrics) {
     metrics.equity_jerkiness_w = mean(|s| s.equity_jerkiness);
     metrics.exponential_fit_error_w = mean(|s| s.exponential_fit_error);
     metrics.volume_pct_per_day_avg_w = mean(|s| s.volume_pct_per_day_avg);
-}
-
-/// §5.
-fn exposure_statistics(history: &History<'_>, metrics: &mut Metrics) {
-    let mut values: Vec<f64> = if history.exposure.is_empty() {
-        history.fills.iter().map(|fill| fill.total_wallet_exposure).collect()
-    } else {
-        history.exposure.to_vec()
-    };
-    values.retain(|value| value.is_finite());
-    if values.is_empty() {
-        return;
-    }
-    metrics.total_wallet_exposure_max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    metrics.total_wallet_exposure_mean = values.iter().fold(0.0, |sum, v| sum + v) / values.len() as f64;
-    metrics.total_wallet_exposure_median = median(&mut values);
 }
 
 /// Ascending, NaN last.

@@ -4,12 +4,14 @@
 //! whose equity fell to nothing would have been closed by any exchange. Both are looked at where a day of the metrics
 //! ends (analysis-metrics §3), as it is the same moment on both paths and costs next to nothing.
 
-use super::DayFigures;
+use super::against::Against;
 use super::daily::{self, Decline};
 use super::derived::FlatBalance;
-use super::positions::{Against, PositionTimes};
+use super::positions::PositionTimes;
+use super::{DayFigures, Exposure};
 use crate::grid::Fill;
 use crate::interval::Interval;
+use crate::isa::Isa;
 
 /// Metrics that never fall while a run goes on, ascending: the largest of something seen so far.
 ///
@@ -80,7 +82,7 @@ pub(crate) trait SoFar {
     fn lowest(&self, day: usize, length: usize) -> [f64; 2];
 
     /// Equity in USD and in BTC, and exposure, of every minute; None if only days are kept.
-    fn every_minute(&self) -> Option<([&[f64]; 2], &[f64])>;
+    fn every_minute(&self) -> Option<([&[f64]; 2], &Exposure)>;
 }
 
 /// A run of which everything is kept, as far as it has come.
@@ -91,7 +93,7 @@ pub(crate) struct EveryMinute<'a> {
     pub(crate) usd: &'a [f64],
     pub(crate) btc: &'a [f64],
     /// Total wallet exposure from minute 1.
-    pub(crate) exposure: &'a [f64],
+    pub(crate) exposure: &'a Exposure,
 }
 
 impl SoFar for EveryMinute<'_> {
@@ -109,7 +111,7 @@ impl SoFar for EveryMinute<'_> {
         [self.usd, self.btc].map(|equity| daily::lowest(&equity[day * length..(day + 1) * length]))
     }
 
-    fn every_minute(&self) -> Option<([&[f64]; 2], &[f64])> {
+    fn every_minute(&self) -> Option<([&[f64]; 2], &Exposure)> {
         Some(([self.usd, self.btc], self.exposure))
     }
 }
@@ -132,7 +134,7 @@ impl SoFar for DayFigures {
         [usd, self.btc.as_ref().map_or(usd, |btc| btc.daily.lowest[day])]
     }
 
-    fn every_minute(&self) -> Option<([&[f64]; 2], &[f64])> {
+    fn every_minute(&self) -> Option<([&[f64]; 2], &Exposure)> {
         None
     }
 }
@@ -150,7 +152,6 @@ pub(crate) struct Watch {
     times: PositionTimes,
     flat: FlatBalance,
     sets: [Falls; 2],
-    minutes: usize,
     exposure_max: f64,
 }
 
@@ -173,8 +174,15 @@ impl Falls {
 }
 
 impl Watch {
-    pub(crate) fn new(limits: StopLimits, samples: usize, collateral: bool, interval: Interval) -> Self {
-        let falls = Falls { lowest: None, decline: Decline::NONE, worst: 0.0, against: Against::default() };
+    pub(crate) fn new(
+        isa: Isa,
+        limits: StopLimits,
+        samples: usize,
+        collateral: bool,
+        interval: Interval,
+    ) -> Self {
+        let against = Against::new(isa);
+        let falls = Falls { lowest: None, decline: Decline::NONE, worst: 0.0, against };
         Self {
             limits,
             samples,
@@ -184,7 +192,6 @@ impl Watch {
             times: PositionTimes::default(),
             flat: FlatBalance::default(),
             sets: [falls; 2],
-            minutes: 0,
             exposure_max: f64::NEG_INFINITY,
         }
     }
@@ -216,10 +223,8 @@ impl Watch {
                     run.fill(i).map(|f| (self.interval.bars(f.minute), f.balances[n]))
                 });
             }
-            let new = &exposure[self.minutes..end - 1];
-            self.exposure_max =
-                new.iter().copied().filter(|x| x.is_finite()).fold(self.exposure_max, f64::max);
-            self.minutes = end - 1;
+            debug_assert_eq!(exposure.bars(), end - 1);
+            self.exposure_max = exposure.max().unwrap_or(f64::NEG_INFINITY);
         }
         // §2: a shorter run has no metrics.
         let defined = self.fills >= 2 && day > 0;

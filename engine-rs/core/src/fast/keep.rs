@@ -2,7 +2,7 @@
 
 use super::averages::BLOCK;
 use super::masks;
-use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, FillFacts, Watch};
+use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, Exposure, FillFacts, Watch};
 use crate::grid::{Account, Booked, Fill};
 use crate::interval::Interval;
 use crate::isa::Isa;
@@ -37,7 +37,7 @@ pub(crate) struct Everything {
     pub(crate) fills: Vec<Fill>,
     pub(crate) usd: Vec<f64>,
     pub(crate) btc: Vec<f64>,
-    pub(crate) exposure: Vec<f64>,
+    pub(crate) exposure: Exposure,
     /// Last minute of a run that was stopped early.
     pub(crate) stopped: Option<usize>,
     interval: Interval,
@@ -50,7 +50,7 @@ impl Everything {
             fills: Vec::new(),
             usd: Vec::with_capacity(samples),
             btc: Vec::with_capacity(samples),
-            exposure: Vec::with_capacity(samples),
+            exposure: Exposure::default(),
             stopped: None,
             interval: account.market.panel.interval(),
             watch,
@@ -64,15 +64,20 @@ impl Everything {
 impl Keep for Everything {
     fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, _: impl Fn(usize) -> (f64, f64)) {
         let Quiet { from, to, .. } = minutes;
-        match account.market.panel.btc_usd() {
-            None => self.exposure.resize(to - 1, account.total_exposure()),
-            Some(prices) => self.exposure.extend(
-                prices[from..to].iter().map(|&b| account.total_exposure_at(account.balance.usd_total_at(b))),
-            ),
+        let Some(prices) = account.market.panel.btc_usd() else {
+            self.exposure.push(account.total_exposure(), to - from);
+            self.usd.resize(to, account.balance.usd_total);
+            self.btc.resize(to, 0.0);
+            add_unrealised(account, from, &mut self.usd[from..], &mut self.btc[from..]);
+            return;
+        };
+        for &price in &prices[from..to] {
+            let balance = account.balance.usd_total_at(price);
+            self.exposure.push(account.total_exposure_at(balance), 1);
         }
         self.usd.resize(to, 0.0);
         self.btc.resize(to, 0.0);
-        equity(account, from, &mut self.usd[from..], &mut self.btc[from..]);
+        equity_at(prices, account, from, &mut self.usd[from..], &mut self.btc[from..]);
     }
 
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked) {
@@ -126,10 +131,10 @@ impl Days {
     }
 
     /// Minutes with a balance in BTC, which changes in each.
-    fn quiet_btc(&mut self, account: &Account<'_>, from: usize, to: usize) {
+    fn quiet_btc(&mut self, prices: &[f64], account: &Account<'_>, from: usize, to: usize) {
         let (mut usd, mut btc) = ([0.0; BLOCK], [0.0; BLOCK]);
         let (usd, btc) = (&mut usd[..to - from], &mut btc[..to - from]);
-        equity(account, from, usd, btc);
+        equity_at(prices, account, from, usd, btc);
         let day = from / self.day;
         let ends = to.is_multiple_of(self.day) || to == self.figures.samples;
         let sets =
@@ -148,8 +153,8 @@ impl Days {
 impl Keep for Days {
     fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, closes: impl Fn(usize) -> (f64, f64)) {
         let Quiet { from, to, whole } = minutes;
-        if self.figures.btc.is_some() {
-            return self.quiet_btc(account, from, to);
+        if let Some(prices) = account.market.panel.btc_usd() {
+            return self.quiet_btc(prices, account, from, to);
         }
         let day = from / self.day;
         let lowest = &mut self.figures.usd.lowest[day];
@@ -197,22 +202,21 @@ impl Keep for Days {
     }
 }
 
-/// Equity of the minutes from `from` on in USD and BTC (§15).
-fn equity(account: &Account<'_>, from: usize, usd: &mut [f64], btc: &mut [f64]) {
-    let to = from + usd.len();
-    let Some(prices) = account.market.panel.btc_usd() else {
-        usd.fill(account.balance.usd_total);
-        btc.fill(0.0);
-        for (s, i, close) in closes(account, from, to) {
-            let profit = Unrealised::of(account, s, i);
-            for ((usd, btc), &close) in usd.iter_mut().zip(btc.iter_mut()).zip(close) {
-                let pnl = profit.at(close);
-                *usd += pnl;
-                *btc += pnl;
-            }
+/// Add the unrealised profits of the minutes from `from` on to balances without collateral in BTC (§15).
+fn add_unrealised(account: &Account<'_>, from: usize, usd: &mut [f64], btc: &mut [f64]) {
+    for (s, i, close) in closes(account, from, from + usd.len()) {
+        let profit = Unrealised::of(account, s, i);
+        for ((usd, btc), &close) in usd.iter_mut().zip(btc.iter_mut()).zip(close) {
+            let pnl = profit.at(close);
+            *usd += pnl;
+            *btc += pnl;
         }
-        return;
-    };
+    }
+}
+
+/// Equity of the minutes from `from` on in USD and BTC, given the prices of a bitcoin (§15).
+fn equity_at(prices: &[f64], account: &Account<'_>, from: usize, usd: &mut [f64], btc: &mut [f64]) {
+    let to = from + usd.len();
     let prices = &prices[from..to];
     for ((usd, btc), &price) in usd.iter_mut().zip(btc.iter_mut()).zip(prices) {
         *usd = account.balance.usd_total_at(price);
