@@ -16,7 +16,7 @@ from cluster.search import Problem, Settings
 from cluster.search.registry import AUTO, make_search, resolve_auto, settings_for
 from passivbot import engine
 from passivbot.backtest import Scenario
-from passivbot.backtest.scenario import DEMO
+from passivbot.backtest.candles import DEMO
 from passivbot.config import Config, ParameterSpace, Scoring, load_config
 from passivbot.config.load import load_mapping
 from passivbot.config.seeds import read_seeds
@@ -238,9 +238,9 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
 def _scenario_again(request: Request, log: StudyLog, config: Config) -> Scenario:
     """Return the scenario of a study, from its description or from what the request says."""
     facts = log.definition.scenario
-    place = facts.get("candles", DEMO) if request.candles is None else request.candles
+    place = str(facts.get("candles", DEMO)) if request.candles is None else request.candles
     if request.coins is not None:
-        return Scenario.prepare(config, None if place == DEMO else place, coins=request.coins)
+        return Scenario.prepare(config, place, coins=request.coins)
     try:
         return Scenario.replay(config, facts, request.candles)
     except CandleError as error:

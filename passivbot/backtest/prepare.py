@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from passivbot.backtest.scenario import DEMO, PROVENANCE, STOP_LIMITS, Scenario, provenance
+from passivbot.backtest.candles import DEMO
+from passivbot.backtest.scenario import PROVENANCE, STOP_LIMITS, Scenario, provenance
 from passivbot.config import Config, Finding, load_config
 from passivbot.config.schema import SIDES
 from passivbot.engine import STOPPED_MINUTE
@@ -82,11 +83,11 @@ def prepare_run(
         scenario = Scenario.prepare(config, candles, coins=coins)
         return Run(_noted(scenario), loaded.findings, {})
     if other_candles:
-        place = record.get("candles", DEMO) if candles is None else candles
+        place = str(record.get("candles", DEMO)) if candles is None else candles
         config = _without_record(config)
         if coins is None:
             config = _with_coins(config, record)
-        scenario = Scenario.prepare(config, None if place == DEMO else place, coins=coins)
+        scenario = Scenario.prepare(config, place, coins=coins)
         return Run(_noted(scenario), loaded.findings, {})
     before = load_config(source).config if sets or options else config
     changed = ["--coins"] if coins is not None else []

@@ -7,30 +7,31 @@ it was judged on.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from passivbot.backtest.candles import DEMO, Candles, FolderCandles, place_of, recorded
+from passivbot.backtest.from_store import prepare_from_store
 from passivbot.config import Config, warmup_minutes
 from passivbot.config.coins import coin_of, select_coins
 from passivbot.engine import Engine, MarketRules
 from passivbot.errors import CandleError, ConfigError
-from passivbot.market import CandleFolder, Panel, build_panel, carried_forward, demo_folder
+from passivbot.market import CandleFolder, Panel, build_panel, demo_folder
 from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, utc
 from passivbot.market.folder import listed
+from passivbot.market.store import Store, is_store
 
-DEMO = "demo"
-"""How a description names the embedded demo candles; other folders are named by their absolute path."""
 PROVENANCE = "_provenance"
 """Private key of a configuration that a run or a study wrote: what :meth:`Scenario.describe` gave, "metrics"
 (name → value of that run) and, of a front member, "study", "candidate" and more."""
 STOP_LIMITS = "stop_limits"
 """Key of the provenance: limits at which the recorded run was to stop early, as the engine takes them."""
 DATA_SET = "combined"
-"""Name of the one data set that a candle folder is."""
+"""Name of the one data set that a run has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class Scenario:
     config
         The configuration that it was prepared from.
     candles
-        Absolute path of the candle folder, or :data:`DEMO`.
+        Absolute path of the candle folder or of the store, or :data:`~passivbot.backtest.candles.DEMO`.
     panel
         The candles.
     markets
@@ -57,6 +58,8 @@ class Scenario:
         Coin → first minute that its age allows, UTC milliseconds; coins with a stated listing date only.
     notes
         What was assumed or done, one line each.
+    sources
+        Of a store: each coin's exchange and more, as a description keeps it.
     """
 
     config: Config
@@ -68,6 +71,7 @@ class Scenario:
     btc_usd: Floats | None
     coin_start_ms: Mapping[str, int]
     notes: tuple[str, ...]
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def prepare(
@@ -83,9 +87,11 @@ class Scenario:
         config
             The configuration.
         candles
-            The candle folder; None: the embedded demo candles.
+            A candle folder, or a store, of which a run then takes what there is; ``demo``: the embedded demo
+            candles; None: the store at its usual place, which then has to have the whole period, and the demo
+            candles where there is no store.
         coins
-            Coins in place of the approved ones; ``("all",)``: all of the folder.
+            Coins in place of the approved ones; ``("all",)``: all that there are.
 
         Raises
         ------
@@ -95,7 +101,10 @@ class Scenario:
         ConfigError
             No coin is left.
         """
-        folder = CandleFolder.open(demo_folder() if candles is None else candles)
+        place = place_of(candles)
+        if place != DEMO and is_store(place):
+            return cls._from_store(config, Store.open(place), coins, insist=candles is None)
+        folder = CandleFolder.open(demo_folder() if place == DEMO else str(candles))
         chosen, notes = _choose(config, folder, coins)
         start_ms = config.backtest.start_ms
         coin_start_ms = _coin_starts(config, folder, chosen)
@@ -117,8 +126,8 @@ class Scenario:
         markets, maker_fee, market_notes = folder.market_rules(panel.coins)
         scenario = cls._of(
             config,
-            DEMO if candles is None else str(Path(candles).resolve()),
-            folder,
+            place,
+            FolderCandles(folder),
             panel,
             markets=markets,
             maker_fee=maker_fee,
@@ -154,7 +163,7 @@ class Scenario:
             ``facts`` is not a description.
         """
         try:
-            place = facts["candles"] if candles is None else str(Path(candles).resolve())
+            place = facts["candles"] if candles is None else place_of(candles)
             digest, coins = facts["candles_digest"], tuple(facts["coins"])
             interval = int(facts.get("interval_minutes", 1))
             window = facts["window"]
@@ -164,52 +173,66 @@ class Scenario:
             markets = {coin: MarketRules(**facts["market_rules"][coin]) for coin in coins}
             maker_fee, balance = float(facts["maker_fee"]), float(facts["starting_balance"])
             btc_collateral = bool(facts["btc_collateral"])
+            source = recorded(place, facts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"the scenario recorded in the configuration is damaged ({error!r})") from None
-        path = demo_folder() if place == DEMO else Path(place)
-        if not path.exists():
-            raise CandleError(f"{path}: the candles that this was run on are gone; name them with --candles")
-        folder = CandleFolder.open(path)
-        panel_of = partial(
-            build_panel,
-            folder,
-            coins,
-            start_ms=first_ms,
-            end_ms=last_ms,
-            gap_tolerance_minutes=config.backtest.gap_tolerance_ohlcvs_minutes,
-            coin_start_ms=coin_start_ms,
-        )
-        scenario_of = partial(
-            cls._of,
-            config,
-            place,
-            folder,
-            markets=markets,
-            maker_fee=maker_fee,
-            starting_balance=balance,
-            btc_collateral=btc_collateral,
-            coin_start_ms=coin_start_ms,
-        )
-        panel = replace(panel_of(interval_minutes=interval), requested_start_ms=requested_start_ms)
-        scenario = scenario_of(panel, notes=panel.notes)
+
+        def scenario_of(interval_minutes: int) -> Self:
+            panel = source.panel(
+                coins,
+                first_ms,
+                last_ms,
+                gap_tolerance_minutes=config.backtest.gap_tolerance_ohlcvs_minutes,
+                coin_start_ms=coin_start_ms,
+                interval_minutes=interval_minutes,
+            )
+            return cls._of(
+                config,
+                place,
+                source,
+                replace(panel, requested_start_ms=requested_start_ms),
+                markets=markets,
+                maker_fee=maker_fee,
+                starting_balance=balance,
+                btc_collateral=btc_collateral,
+                coin_start_ms=coin_start_ms,
+                notes=panel.notes,
+            )
+
+        scenario = scenario_of(interval)
         if scenario.candles_digest != digest:
             raise CandleError(
-                f"{path}: these are not the candles of the recorded run "
+                f"{source.path}: these are not the candles of the recorded run "
                 f"(digest {scenario.candles_digest[:12]}, recorded {str(digest)[:12]}); "
                 "--other-candles runs on them anyway"
             )
         wanted = config.backtest.candle_interval_minutes
-        if wanted == interval:
-            return scenario
-        panel = replace(panel_of(interval_minutes=wanted), requested_start_ms=requested_start_ms)
-        return scenario_of(panel, notes=panel.notes)
+        return scenario if wanted == interval else scenario_of(wanted)
+
+    @classmethod
+    def _from_store(cls, config: Config, store: Store, coins: Sequence[str] | None, *, insist: bool) -> Self:
+        found = prepare_from_store(config, store, coins=coins, insist=insist)
+        scenario = cls._of(
+            config,
+            str(store.root),
+            found.candles,
+            found.panel,
+            markets=found.markets,
+            maker_fee=found.maker_fee,
+            starting_balance=config.backtest.starting_balance,
+            btc_collateral=config.backtest.use_btc_collateral,
+            coin_start_ms=found.coin_start_ms,
+            notes=found.notes,
+        )
+        scenario.check_warmup(store.root)
+        return scenario
 
     @classmethod
     def _of(
         cls,
         config: Config,
         candles: str,
-        folder: CandleFolder,
+        source: Candles,
         panel: Panel,
         *,
         markets: Mapping[str, MarketRules],
@@ -221,9 +244,7 @@ class Scenario:
     ) -> Self:
         btc_usd = None
         if btc_collateral:
-            if "BTC" not in folder.coins:
-                raise CandleError(f"{folder.path}: backtest.use_btc_collateral needs BTC.parquet in it")
-            btc_usd, more = carried_forward(folder, "BTC", panel.first_ms, panel.bars, panel.interval_minutes)
+            btc_usd, more = source.btc_usd(panel)
             notes = (*notes, *more)
         return cls(
             config=config,
@@ -235,6 +256,7 @@ class Scenario:
             btc_usd=btc_usd,
             coin_start_ms=coin_start_ms,
             notes=notes,
+            sources=source.sources,
         )
 
     @property
@@ -294,6 +316,7 @@ class Scenario:
             "maker_fee": self.maker_fee,
             "market_rules": {coin: asdict(rules) for coin, rules in self.markets.items()},
             "notes": list(self.notes),
+            **self.sources,
             "starting_balance": self.starting_balance,
             "window": {
                 "first_ms": self.panel.first_ms,

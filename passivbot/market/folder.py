@@ -140,7 +140,7 @@ class CandleFolder:
         if missing:
             named = f"{file} does not name {listed(missing)}"
             why = named if file.exists() else f"{self.path} has no {MARKETS}"
-            notes.append(f"{why}: market rules assumed: {_described(DEFAULT_RULES)}")
+            notes.append(f"{why}: market rules assumed: {described(DEFAULT_RULES)}")
         fees = {coin: fee for coin in ordered if (fee := self._fee(coin)) is not None}
         fee = fees.get(ordered[0]) if ordered else self._common_fee
         if fee is None:
@@ -275,7 +275,8 @@ def listed(coins: Sequence[str]) -> str:
     return ", ".join(coins) if len(coins) <= 12 else f"{', '.join(coins[:10])} and {len(coins) - 10} more"
 
 
-def _described(rules: MarketRules) -> str:
+def described(rules: MarketRules) -> str:
+    """Return market rules as a phrase."""
     return (
         f"quantity step {rules.qty_step}, price step {rules.price_step}, smallest quantity {rules.min_qty}, "
         f"smallest cost {rules.min_cost}, contract multiplier {rules.c_mult}"
