@@ -1,4 +1,4 @@
-"""The venue's public dialects through the real, unpatched client library, over TLS, at the exchanges' URLs."""
+"""The public dialects through the real, unpatched client library, over TLS, at the exchanges' URLs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,8 +1,8 @@
 """How fast an exchange may be asked, and what is done when it says no.
 
-One :class:`Pace` an exchange or archive host. The client library keeps the documented rate; the pace adds what it
-lacks: when the exchange asks for silence everybody is silent, and what may pass by waiting is asked again, later
-each time.
+One :class:`Pace` an exchange or archive host. The client library keeps the documented rate; the pace adds
+what it lacks: when the exchange asks for silence everybody is silent, and what may pass by waiting is asked
+again, later each time.
 """
 
 import asyncio
@@ -78,7 +78,9 @@ class Pace:
         # Many questions that failed together shall not be asked again together.
         self._jitter = random.Random()
 
-    async def ask(self, question: Callable[[], Awaitable[Answer]], patience: Patience | None = None) -> Answer:
+    async def ask(
+        self, question: Callable[[], Awaitable[Answer]], patience: Patience | None = None
+    ) -> Answer:
         """Return the answer of a question, asked as often as it takes.
 
         Raises

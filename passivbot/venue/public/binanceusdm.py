@@ -10,6 +10,7 @@ from passivbot.venue.public.base import (
     decimals,
     number,
 )
+from passivbot.venue.public.files import BinanceFiles
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -30,6 +31,7 @@ class BinancePublic(PublicDialect):
         self.add("candles", HOST, "/fapi/v1/klines", self._klines)
         self.add("tickers", HOST, "/fapi/v1/ticker/24hr", self._tickers)
         self.add("time", HOST, "/fapi/v1/time", self._time)
+        BinanceFiles(self)
 
     def symbol(self, coin: str) -> str:
         """Return the exchange's name of a coin's perpetual."""

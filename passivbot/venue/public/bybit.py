@@ -5,6 +5,7 @@ from typing import Any
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.market import VenueMarket
 from passivbot.venue.public.base import INTERVAL_MS, PublicDialect, decimals, number
+from passivbot.venue.public.files import BybitFiles
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -23,6 +24,7 @@ class BybitPublic(PublicDialect):
         self.add("candles", HOST, "/v5/market/kline", self._kline)
         self.add("tickers", HOST, "/v5/market/tickers", self._tickers)
         self.add("time", HOST, "/v5/market/time", self._time)
+        BybitFiles(self)
 
     def symbol(self, coin: str) -> str:
         """Return the exchange's name of a coin's perpetual."""

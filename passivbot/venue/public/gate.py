@@ -5,6 +5,7 @@ from typing import Any
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.market import VenueMarket
 from passivbot.venue.public.base import INTERVAL_MS, PublicDialect, number
+from passivbot.venue.public.files import GateFiles
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -30,6 +31,7 @@ class GatePublic(PublicDialect):
         self.add("candles", HOST, "/api/v4/futures/{settle}/candlesticks", self._candlesticks)
         self.add("tickers", HOST, "/api/v4/futures/{settle}/tickers", self._tickers)
         self.add("time", HOST, "/api/v4/spot/time", self._time)
+        GateFiles(self)
 
     def symbol(self, coin: str) -> str:
         """Return the exchange's name of a coin's perpetual."""

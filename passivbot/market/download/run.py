@@ -1,0 +1,295 @@
+"""A whole download: connects, keeps market rules, chooses coins, runs all markets side by side."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import aiohttp
+
+from passivbot.errors import ConfigError, ExchangeError, nearest
+from passivbot.exchanges.errors import ExchangeFault
+from passivbot.exchanges.registry import connect
+from passivbot.market.clean import DAY_MS, utc
+from passivbot.market.download.archives import ARCHIVES
+from passivbot.market.download.job import Job
+from passivbot.market.download.pace import Pace, Patience
+from passivbot.market.download.remains import Remains
+from passivbot.market.download.request import WHERE, Request
+from passivbot.market.download.source import Source
+from passivbot.market.download.target import Missing, Target, Told
+from passivbot.market.download.web import ArchiveHost
+from passivbot.market.spans import Span
+from passivbot.market.store import Store, exchange_name
+
+_COINS_AT_ONCE = 8
+"""Markets of an exchange that are fetched side by side; the exchange's rate limit is what bounds them."""
+
+Sessions = Callable[[], aiohttp.ClientSession]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a download.
+
+    Parameters
+    ----------
+    missing
+        What was asked for and could not be fetched.
+    added, changed
+        Candles that are new in the store, and that have other values than before.
+    markets
+        Number of markets.
+    """
+
+    missing: tuple[Missing, ...]
+    added: int
+    changed: int
+    markets: int
+
+
+async def download(
+    request: Request,
+    store: Store,
+    told: Told,
+    *,
+    sessions: Sessions | None = None,
+    patience: Patience | None = None,
+    rate_limit_ms: float | None = None,
+) -> Report:
+    """Bring candles and market rules from exchanges into a store.
+
+    Whatever was fetched is in the store when this ends, however it ends.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    store
+        Where it goes.
+    told
+        Hears how it goes.
+    sessions
+        Makes the sessions that requests go through; None: plain ones.
+    patience
+        How long failing requests are tried again.
+    rate_limit_ms
+        Least time between two requests to an exchange; None: as the client library has it.
+
+    Raises
+    ------
+    ExchangeError
+        No exchange can be reached, or none lists a coin that was named.
+    ConfigError
+        No coin is left, or no time.
+    CandleError, ResourceError
+        The store can't be written.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def session() -> aiohttp.ClientSession:
+            made = sessions() if sessions else aiohttp.ClientSession(trust_env=True)
+            return await stack.enter_async_context(made)
+
+        plan = _Plan(request, store, told, patience)
+        for name in request.exchanges:
+            exchange = connect(
+                name, session=await session() if sessions else None, rate_limit_ms=rate_limit_ms
+            )
+            stack.push_async_callback(exchange.close)
+            plan.sources.append(
+                Source(exchange, Pace(name, patience=patience, on_wait=plan.wait_of(exchange_name(name))))
+            )
+        files = await session()
+        await plan.open()
+        for source in plan.sources:
+            archive = ARCHIVES.get(source.store_name) if request.archives else None
+            if archive:
+                pace = Pace(archive.exchange, patience=patience, on_wait=plan.wait_of(archive.exchange))
+                plan.hosts[source.store_name] = ArchiveHost(archive, files, pace)
+        return await plan.run()
+
+
+class _Plan:
+    def __init__(self, request: Request, store: Store, told: Told, patience: Patience | None) -> None:
+        self.request = request
+        self.store = store
+        self.told = told
+        self.sources: list[Source] = []
+        self.hosts: dict[str, ArchiveHost] = {}
+        self.missing: list[Missing] = []
+        self._unreached: dict[str, str] = {}
+        self._gone: dict[str, dict[str, Remains]] = {}
+
+    def wait_of(self, exchange: str) -> Callable[[float, str], None]:
+        """Return what tells of an exchange's waits."""
+        return lambda seconds, why: self.told.note(exchange, "", f"waits {seconds:.1f} s: {why}")
+
+    async def open(self) -> None:
+        """Connect all exchanges, keep their market rules; those that can't be reached are left out."""
+        machine_ms = int(time.time() * 1000)
+        results = await asyncio.gather(
+            *(source.open(machine_ms) for source in self.sources), return_exceptions=True
+        )
+        reached: list[Source] = []
+        failed: dict[str, str] = {}
+        for source, result in zip(self.sources, results, strict=True):
+            if isinstance(result, ExchangeFault):
+                failed[source.store_name] = result.text
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                reached.append(source)
+                await asyncio.to_thread(self.store.write_markets, source.store_name, source.listings)
+                if (self.request.end_ms or 0) > source.now_ms + DAY_MS:
+                    self.told.note(
+                        source.store_name, "", f"--to lies ahead; it is {utc(source.now_ms)} there"
+                    )
+        if not reached:
+            name, why = next(iter(failed.items()))
+            names = " and ".join(failed)
+            raise ExchangeError(f"{names} can't be reached, nothing was changed; {name}: {why}")
+        for name, why in failed.items():
+            self.told.note(name, "", f"can't be reached, left out: {why}")
+        self._unreached = failed
+        self.sources = reached
+
+    async def run(self) -> Report:
+        """Run all markets; see :func:`download`."""
+        coins = await self._coins()
+        jobs: list[Job | Remains] = []
+        slots = {source.store_name: asyncio.Semaphore(_COINS_AT_ONCE) for source in self.sources}
+        for source in self.sources:
+            jobs += [job for coin in coins if (job := await self._job(source, coin)) is not None]
+        if not jobs:
+            raise ConfigError(f"{WHERE}: no exchange named has candles of {', '.join(coins)} in that time")
+
+        async def one(job: Job | Remains) -> None:
+            async with slots[job.target.exchange]:
+                self.missing += await job.run()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for job in jobs:
+                    group.create_task(one(job))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        end_ms = self.request.end_ms or max(source.now_ms for source in self.sources)
+        for name, why in self._unreached.items():
+            for coin in coins:
+                for span in self.store.missing(name, coin, self._begin(name, coin) or 0, end_ms):
+                    self.missing.append(Missing(name, coin, span, why))
+        return Report(
+            tuple(sorted(self.missing)),
+            sum(job.target.added for job in jobs),
+            sum(job.target.changed for job in jobs),
+            len(jobs),
+        )
+
+    # ---- what is asked for
+
+    async def _coins(self) -> tuple[str, ...]:
+        choice = self.request.coins
+        if choice.everything:
+            listed = (source.listings.items() for source in self.sources)
+            return tuple(sorted({coin for rows in listed for coin, market in rows if market.active}))
+        if choice.top:
+            return await self._top(choice.top)
+        unknown = [
+            coin
+            for coin in choice.names
+            if not any(coin in source.exchange.markets for source in self.sources)
+        ]
+        self._gone = {coin: await self._files_of(coin) for coin in unknown}
+        for coin in unknown:
+            if not self._gone[coin]:
+                self._refuse(coin, strict=choice.strict)
+        known = tuple(coin for coin in choice.names if coin not in unknown or self._gone[coin])
+        if not known:
+            raise ConfigError(f"{WHERE}: --coins names no coin that an exchange lists")
+        return known
+
+    def _refuse(self, coin: str, *, strict: bool) -> None:
+        names = [source.store_name for source in self.sources]
+        near = nearest(coin, {coin for source in self.sources for coin in source.exchange.markets})
+        why = f"no perpetual market of {coin}" + (f"; the nearest is {near}" if near else "")
+        if strict:
+            raise ExchangeError(f"{WHERE}: {' and '.join(names)}: {why}; nothing was fetched")
+        for name in names:
+            self.told.note(name, coin, f"left out: {why}")
+
+    async def _files_of(self, coin: str) -> dict[str, Remains]:
+        """Return what the archives have of a coin that no exchange lists, by exchange."""
+        found: dict[str, Remains] = {}
+        for source in self.sources:
+            host = self.hosts.get(source.store_name)
+            if host is None:
+                continue
+            try:
+                files = await host.files(coin)
+            except ExchangeFault as fault:
+                self.told.note(source.store_name, coin, f"archive: {fault.text}")
+                continue
+            if files:
+                target = self._target(source, coin, files[0].symbol, files[0].span.begin_ms)
+                found[source.store_name] = Remains(
+                    target, host, files, host.archive.published_ms(source.now_ms)
+                )
+        return found
+
+    async def _top(self, count: int) -> tuple[str, ...]:
+        total: dict[str, float] = {}
+        for source in self.sources:
+            for coin, turnover in (await source.turnovers()).items():
+                total[coin] = total.get(coin, 0.0) + turnover
+        ranked = sorted(total, key=lambda coin: (-total[coin], coin))
+        if len(ranked) < count:
+            self.told.note(
+                self.sources[0].store_name, "", f"--coins top:{count}: only {len(ranked)} are listed"
+            )
+        return tuple(ranked[:count])
+
+    # ---- jobs
+
+    async def _job(self, source: Source, coin: str) -> Job | Remains | None:
+        if coin in self._gone:
+            return self._gone[coin].get(source.store_name)
+        if coin not in source.exchange.markets:
+            self.told.note(source.store_name, coin, "not listed there, left out")
+            return None
+        market = source.exchange.market(coin)
+        if not market.active:
+            self.told.note(source.store_name, coin, "delisted: candles end where its trading ended")
+        target = self._target(source, coin, market.symbol, None)
+        if not target.wanted.minutes:
+            return None
+        host = self.hosts.get(source.store_name)
+        return Job(
+            target,
+            source.pager(coin),
+            source.now_ms,
+            source.oldest_ms(),
+            host if host and host.archive.kind == "candles" else None,
+            str(source.exchange.client.markets[market.symbol]["id"]),
+            market.rules.c_mult,
+        )
+
+    def _target(self, source: Source, coin: str, symbol: str, first_ms: int | None) -> Target:
+        begin_ms = self._begin(source.store_name, coin)
+        if begin_ms is None:
+            begin_ms = first_ms
+        if begin_ms is None:
+            raise ConfigError(
+                f"{WHERE}: --from is needed: {self.store.root} has no candles of {coin} on "
+                f"{source.store_name} to go on from"
+            )
+        end_ms = min(source.now_ms, self.request.end_ms or source.now_ms)
+        span = Span(begin_ms, max(begin_ms, end_ms))
+        return Target(self.store, source.store_name, coin, symbol, span, self.told)
+
+    def _begin(self, exchange: str, coin: str) -> int | None:
+        if self.request.begin_ms is not None:
+            return self.request.begin_ms
+        spans: Sequence[Span] = self.store.coverage(exchange, coin).spans
+        return spans[0].begin_ms if spans else None
