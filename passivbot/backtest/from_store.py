@@ -278,9 +278,28 @@ def _command(exchanges: Sequence[str], coins: Sequence[str], span: Span | None) 
     return f"`{words} --from {utc(span.begin_ms)[:10]} --to {utc(span.end_ms - MINUTE_MS + DAY_MS)[:10]}`"
 
 
-def _nothing(store: Store, coins: Sequence[str], window: Span, start_ms: int | None, choice: Choice) -> str:
-    if choice.refused:
-        coin, why = next(iter(choice.refused.items()))
+def _refused(
+    store: Store,
+    exchanges: Sequence[str],
+    choice: Choice,
+    known: Mapping[tuple[str, str], Coverage],
+) -> dict[str, str]:
+    """Return why coins are left out; one that no exchange lists says so."""
+    markets = [store.markets(exchange) for exchange in exchanges]
+    return {
+        coin: f"not listed on {', '.join(exchanges)}"
+        if all(of.date and coin not in of.by_coin for of in markets)
+        and not any(known[exchange, coin].months for exchange in exchanges)
+        else why
+        for coin, why in choice.refused.items()
+    }
+
+
+def _nothing(
+    store: Store, coins: Sequence[str], window: Span, start_ms: int | None, refused: Mapping[str, str]
+) -> str:
+    if refused:
+        coin, why = next(iter(refused.items()))
         more = f" (and {len(coins) - 1} more coins)" if len(coins) > 1 else ""
         return f"{store.root}: {coin}{more}: {why}, {Span(start_ms or window.begin_ms, window.end_ms)}"
     return f"{store.root}: no candles of {listed(list(coins))} from the start date on"

@@ -140,7 +140,9 @@ class Scenario:
         return scenario
 
     @classmethod
-    def replay(cls, config: Config, facts: Mapping[str, Any], candles: str | Path | None = None) -> Self:
+    def replay(
+        cls, config: Config, facts: Mapping[str, Any], candles: str | Path | None = None
+    ) -> "Scenario":
         """Prepare the scenario that :meth:`describe` described: same coins, minutes, fee and market rules.
 
         Where the configuration asks for bars of another length than the recorded ones, the same minutes are
@@ -177,7 +179,7 @@ class Scenario:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"the scenario recorded in the configuration is damaged ({error!r})") from None
 
-        def scenario_of(interval_minutes: int) -> Self:
+        def prepared(interval_minutes: int) -> Scenario:
             panel = source.panel(
                 coins,
                 first_ms,
@@ -199,7 +201,7 @@ class Scenario:
                 notes=panel.notes,
             )
 
-        scenario = scenario_of(interval)
+        scenario = prepared(interval)
         if scenario.candles_digest != digest:
             raise CandleError(
                 f"{source.path}: these are not the candles of the recorded run "
@@ -207,7 +209,7 @@ class Scenario:
                 "--other-candles runs on them anyway"
             )
         wanted = config.backtest.candle_interval_minutes
-        return scenario if wanted == interval else scenario_of(wanted)
+        return scenario if wanted == interval else prepared(wanted)
 
     @classmethod
     def _from_store(cls, config: Config, store: Store, coins: Sequence[str] | None, *, insist: bool) -> Self:
