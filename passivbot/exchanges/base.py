@@ -22,19 +22,20 @@ An exchange is one file: a subclass with its table of codes and the few calls wh
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
 
 import aiohttp
 import ccxt  # type: ignore[import-untyped]
-import ccxt.pro  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
-from passivbot.config.coins import coin_of
-from passivbot.engine import MarketRules
-from passivbot.errors import ExchangeError, located, nearest
+from passivbot.errors import ExchangeError, nearest
+from passivbot.exchanges.batch import Element, match
+from passivbot.exchanges.client import client_class
 from passivbot.exchanges.errors import ExchangeFault, Verdicts, body_of, classify
+from passivbot.exchanges.hints import hints
+from passivbot.exchanges.reading import id_key, read_market, read_ticker
 from passivbot.exchanges.types import (
     CLIENT_ID_DIGITS,
     Balance,
@@ -55,8 +56,7 @@ Credentials = Mapping[str, str]
 """By their names in ccxt: ``apiKey``, ``secret``, ``password``, ``walletAddress``, ``privateKey``."""
 
 MarginMode = Literal["cross", "isolated"]
-
-_MAX_PAGES = 200
+Answer = TypeVar("Answer")
 
 
 class Exchange:
@@ -89,8 +89,6 @@ class Exchange:
     """Whether a batch may hold one market's orders only."""
     post_only_is_silent: ClassVar[bool] = False
     """Whether a post-only order that would trade is taken and ended without a word, instead of refused."""
-    fills_page: ClassVar[int] = 100
-    """Most fills a request returns."""
     fills_span_ms: ClassVar[int] = 7 * 86_400_000
     """Longest span of time that may be asked for in one request of fills."""
     id_prefix: ClassVar[str] = ""
@@ -115,7 +113,7 @@ class Exchange:
             settings["rateLimit"] = rate_limit_ms
         if session is not None:
             settings["session"] = session
-        self.client: Any = getattr(ccxt.pro, self.ccxt_id)({**settings, **(credentials or {})})
+        self.client: Any = client_class(self.ccxt_id)({**settings, **(credentials or {})})
         self.private = bool(credentials)
         self._markets: dict[str, Market] = {}
         self._coins: dict[str, str] = {}
@@ -171,12 +169,7 @@ class Exchange:
     async def tickers(self, coins: Iterable[str] | None = None) -> dict[str, Ticker]:
         """Return prices of coins; None: of all."""
         symbols = [self.market(coin).symbol for coin in coins] if coins is not None else None
-        found = await self._ask(self.client.fetch_tickers(symbols))
-        return {
-            self._coins[symbol]: ticker
-            for symbol, row in found.items()
-            if symbol in self._coins and (ticker := _ticker(row)) is not None
-        }
+        return await self._read(self._tickers(symbols))
 
     async def candles(
         self, coin: str, since_ms: int | None = None, limit: int | None = None
@@ -186,11 +179,7 @@ class Exchange:
 
         The running minute's candle may be the last one.
         """
-        market = self.market(coin)
-        rows = await self._ask(self.client.fetch_ohlcv(market.symbol, "1m", since_ms, limit))
-        table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-        table[:, 5] *= self.candle_volume_unit(market)
-        return table
+        return await self._read(self._candles(self.market(coin), since_ms, limit))
 
     def candle_volume_unit(self, market: Market) -> float:
         """Return how many coins one unit of a candle's volume is."""
@@ -200,51 +189,49 @@ class Exchange:
 
     async def balance(self) -> Balance:
         """Return the account's money."""
-        return self.parse_balance(await self._ask(self.client.fetch_balance()))
+        return await self._read(self.read_balance())
 
     async def positions(self) -> list[Position]:
         """Return open positions."""
-        rows = await self._ask(self.client.fetch_positions())
-        found = (self.parse_position(row) for row in rows)
-        return [position for position in found if position is not None]
+        return await self._read(self.read_positions())
 
     async def open_orders(self) -> list[OpenOrder]:
         """Return resting orders, of all markets."""
-        rows = await self._ask(self.client.fetch_open_orders())
-        return [order for row in rows if (order := self.parse_order(row)) is not None]
+        return await self._read(self.read_open_orders())
 
     async def order(self, coin: str, client_id: str) -> OpenOrder | None:
         """Look up an order by its client order id, resting or ended; None: the exchange never got it.
 
         The answer to :attr:`~passivbot.exchanges.types.Failure.UNKNOWN`. An ended order has nothing left.
         """
+        request = self.read_order(self.market(coin), self.encode_id(client_id))
         try:
-            row = await self._ask(self.fetch_by_client_id(self.market(coin), self.encode_id(client_id)))
+            return self.parse_order(await self._read(request))
         except ExchangeFault as fault:
             if fault.failure is Failure.GONE:
                 return None
             raise
-        return self.parse_order(row)
 
     async def fills(self, since_ms: int, until_ms: int | None = None) -> list[Fill]:
         """Return the account's fills from a time on, oldest first, each once.
 
-        Pages are followed until one brings nothing new; a page that is missing, doubled or in another order
-        changes nothing.
+        Pages are followed to the end; rows that come twice or in another order change nothing. Without an end
+        it is the present: with a venue that has a time of its own, say it.
         """
         found: dict[str, Fill] = {}
         end = until_ms if until_ms is not None else self.client.milliseconds()
         start = since_ms
         while start <= end:
             stop = min(start + self.fills_span_ms - 1, end)
-            for fill in await self._fills_of_span(start, stop):
-                found[fill.id] = fill
+            for fill in await self._read(self.read_fills(start, stop)):
+                if start <= fill.time_ms <= stop:
+                    found[fill.id] = fill
             start = stop + 1
-        return sorted(found.values(), key=lambda fill: (fill.time_ms, _id_key(fill.id)))
+        return sorted(found.values(), key=lambda fill: (fill.time_ms, id_key(fill.id)))
 
     async def permissions(self) -> Permissions:
         """Return what the key may do."""
-        raise NotImplementedError
+        return await self._read(self.read_permissions())
 
     async def clock_difference_ms(self) -> int:
         """Measure how far this machine's clock is ahead, and let requests be corrected by it.
@@ -300,17 +287,8 @@ class Exchange:
 
     async def watch(self) -> AsyncIterator[Hint]:
         """Give hints until cancelled; a broken connection is a hint too, and is opened again."""
-        queue: asyncio.Queue[Hint] = asyncio.Queue()
-        tasks = [asyncio.create_task(self._follow(self.client.watch_orders, "order", queue))]
-        if self.client.has.get("watchPositions"):
-            tasks.append(asyncio.create_task(self._follow(self.client.watch_positions, "position", queue)))
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async for hint in hints(self.client, self._coins):
+            yield hint
 
     async def resubscribe(self) -> None:
         """Drop the websockets; :meth:`watch` opens new ones with new keys."""
@@ -342,10 +320,6 @@ class Exchange:
         """Return why one element of a batch failed; None: it did not."""
         raise NotImplementedError
 
-    def fetch_by_client_id(self, market: Market, client_id: str) -> Any:
-        """Return the request that looks an order up."""
-        return self.client.fetch_order("", market.symbol, {"clientOrderId": client_id})
-
     def send_leverage(self, symbol: str, leverage: float, margin_mode: MarginMode) -> Any:
         """Return the request that sets leverage."""
         return self.client.set_leverage(leverage, symbol)
@@ -354,18 +328,33 @@ class Exchange:
         """Return the request that sets the margin mode."""
         return self.client.set_margin_mode(margin_mode, symbol)
 
-    async def fills_page_of(
-        self, start_ms: int, end_ms: int, after: str | None
-    ) -> tuple[list[Fill], str | None]:
-        """Return one page of fills and where the next one begins; None: there is none.
+    async def read_balance(self) -> Balance:
+        """Ask for the balance."""
+        return self.parse_balance(await self.client.fetch_balance())
 
-        Parameters
-        ----------
-        start_ms, end_ms
-            Span of time, inclusive.
-        after
-            What the page before returned.
-        """
+    async def read_positions(self) -> list[Position]:
+        """Ask for the positions."""
+        found = (self.parse_position(row) for row in await self.client.fetch_positions())
+        return [position for position in found if position is not None]
+
+    async def read_open_orders(self) -> list[OpenOrder]:
+        """Ask for the open orders, all pages of them."""
+        found = (self.parse_order(row) for row in await self.client.fetch_open_orders())
+        return [order for order in found if order is not None]
+
+    async def read_order(self, market: Market, client_id: str) -> Mapping[str, Any]:
+        """Ask for one order by its encoded client order id; raises that it is gone if there is none."""
+        row: Mapping[str, Any] = await self.client.fetch_order(
+            "", market.symbol, {"clientOrderId": client_id}
+        )
+        return row
+
+    async def read_fills(self, start_ms: int, end_ms: int) -> list[Fill]:
+        """Ask for the fills of a span (inclusive), all pages of them, in any order."""
+        raise NotImplementedError
+
+    async def read_permissions(self) -> Permissions:
+        """Ask what the key may do."""
         raise NotImplementedError
 
     def parse_position(self, row: Mapping[str, Any]) -> Position | None:
@@ -446,8 +435,13 @@ class Exchange:
         """Return the coin of a symbol of ccxt; None: not one of the markets."""
         return self._coins.get(symbol)
 
+    async def _read(self, request: Coroutine[Any, Any, Answer]) -> Answer:
+        """Await a request that changes nothing; every error of it becomes an :class:`ExchangeFault`."""
+        answer: Answer = await self._ask(request)
+        return answer
+
     async def _ask(self, request: Any, *, write: bool = False) -> Any:
-        """Await a request of ccxt; every error of it becomes an :class:`ExchangeFault`."""
+        """Await requests of ccxt; every error of them becomes an :class:`ExchangeFault`."""
         try:
             return await request
         except (ccxt.BaseError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
@@ -471,6 +465,20 @@ class Exchange:
                 return f"{what}: was so"
             raise
         return f"{what}: set"
+
+    async def _tickers(self, symbols: list[str] | None) -> dict[str, Ticker]:
+        found = await self.client.fetch_tickers(symbols)
+        return {
+            self._coins[symbol]: ticker
+            for symbol, row in found.items()
+            if symbol in self._coins and (ticker := read_ticker(row)) is not None
+        }
+
+    async def _candles(self, market: Market, since_ms: int | None, limit: int | None) -> NDArray[np.float64]:
+        rows = await self.client.fetch_ohlcv(market.symbol, "1m", since_ms, limit)
+        table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+        table[:, 5] *= self.candle_volume_unit(market)
+        return table
 
     def _batches(self, orders: Sequence[NewOrder]) -> list[list[NewOrder]]:
         groups: dict[str, list[NewOrder]] = {}
@@ -500,35 +508,19 @@ class Exchange:
             if len(batch) > 1 and (known := self._outcomes_of_error(fault, batch)) is not None:
                 return known
             return {order.client_id: _failed(order.client_id, fault) for order in batch}
-        return self.match(batch, rows)
+        return self._matched(batch, rows)
 
-    def match(self, batch: Sequence[NewOrder], rows: Sequence[Mapping[str, Any]]) -> dict[str, Outcome]:
-        """Bring the elements of an answer to their orders, by client order id."""
+    def _matched(self, batch: Sequence[NewOrder], rows: Sequence[Mapping[str, Any]]) -> dict[str, Outcome]:
         wanted = {self.encode_id(order.client_id): order.client_id for order in batch}
-        found: dict[str, Outcome] = {}
-        nameless: list[Mapping[str, Any]] = []
-        for row in rows:
-            client_id = wanted.get(str(row.get("clientOrderId") or self.element_id(row)))
-            failed = self.element_failure(row)
-            if client_id is None:
-                if failed is not None or len(batch) == 1:
-                    nameless.append(row)
-                continue
-            failure, text = failed or (None, "")
-            found[client_id] = Outcome(client_id, str(row.get("id") or ""), failure, text)
-        missing = [order.client_id for order in batch if order.client_id not in found]
-        # A rejected element has no id. If all that is missing failed alike, it is clear which failed how.
-        failures = [self.element_failure(row) for row in nameless]
-        if len(missing) == len(nameless) and len(set(failures)) == 1:
-            failure, text = failures[0] or (None, "")
-            for client_id, row in zip(missing, nameless, strict=True):
-                found[client_id] = Outcome(client_id, str(row.get("id") or ""), failure, text)
-        for client_id in missing:
-            text = "; ".join(sorted({why for _, why in filter(None, failures)}))
-            found.setdefault(
-                client_id, Outcome(client_id, "", Failure.UNKNOWN, text or "the answer does not name it")
+        elements = [
+            Element(
+                client_id=wanted.get(str(row.get("clientOrderId") or self.element_id(row))),
+                order_id=str(row.get("id") or ""),
+                failed=self.element_failure(row),
             )
-        return found
+            for row in rows
+        ]
+        return match([order.client_id for order in batch], elements)
 
     def element_id(self, row: Mapping[str, Any]) -> str:
         """Return the client order id of a batch's element where ccxt did not find it."""
@@ -540,7 +532,7 @@ class Exchange:
         """Return the outcomes that stand in the answer of a batch that failed as a whole, if they do."""
         cause = fault.__cause__
         elements = self.batch_elements(body_of(cause)) if isinstance(cause, Exception) else None
-        return self.match(batch, [{"info": element} for element in elements]) if elements else None
+        return self._matched(batch, [{"info": element} for element in elements]) if elements else None
 
     def batch_elements(self, body: Any) -> list[Mapping[str, Any]] | None:
         """Return the elements in the answer of a batch that failed as a whole."""
@@ -557,40 +549,12 @@ class Exchange:
         """Return the request that ends an order."""
         return self.client.cancel_order(order.id, market.symbol)
 
-    async def _fills_of_span(self, start_ms: int, end_ms: int) -> list[Fill]:
-        found: dict[str, Fill] = {}
-        after: str | None = None
-        for _ in range(_MAX_PAGES):
-            page, following = await self.fills_page_of(start_ms, end_ms, after)
-            found |= {fill.id: fill for fill in page}
-            if following is None or following == after:
-                break
-            after = following
-        return [fill for fill in found.values() if start_ms <= fill.time_ms <= end_ms]
-
-    async def _follow(
-        self, watch: Any, kind: Literal["order", "position"], queue: asyncio.Queue[Hint]
-    ) -> None:
-        pause = 0.5
-        while True:
-            try:
-                for row in await watch():
-                    coin = self._coins.get(str(row.get("symbol")), "")
-                    queue.put_nowait(Hint(kind, coin, str(row.get("status") or "")))
-                pause = 0.5
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                queue.put_nowait(Hint("lost", text=f"{kind}: {type(error).__name__}: {error}"))
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 30.0)
-
     def _take_markets(self, loaded: Mapping[str, Any]) -> None:
         markets: dict[str, Market] = {}
         for row in loaded.values():
             if not (row.get("swap") and row.get("linear") and row.get("settle") == self.quote):
                 continue
-            market = self.parse_market(row)
+            market = read_market(row)
             known = markets.get(market.coin)
             # Two markets of one coin (SHIB and 1000SHIB): the one that is traded, then the shorter name.
             if known is None or (not known.active, len(known.symbol)) > (
@@ -603,60 +567,11 @@ class Exchange:
         self._markets = dict(sorted(markets.items()))
         self._coins = {market.symbol: coin for coin, market in self._markets.items()}
 
-    def parse_market(self, row: Mapping[str, Any]) -> Market:
-        """Read a market of ccxt."""
-        limits, precision = row["limits"], row["precision"]
-        return Market(
-            coin=coin_of(str(row["base"])),
-            symbol=str(row["symbol"]),
-            rules=MarketRules(
-                qty_step=float(precision["amount"]),
-                price_step=float(precision["price"]),
-                min_qty=float(limits["amount"]["min"] or precision["amount"]),
-                min_cost=float(limits["cost"]["min"] or 0.0),
-                c_mult=float(row.get("contractSize") or 1.0),
-            ),
-            maker_fee=float(row["maker"] if row.get("maker") is not None else 0.0002),
-            taker_fee=float(row["taker"] if row.get("taker") is not None else 0.0005),
-            active=row.get("active") is not False,
-            listed_ms=int(row["created"]) if row.get("created") else None,
-            max_leverage=float(limits["leverage"]["max"])
-            if (limits.get("leverage") or {}).get("max")
-            else None,
-        )
-
-
-def required(credentials: Credentials, names: Sequence[str], exchange: str) -> None:
-    """Check that credentials are complete.
-
-    Raises
-    ------
-    ExchangeError
-        One is missing; names it, never a value.
-    """
-    for name in names:
-        if not credentials.get(name):
-            raise ExchangeError(
-                located("the account's keys", name, "", f"what {exchange} gave you as {name}")
-            )
-
 
 def _failed(client_id: str, fault: ExchangeFault, order_id: str = "") -> Outcome:
     return Outcome(client_id, order_id, fault.failure, fault.text, fault.retry_after_s)
 
 
-def _ticker(row: Mapping[str, Any]) -> Ticker | None:
-    last = row.get("last") or row.get("close")
-    if not last:
-        return None
-    return Ticker(float(row.get("bid") or last), float(row.get("ask") or last), float(last))
-
-
 def _info(row: Mapping[str, Any]) -> Mapping[str, Any]:
     info = row.get("info")
     return info if isinstance(info, Mapping) else {}
-
-
-def _id_key(text: str) -> tuple[int, str]:
-    """Sort key of ids within a millisecond: numbers by value, others stay in the order they came in."""
-    return (len(text), text) if text.isdigit() else (0, "")

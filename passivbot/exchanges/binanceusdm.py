@@ -11,8 +11,8 @@ from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import Verdicts
 from passivbot.exchanges.types import Balance, Failure, Fill, NewOrder, Permissions, Position
 
-_COMMISSIONS = 1000
-"""Rows of the income history a request returns."""
+_PAGE = 1000
+"""Rows of the income history, and of fills, that a request returns."""
 
 
 class Binance(Exchange):
@@ -20,7 +20,6 @@ class Binance(Exchange):
 
     name = "binanceusdm"
     ccxt_id = "binanceusdm"
-    fills_page = 1000
     options: ClassVar[Mapping[str, Any]] = {
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "fetchMarkets": {"types": ["linear"]},
@@ -92,9 +91,9 @@ class Binance(Exchange):
         info = row["info"]
         return Balance(float(info["totalCrossWalletBalance"]), float(info["totalMarginBalance"]))
 
-    async def positions(self) -> list[Position]:
-        """Return open positions, by one request: ccxt would ask for leverage brackets too."""
-        rows = await self._ask(self.client.fapiPrivateV3GetPositionRisk())
+    async def read_positions(self) -> list[Position]:
+        """Ask for the positions, by one request: ccxt would ask for leverage brackets too."""
+        rows = await self.client.fapiPrivateV3GetPositionRisk()
         found: list[Position] = []
         for row in rows:
             coin = self.coin(self.client.safe_symbol(row["symbol"], None, None, "swap"))
@@ -116,19 +115,16 @@ class Binance(Exchange):
             )
         return found
 
-    async def fills_page_of(
-        self, start_ms: int, end_ms: int, after: str | None
-    ) -> tuple[list[Fill], str | None]:
-        """Return all fills of a span: the markets that had any, then each of them."""
-        symbols = await self._traded(start_ms, end_ms)
+    async def read_fills(self, start_ms: int, end_ms: int) -> list[Fill]:
+        """Ask for the fills of a span: the markets that had any, then each of them."""
         fills: list[Fill] = []
-        for symbol in sorted(symbols):
+        for symbol in sorted(await self._traded(start_ms, end_ms)):
             fills += await self._fills_of_market(symbol, start_ms, end_ms)
-        return fills, None
+        return fills
 
-    async def permissions(self) -> Permissions:
-        """Return what the key may do."""
-        row = await self._ask(self.client.sapiGetAccountApiRestrictions())
+    async def read_permissions(self) -> Permissions:
+        """Ask what the key may do."""
+        row = await self.client.sapiGetAccountApiRestrictions()
         return Permissions(
             trade=bool(row.get("enableFutures")),
             withdraw=bool(row.get("enableWithdrawals")),
@@ -143,21 +139,19 @@ class Binance(Exchange):
     async def _traded(self, start_ms: int, end_ms: int) -> set[str]:
         symbols: set[str] = set()
         while start_ms <= end_ms:
-            rows = await self._ask(
-                self.client.fapiPrivateGetIncome(
-                    {
-                        "incomeType": "COMMISSION",
-                        "startTime": start_ms,
-                        "endTime": end_ms,
-                        "limit": _COMMISSIONS,
-                    }
-                )
+            rows = await self.client.fapiPrivateGetIncome(
+                {
+                    "incomeType": "COMMISSION",
+                    "startTime": start_ms,
+                    "endTime": end_ms,
+                    "limit": _PAGE,
+                }
             )
             names = (self.client.safe_symbol(row["symbol"], None, None, "swap") for row in rows)
             symbols |= {name for name in names if self.coin(name) is not None}
             last_ms = max((int(row["time"]) for row in rows), default=end_ms)
             # Rows of the last millisecond may go on; a page of one millisecond alone can only be passed over.
-            if len(rows) < _COMMISSIONS or last_ms >= end_ms:
+            if len(rows) < _PAGE or last_ms >= end_ms:
                 break
             start_ms = max(last_ms, start_ms + 1)
         return symbols
@@ -167,11 +161,11 @@ class Binance(Exchange):
         parameters: dict[str, Any] = {"until": end_ms}
         since: int | None = start_ms
         while True:
-            rows = await self._ask(self.client.fetch_my_trades(symbol, since, self.fills_page, parameters))
+            rows = await self.client.fetch_my_trades(symbol, since, _PAGE, parameters)
             page = [fill for row in rows if (fill := self.parse_fill(row)) is not None]
             new = [fill for fill in page if fill.id not in found]
             found |= {fill.id: fill for fill in new}
-            if not new or len(rows) < self.fills_page or max(fill.time_ms for fill in new) > end_ms:
+            if not new or len(rows) < _PAGE or max(fill.time_ms for fill in new) > end_ms:
                 return [fill for fill in found.values() if fill.time_ms <= end_ms]
             # From here on by id: several fills share a millisecond.
             since = None

@@ -25,6 +25,8 @@ from passivbot.exchanges.types import (
 _INDEX: Mapping[PositionSide, int] = {"long": 1, "short": 2}
 _ORDERS = 50
 """Orders a request returns at most; without a limit it is 20."""
+_FILLS = 100
+"""Fills, and profits, that a request returns at most."""
 
 
 class Bybit(Exchange):
@@ -123,35 +125,34 @@ class Bybit(Exchange):
             return "long" if (row["side"] == "buy") != closes else "short"
         return None
 
-    async def positions(self) -> list[Position]:
-        """Return open positions, of all pages."""
+    async def read_positions(self) -> list[Position]:
+        """Ask for open positions, of all pages."""
         query = {"category": "linear", "settleCoin": self.quote, "limit": 200}
         rows = await self._pages(self.client.privateGetV5PositionList, query)
         parsed = (self.parse_position(self.client.parse_position(row)) for row in rows)
         return [position for position in parsed if position is not None]
 
-    async def open_orders(self) -> list[OpenOrder]:
-        """Return resting orders, of all pages."""
+    async def read_open_orders(self) -> list[OpenOrder]:
+        """Ask for resting orders, of all pages."""
         query = {"category": "linear", "settleCoin": self.quote, "limit": _ORDERS, "openOnly": 0}
         rows = await self._pages(self.client.privateGetV5OrderRealtime, query)
         parsed = (self.parse_order(self.client.parse_order(row)) for row in rows)
         return [order for order in parsed if order is not None]
 
-    async def fetch_by_client_id(self, market: Market, client_id: str) -> Any:
+    async def read_order(self, market: Market, client_id: str) -> Mapping[str, Any]:
         """Look an order up among the open ones and the last ended ones, then in the history."""
         query = {"category": "linear", "symbol": self.client.market_id(market.symbol)}
         query["orderLinkId"] = client_id
         for endpoint in (self.client.privateGetV5OrderRealtime, self.client.privateGetV5OrderHistory):
-            rows = (await self._ask(endpoint(query)))["result"]["list"]
+            rows = (await endpoint(query))["result"]["list"]
             if rows:
-                return self.client.parse_order(rows[0])
+                found: Mapping[str, Any] = self.client.parse_order(rows[0])
+                return found
         raise ExchangeFault(Failure.GONE, f"no order {client_id}")
 
-    async def fills_page_of(
-        self, start_ms: int, end_ms: int, after: str | None
-    ) -> tuple[list[Fill], str | None]:
-        """Return all fills of a span, with the profits that are known."""
-        query = {"category": "linear", "startTime": start_ms, "endTime": end_ms, "limit": self.fills_page}
+    async def read_fills(self, start_ms: int, end_ms: int) -> list[Fill]:
+        """Ask for the fills of a span, with the profits that are known."""
+        query = {"category": "linear", "startTime": start_ms, "endTime": end_ms, "limit": _FILLS}
         rows = await self._pages(self.client.privateGetV5ExecutionList, {**query, "execType": "Trade"})
         closing = any(float(row.get("closedSize") or 0.0) > 0.0 for row in rows)
         entries: dict[str, float] = {}
@@ -164,7 +165,7 @@ class Bybit(Exchange):
             parsed["entered"] = entries.get(row["orderId"])
             if (fill := self.parse_fill(parsed)) is not None:
                 fills.append(fill)
-        return fills, None
+        return fills
 
     def fill_client_id(self, row: Mapping[str, Any]) -> str | None:
         """Return the client order id of a fill."""
@@ -192,9 +193,9 @@ class Bybit(Exchange):
         )
         return await self._set(request, "hedge mode")
 
-    async def permissions(self) -> Permissions:
-        """Return what the key may do."""
-        row = (await self._ask(self.client.privateGetV5UserQueryApi()))["result"]
+    async def read_permissions(self) -> Permissions:
+        """Ask what the key may do."""
+        row = (await self.client.privateGetV5UserQueryApi())["result"]
         granted = row.get("permissions") or {}
         trades = str(row.get("readOnly")) == "0" and bool(
             granted.get("ContractTrade") or granted.get("Derivatives")
@@ -205,17 +206,17 @@ class Bybit(Exchange):
         )
 
     async def _margin_mode(self, mode: str) -> None:
-        row = await self._ask(self.client.privateGetV5AccountInfo())
+        row = await self.client.privateGetV5AccountInfo()
         if row["result"].get("marginMode") == mode:
             raise ExchangeFault(Failure.UNCHANGED, mode)
-        await self._ask(self.client.privatePostV5AccountSetMarginMode({"setMarginMode": mode}), write=True)
+        await self.client.privatePostV5AccountSetMarginMode({"setMarginMode": mode})
 
     async def _pages(self, endpoint: Any, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         cursor = ""
         while True:
             asked = {**query, "cursor": cursor} if cursor else dict(query)
-            result = (await self._ask(endpoint(asked)))["result"]
+            result = (await endpoint(asked))["result"]
             rows += result["list"]
             following = result.get("nextPageCursor") or ""
             if not following or following == cursor or not result["list"]:

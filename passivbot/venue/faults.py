@@ -36,7 +36,7 @@ FaultKind = Literal[
 ``late``
     carried out at once, the reply comes after ``seconds``;
 ``status``
-    answered by ``status`` and ``body``, nothing done;
+    answered by ``status`` and ``body`` (a gateway's page by default), nothing done;
 ``unknown``
     carried out, but answered by ``status`` (503 by default) and ``body``;
 ``limit``
@@ -144,8 +144,7 @@ def spoiled(fault: Fault, reply: Reply) -> Reply:
     if fault.kind == "cut":
         content = reply.encoded()
         return Reply(content[: len(content) // 2], reply.status, reply.headers)
-    rows = _rows(reply.body)
-    if rows is not None:
+    for rows in _lists(reply.body):
         if fault.kind == "truncate":
             del rows[fault.keep :]
         elif fault.kind == "repeat":
@@ -155,16 +154,18 @@ def spoiled(fault: Fault, reply: Reply) -> Reply:
     return reply
 
 
-def _rows(body: Any) -> list[Any] | None:
-    """Return the list a reply is about: the longest one in it, wherever it stands."""
+def _lists(body: Any) -> list[list[Any]]:
+    """Return the lists a reply is about: the longest, wherever it stands, and others of its length."""
     found: list[list[Any]] = []
 
     def look(node: Any) -> None:
         if isinstance(node, list):
             found.append(node)
-        elif isinstance(node, dict):
+            return
+        if isinstance(node, dict):
             for child in node.values():
                 look(child)
 
     look(body)
-    return max(found, key=len) if found else None
+    longest = max((len(rows) for rows in found), default=0)
+    return [rows for rows in found if len(rows) == longest]

@@ -261,7 +261,7 @@ class Venue:
         if fault.kind == "drop":
             return None
         if fault.kind == "status":
-            return Reply({} if fault.body is None else fault.body, fault.status)
+            return Reply(_gateway_page(fault.status) if fault.body is None else fault.body, fault.status)
         if fault.kind == "limit":
             return self.publics[route.exchange].limited(fault.seconds)
         if fault.kind == "error":
@@ -392,6 +392,11 @@ def _fit(pattern: Sequence[str], parts: Sequence[str]) -> Mapping[str, str] | No
         elif piece != parts[place]:
             return None
     return values if len(parts) == len(pattern) else None
+
+
+def _gateway_page(status: int) -> bytes:
+    """Return what stands before an exchange when the exchange itself does not answer."""
+    return f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>".encode()
 
 
 def _break(request: web.Request) -> None:

@@ -77,7 +77,9 @@ class Reply:
     @property
     def content_type(self) -> str:
         """The type that goes with the body."""
-        return "application/octet-stream" if isinstance(self.body, bytes) else "application/json"
+        if not isinstance(self.body, bytes):
+            return "application/json"
+        return "text/html" if self.body.startswith(b"<html>") else "application/octet-stream"
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

@@ -1,0 +1,51 @@
+"""Hints from the private websockets: that something changed, never what is true."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
+
+from passivbot.exchanges.types import Hint
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+
+
+async def hints(client: Any, coins: Mapping[str, str]) -> AsyncIterator[Hint]:
+    """Give hints until cancelled; a broken connection is a hint too, and is opened again.
+
+    Parameters
+    ----------
+    client
+        ccxt.pro's client.
+    coins
+        Symbol → coin.
+    """
+    queue: asyncio.Queue[Hint] = asyncio.Queue()
+    tasks = [asyncio.create_task(_follow(client.watch_orders, "order", coins, queue))]
+    if client.has.get("watchPositions"):
+        tasks.append(asyncio.create_task(_follow(client.watch_positions, "position", coins, queue)))
+    try:
+        while True:
+            yield await queue.get()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow(
+    watch: Any, kind: Literal["order", "position"], coins: Mapping[str, str], queue: asyncio.Queue[Hint]
+) -> None:
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            for row in await watch():
+                coin = coins.get(str(row.get("symbol")), "")
+                queue.put_nowait(Hint(kind, coin, str(row.get("status") or "")))
+            pause = _FIRST_PAUSE_S
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # whatever broke: hints may fail, the bot looks by REST
+            queue.put_nowait(Hint("lost", text=f"{kind}: {type(error).__name__}: {error}"))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
