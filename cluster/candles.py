@@ -7,11 +7,18 @@ aligned to 64 bytes, which the engine reads where they lie.
 
 import importlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+
+class Candles(Protocol):
+    """Candles that lie once on each node."""
+
+    def read(self) -> tuple[pa.Table, NDArray[np.float64] | None, pa.Table]:
+        """Return panel, BTC prices and tables as views of the node's copy; the first call may fetch them."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
+    """Add the commands to the program."""
+    from cluster import cli_cluster
+
     app.command("optimize", cls=config_command("optimize"))(optimize)
+    cli_cluster.register(app)
 
 
 def optimize(
@@ -104,6 +107,14 @@ def optimize(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Run on this Ray cluster (auto: the one on this machine)."),
     ] = None,
+    panels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="On a cluster, where candles go that are too large for its object stores: a folder that all "
+            "machines reach, s3://… or gs://…",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study that --study names.")
     ] = False,
@@ -140,7 +151,9 @@ def optimize(
     _introduce(plan)
     if workers is None and "optimize.n_cpus" in options:
         workers = plan.scenario.config.optimize.n_cpus
-    log, outcome = execute(plan, workers=workers, batch=batch, lag=lag, address=address, say=typer.echo)
+    log, outcome = execute(
+        plan, workers=workers, batch=batch, lag=lag, address=address, panels=panels, say=typer.echo
+    )
     with log:
         _conclude(plan, log, outcome)
     if outcome is not None and not outcome.finished:

@@ -120,11 +120,12 @@ def attached_cluster(address: str) -> Iterator[Cluster]:
         Nothing answers there, it is not the head of a Ray cluster, or one that does not let us in.
     """
     prepare_environment()
-    if address != "auto":
-        _require_head(address)
+    found = _own_head() if address == "auto" else address
+    if found is not None:
+        _require_head(found, address)
     ray = _ray()
     try:
-        ray.init(address=address, **_quiet())
+        ray.init(address=found or address, **_quiet())
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
         raise ClusterError(f"--address {address}: can't join the cluster: {_first_line(error)}") from error
@@ -192,16 +193,27 @@ def _quiet() -> dict[str, Any]:
     return {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
-def _require_head(address: str) -> None:
+def _own_head() -> str | None:
+    """Return the address of the cluster that this machine is in, None if Ray has to look for it."""
+    if given := os.environ.get("RAY_ADDRESS"):
+        return given
+    # Not public; without it Ray looks itself, and takes half a minute to say that a token is wrong.
+    with suppress(AttributeError, ImportError):
+        found: str | None = importlib.import_module("ray._private.utils").read_ray_address(None)
+        return found
+    return None
+
+
+def _require_head(address: str, given: str) -> None:
     """Raise unless a Ray head answers: Ray itself ends the whole process where none does."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ClusterError(f"--address is {address!r}; allowed is HOST:PORT of a Ray head, or auto")
+        raise ClusterError(f"--address is {given!r}; allowed is HOST:PORT of a Ray head, or auto")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         raise ClusterError(
-            f"--address {address}: no Ray head answers there ({error.strerror or error})"
+            f"--address {given}: no Ray head answers there ({error.strerror or error})"
         ) from error
     reason = _probe(address)
     if reason == _TOKEN and "RAY_AUTH_MODE" not in os.environ:
@@ -212,7 +224,7 @@ def _require_head(address: str) -> None:
         if reason:
             del os.environ["RAY_AUTH_MODE"]
     if reason:
-        raise ClusterError(f"--address {address}: no Ray head that lets us in: {reason}")
+        raise ClusterError(f"--address {given}: no Ray head that lets us in: {reason}")
 
 
 def _probe(address: str) -> str | None:

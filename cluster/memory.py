@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -81,6 +81,16 @@ class Estimate:
     def object_store(self) -> int:
         """Size of the object store that holds the candles and what is in flight."""
         return max(_STORE_LEAST, self.candles + self.candles // 50 + _STORE_MARGIN)
+
+    @property
+    def without_candles(self) -> "Estimate":
+        """The same with the candles elsewhere."""
+        return replace(self, candles=0)
+
+    @property
+    def head_only(self) -> "Estimate":
+        """What the machine needs that drives the study and computes nothing."""
+        return replace(self, workers=0)
 
     @property
     def total(self) -> int:

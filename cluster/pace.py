@@ -1,5 +1,6 @@
 """How large a batch is and how long it may take, from what candidates were measured to take."""
 
+from collections.abc import Sized
 from math import ceil
 
 from cluster.pool import QUEUED, Batch
@@ -42,12 +43,20 @@ class Pace:
         floor_seconds: float = 60.0,
         unmeasured_seconds: float = 600.0,
     ) -> None:
-        self._workers = workers
+        self._count: Sized = range(workers)
         self._limit = limit
         self._floor = floor_seconds
         self._unmeasured = unmeasured_seconds
         self.seconds_each: float | None = None
         """Mean seconds of a candidate lately; None while none came back."""
+
+    @property
+    def _workers(self) -> int:
+        return max(1, len(self._count))
+
+    def follow(self, workers: Sized) -> None:
+        """Take the number of workers from what may change its length: the pool."""
+        self._count = workers
 
     def note(self, seconds: float, count: int) -> None:
         """Take in that ``count`` candidates took ``seconds``."""

@@ -3,27 +3,31 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
-from cluster.candles import SharedCandles, panel_bytes, prepared_share
+from cluster.budget import EVENT
+from cluster.candles import panel_bytes, prepared_share
 from cluster.display import Display, make_display
 from cluster.head import Head, Outcome
-from cluster.launch import Cluster, attached_cluster, local_cluster, usable_cpus
-from cluster.memory import Estimate, available_memory, plasma_folder
+from cluster.launch import usable_cpus
+from cluster.memory import Estimate
 from cluster.pace import Pace
-from cluster.pool import Pool
-from cluster.prepare import BUDGET_EVENT, Plan
+from cluster.pool import START_SECONDS, Pool
+from cluster.prepare import Plan
+from cluster.publish import Link
 from cluster.search import Lagged, Logged, Problem, Settings
 from cluster.search.base import Array
 from cluster.search.registry import make_search
+from cluster.site import Admit, site
 from cluster.workers import EngineFactory, Evaluator
 from passivbot.config import Scoring
 from passivbot.study import Front, StudyLog
 from passivbot.study.lock import LOCK_FILE
+from passivbot.study.stall import Stall
 
 
 def execute(
@@ -33,6 +37,7 @@ def execute(
     batch: int | None,
     lag: int | None,
     address: str | None,
+    panels: str | None = None,
     say: Callable[[str], None],
 ) -> tuple[StudyLog, Outcome | None]:
     """Run a planned study as far as its budget; the log comes back open.
@@ -49,6 +54,8 @@ def execute(
         For a resumed study: the lag from here on.
     address
         Of a running Ray cluster; None to start one here.
+    panels
+        Place for candles that are too large for an object store.
     say
         Prints one line.
 
@@ -76,27 +83,18 @@ def execute(
         width=len(plan.definition.space.names) + len(plan.definition.metrics),
         local=address is None,
     )
-    say(f"memory: {estimate}; log at the end about {estimate.log_text}")
-    estimate.require(available_memory())
-    cluster: AbstractContextManager[Cluster]
-    if address is None:
-        folder = plasma_folder(estimate.object_store)
-        if folder is not None:
-            say(f"note: shared memory is too small for the candles; they are kept in {folder}")
-        cluster = local_cluster(here, estimate.object_store, plasma_folder=folder)
-    else:
-        cluster = attached_cluster(address)
+    place = site(estimate, address=address, workers=workers, panels=panels, say=say)
     new = log is None
     if log is None:
         log = StudyLog.create(plan.folder, plan.definition)
     try:
-        with cluster as joined:
+        with place as joined:
             if not new:
                 log.event("resumed", {"logged": log.count()})
-            log.event(BUDGET_EVENT, {"iters": plan.budget})
+            log.event(EVENT, plan.ends.payload())
             if lag is not None and not new:
                 change_lag(log, lag)
-            shared = SharedCandles.place(table, btc_usd, plan.scenario.engine().prepare())
+            shared = joined.place(table, btc_usd, plan.scenario.engine().prepare())
             factory = EngineFactory.of(
                 plan.scenario, plan.space, plan.definition.metrics, shared, plan.stop_limits
             )
@@ -109,10 +107,12 @@ def execute(
                     plan.scoring,
                     factory,
                     budget=plan.budget,
-                    workers=workers or max(1, joined.cpus),
+                    workers=joined.workers,
                     batch=batch,
                     display=display,
                     shared_bytes=shared.nbytes,
+                    admit=joined.admit,
+                    start_seconds=joined.start_seconds,
                 )
             finally:
                 display.close()
@@ -141,11 +141,16 @@ def drive(
     factory: Callable[[], Evaluator],
     *,
     budget: int,
-    workers: int,
+    workers: int | None,
     display: Display,
     batch: int | None = None,
     pace: Pace | None = None,
     shared_bytes: int = 0,
+    admit: Admit = tuple,
+    start_seconds: float = START_SECONDS,
+    seconds: float | None = None,
+    until: Stall | None = None,
+    link: Link | None = None,
 ) -> Outcome:
     """Run a study from where its log ends, on the Ray that this process is joined to.
 
@@ -158,17 +163,32 @@ def drive(
     factory
         Makes the evaluator in a worker.
     budget, workers, batch
-        Candidates of the whole study; number of workers; largest batch.
+        Candidates of the whole study; most workers, None for one a processor; largest batch.
     display
         Where progress is shown.
     pace
         In place of the usual sizes and deadlines of batches.
     shared_bytes
         Size of what the workers share, for the display.
+    admit, start_seconds
+        As :class:`Pool` takes them.
+    seconds, until
+        What ends the study besides its candidates: time from the first batch on; a front that does not grow.
+    link
+        To the other studies of the cluster.
     """
-    search, front, holes = restore(log, problem, settings, scoring)
-    pace = pace or Pace(workers, batch)
-    pool = Pool(factory, len(log.definition.metrics), workers, pace.allowed_seconds)
+    search, front, holes = restore(log, problem, settings, scoring, until)
+    pace = pace or Pace(workers or 1, batch)
+    pool = Pool(
+        factory,
+        len(log.definition.metrics),
+        _least(workers, link.wishes.workers if link else None),
+        pace.allowed_seconds,
+        admit=admit,
+        say=display.say,
+        start_seconds=start_seconds,
+    )
+    pace.follow(pool)
     head = Head(
         search,
         log,
@@ -180,6 +200,9 @@ def drive(
         display=display,
         holes=holes,
         shared_bytes=shared_bytes,
+        most=workers,
+        seconds=seconds,
+        link=link,
     )
     try:
         with stopped_by_signals(head.stop):
@@ -194,11 +217,11 @@ def drive(
 
 
 def restore(
-    log: StudyLog, problem: Problem, settings: Settings, scoring: Scoring
+    log: StudyLog, problem: Problem, settings: Settings, scoring: Scoring, until: Stall | None = None
 ) -> tuple[Lagged, Front, list[tuple[int, Array]]]:
     """Return search and front as the log leaves them, and the candidates that are missing in it."""
     definition = log.definition
-    front = Front(len(scoring.objectives), population=definition.population)
+    front = Front(len(scoring.objectives), population=definition.population, stall=until)
 
     def results() -> Iterator[Logged]:
         for rows in log.chunks():
@@ -224,6 +247,11 @@ def missing(log: StudyLog, budget: int) -> int:
     if log.last() < budget:
         return budget - log.count()
     return budget - sum(int((rows.numbers < budget).sum()) for rows in log.chunks())
+
+
+def _least(*sizes: int | None) -> int | None:
+    given = [size for size in sizes if size is not None]
+    return min(given) if given else None
 
 
 @contextmanager

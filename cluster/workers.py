@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.candles import SharedCandles
+from cluster.candles import Candles
 from passivbot.backtest import Scenario
 from passivbot.config import ParameterSpace, WarmupRule
 from passivbot.engine import STOPPED_MINUTE, Engine, MarketRules
@@ -46,7 +46,7 @@ class EngineFactory:
     Attributes
     ----------
     candles
-        The panel in the object store.
+        The panel, where this machine has it.
     markets, starting_balance, maker_fee, requested_start_ms
         As ``Engine`` takes them.
     space
@@ -61,7 +61,7 @@ class EngineFactory:
         Those at which a candidate is stopped early; None: it runs to its end.
     """
 
-    candles: SharedCandles
+    candles: Candles
     markets: Mapping[str, MarketRules]
     starting_balance: float
     maker_fee: float
@@ -79,7 +79,7 @@ class EngineFactory:
         scenario: Scenario,
         space: ParameterSpace,
         metrics: Sequence[str],
-        candles: SharedCandles,
+        candles: Candles,
         limits: Mapping[str, float] | None = None,
     ) -> Self:
         """Return the factory for the candidates of a scenario, whose candles were placed."""
