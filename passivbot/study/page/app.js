@@ -114,7 +114,7 @@ async function tickStudy(mine) {
   }
   const first = stamped < 0 || !page.study;
   if (answer.front) {
-    if (stamped >= 0 && answer.stamp < stamped) { // another study under this name: begin anew
+    if (page.study && answer.identity !== page.study.identity) { // another study under this name: begin anew
       stamped = -1;
       page.study = null;
       return 0;
@@ -170,6 +170,7 @@ function start() {
   const recolour = () => { theme.apply(); if (page.study) { draw(); showDetail(); } };
   element("theme").onclick = () => { theme.next(); recolour(); };
   systemDark.addEventListener("change", recolour);
+  window.addEventListener("storage", recolour); // changed in Ray's bar, or on this page in another window
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (window.innerWidth !== width && page.study) { width = window.innerWidth; drawParallel(); }

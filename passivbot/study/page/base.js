@@ -29,10 +29,17 @@ function duration(seconds) {
 // Colours ---------------------------------------------------------------------------------------------------------
 
 const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
+// Inside Ray's dashboard its own choice counts, which it remembers under this name.
+function outerDark() {
+  try {
+    const ray = window === window.top ? null : localStorage.getItem("themeMode");
+    return ray ? ray === "dark" : systemDark.matches;
+  } catch { return systemDark.matches; }
+}
 const theme = {
   // A page inside another one may not be allowed to remember anything.
   choice: (() => { try { return localStorage.getItem("passivbot-theme") || "auto"; } catch { return "auto"; } })(),
-  get dark() { return this.choice === "auto" ? systemDark.matches : this.choice === "dark"; },
+  get dark() { return this.choice === "auto" ? outerDark() : this.choice === "dark"; },
   apply() {
     document.documentElement.dataset.theme = this.dark ? "dark" : "light";
     const words = { auto: "as the system", light: "light", dark: "dark" };

@@ -16,7 +16,7 @@ function localFacts(candidate) {
       const v = source.metrics[limit.metric][i];
       const room = v === null ? null : limit.kind === "greater" ? limit.value - v : v - limit.value;
       return {
-        key: limit.key, metric: limit.metric, limit: limit.value, value: v, kept: room !== null && room >= 0,
+        key: limit.key, metric: limit.metric, kind: limit.kind, limit: limit.value, value: v, kept: room !== null && room >= 0,
         margin: room === null || limit.value === 0 ? null : room / Math.abs(limit.value),
       };
     }),
@@ -96,7 +96,8 @@ function renderDetail(facts, replay) {
         : limit.kept ? `${(100 * limit.margin).toFixed(0)} % left` : `broken by ${(-100 * limit.margin).toFixed(0)} %`;
       const words = make("span", left, null, limit.kept ? "good" : "bad");
       words.style.whiteSpace = "nowrap";
-      const bound = `${short(limit.value)}, limit ${short(limit.limit)}`;
+      const bound = make("span", `${short(limit.value)} `);
+      make("span", `${limit.kind === "lower" ? "≥" : "≤"} ${short(limit.limit)}`, bound, "soft");
       return [limit.metric, bound, words];
     }));
   }

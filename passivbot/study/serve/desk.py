@@ -98,6 +98,10 @@ class Desk:
                 return view, {"told": view.told, "last": view.study.log.last() + 1}
         return view, None
 
+    def progress(self, key: str) -> dict[str, Any]:
+        """Return what is known of a study's progress besides its log; nothing here."""
+        return {}
+
     def close(self) -> None:
         """Close all logs."""
         with self._mutex:

@@ -31,11 +31,11 @@ class Replays:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._scenario: tuple[object, Scenario] | None = None
-        self._known: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+        self._known: OrderedDict[object, dict[str, Any]] = OrderedDict()
 
     def known(self, study: Study, candidate: int) -> dict[str, Any] | None:
         """Return what :meth:`run` found, None if it was not asked."""
-        return self._known.get((str(study.folder), candidate))
+        return self._known.get(_key(study, candidate))
 
     def run(self, study: Study, one: Results) -> dict[str, Any]:
         """Run one candidate as the study did; compare its metrics with the log, to the bit.
@@ -52,8 +52,7 @@ class Replays:
         ResourceError
             They do not fit into memory.
         """
-        candidate = int(one.numbers[0])
-        key = (str(study.folder), candidate)
+        key = _key(study, int(one.numbers[0]))
         with self._lock:
             if key not in self._known:
                 self._known[key] = self._run(study, one)
@@ -109,3 +108,7 @@ class Replays:
         scenario = Scenario.replay(study.config, facts)
         self._scenario = (key, scenario)
         return scenario
+
+
+def _key(study: Study, candidate: int) -> object:
+    return (str(study.folder), study.definition.created, study.definition.seed, candidate)

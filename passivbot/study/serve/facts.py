@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from passivbot.backtest.scenario import DEMO
+from passivbot.backtest.candles import DEMO
 from passivbot.engine import __version__ as engine_version
 from passivbot.study.page_data import plain, promote_command
 from passivbot.study.select import ranking
@@ -81,6 +81,7 @@ def _limits(one: Results) -> list[dict[str, Any]]:
             {
                 "key": limit.key,
                 "metric": limit.metric,
+                "kind": limit.kind,
                 "limit": limit.value,
                 "value": value,
                 "kept": bool(one.violations[0, index] == 0),

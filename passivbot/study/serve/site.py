@@ -111,6 +111,7 @@ class Site:
             return _json({"id": key, "reading": reading})
         with view.lock:
             payload = view.payload(_number(query, "after"), _number(query, "stamp"))
+        payload["progress"] = {**payload["progress"], **self.desk.progress(key)}
         return _json({"id": key, **payload})
 
     def _candidate(self, query: Mapping[str, str], key: str, number: str) -> Answer:

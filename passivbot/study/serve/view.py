@@ -1,7 +1,7 @@
 """One study as the page sees it, followed through its log while it grows."""
 
-import copy
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +48,10 @@ class View:
 
     def __init__(self, folder: Path) -> None:
         self.study = Study.open(folder)
-        self.stamp = 0
-        """Grows with every change of what is shown."""
+        self.stamp = int(time.time() * 1000)
+        """Grows with every change of what is shown, also over a new beginning of this process."""
         self._identity = _identity(folder)
+        self._name = f"{self.study.definition.created} {self._identity}"
         self._base = self._new_front()
         self._stride = 1
         self._kept: list[Rows] = []
@@ -153,7 +154,7 @@ class View:
         self._seen, self._tail = self._base.told, state
         front = self._base
         if len(tail):
-            front = copy.deepcopy(self._base)
+            front = self._base.snapshot()
             front.add_rows(tail, self.study.definition.metrics, self.study.scoring, final=True)
             for rows in self.study.log.chunks(after=int(tail.numbers[-1])):
                 front.add_rows(rows, self.study.definition.metrics, self.study.scoring, final=True)
@@ -199,7 +200,12 @@ class View:
         stamp
             Of what the page has; with the present one nothing but ``progress`` is sent.
         """
-        data: dict[str, Any] = {"stamp": self.stamp, "told": self.told, "progress": self.progress()}
+        data: dict[str, Any] = {
+            "stamp": self.stamp,
+            "identity": self._name,
+            "told": self.told,
+            "progress": self.progress(),
+        }
         if stamp == self.stamp:
             return data
         free = self.study.definition.space.free
