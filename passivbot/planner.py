@@ -1,4 +1,4 @@
-"""Typed face of the engine's live planner: the orders that the backtest simulates, for an account as it is now."""
+"""Typed face of the engine's live planner: the orders that the backtest simulates, for an account of now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from passivbot import _engine
 from passivbot.engine import Bot, MarketRules, Overrides

@@ -1,0 +1,40 @@
+"""Time as the bot sees it, and waiting that something can cut short."""
+
+import asyncio
+import time
+from typing import Protocol
+
+MINUTE_MS = 60_000
+
+
+class Clock(Protocol):
+    """What the bot asks for the time: the wall's, or that of a market that is replayed."""
+
+    def now_ms(self) -> int:
+        """Return the market's time, UTC ms."""
+        ...
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        """Wait, or until ``wake`` is set."""
+        ...
+
+
+class WallClock:
+    """Real time."""
+
+    def now_ms(self) -> int:
+        """Return UTC ms."""
+        return int(time.time() * 1000)
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        """Wait, or until ``wake`` is set."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await wake.wait()
+        except TimeoutError:
+            pass
+
+
+def minute_of(ms: int) -> int:
+    """Return the start of the minute."""
+    return ms // MINUTE_MS * MINUTE_MS

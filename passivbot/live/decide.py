@@ -1,0 +1,199 @@
+"""From what is known to what is sent: plan, compare, and what guards leave of it. No waiting, no network."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from passivbot.config import Config
+from passivbot.exchanges.types import Market, Position, Ticker
+from passivbot.live import limits
+from passivbot.live.feed import Feed
+from passivbot.live.ledger import Ledger
+from passivbot.live.limits import Caps, Churn
+from passivbot.live.policy import Policy
+from passivbot.live.reconcile import Resting, compare, distance, urgency
+from passivbot.live.snapshot import Key
+from passivbot.live.universe import Universe
+from passivbot.planner import SIDES, AccountNow, CoinNow, Mode, Plan, PlannedOrder, SideNow
+
+_NEAR = 0.001
+_MARKET_WORDS = ("trailing", "unstuck", "auto_reduce")
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything that a decision is made of.
+
+    Parameters
+    ----------
+    config, policy
+        The rules.
+    markets
+        By coin.
+    tickers
+        Prices by coin.
+    positions
+        By coin and side.
+    resting
+        The bot's orders.
+    balance
+        Believed.
+    universe
+        Modes.
+    waiting
+        Coins and sides where nothing may be placed: an order of unknown fate, a position that does not fit
+        its fills, a refusal a moment ago.
+    untouched
+        Coins and sides whose orders may not even be cancelled.
+    may_unstuck
+        Whether the realised profit is known.
+    now_ms
+        Market time.
+    """
+
+    config: Config
+    policy: Policy
+    markets: Mapping[str, Market]
+    tickers: Mapping[str, Ticker]
+    positions: Mapping[Key, Position]
+    resting: tuple[Resting, ...]
+    balance: float
+    universe: Universe
+    now_ms: int
+    waiting: frozenset[Key] = frozenset()
+    untouched: frozenset[Key] = frozenset()
+    may_unstuck: bool = True
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be sent, and whether something of the plan is left for the next cycle.
+
+    ``create`` holds each order with whether it is a market order.
+    """
+
+    plan: Plan
+    cancel: tuple[Resting, ...] = ()
+    create: tuple[tuple[PlannedOrder, bool], ...] = ()
+    left: bool = False
+    matches: bool = True
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+
+def plan_of(known: Known, feed: Feed, ledger: Ledger) -> tuple[Plan, frozenset[Key]]:
+    """Return the plan, and the coins and sides whose orders it says nothing about."""
+    now: dict[str, CoinNow] = {}
+    silent: set[Key] = set(known.untouched)
+    for coin in feed.coins:
+        ticker = known.tickers.get(coin)
+        fresh = (
+            ticker is not None
+            and feed.is_warm(coin)
+            and feed.lag(coin, known.now_ms) <= known.policy.candle_lag_minutes
+        )
+        sides = {}
+        for side in SIDES:
+            key = (coin, side)
+            position = known.positions.get(key)
+            mode = known.universe.mode(key)
+            if mode is Mode.MANUAL or (not fresh and mode is not Mode.PANIC):
+                silent.add(key)
+            sides[side] = SideNow(
+                mode=mode,
+                preferred=key in known.universe.preferred,
+                tradeable=fresh or (mode is Mode.PANIC and ticker is not None),
+                size=position.size if position else 0.0,
+                price=position.price if position else 0.0,
+                changed_ms=ledger.changed_ms(key),
+            )
+        bid, ask = (ticker.bid, ticker.ask) if ticker is not None else (float("nan"), float("nan"))
+        now[coin] = CoinNow(bid, ask, sides["long"], sides["short"])
+    realised = ledger.realised
+    account = AccountNow(known.balance, realised.sum, realised.peak, known.may_unstuck)
+    plan = feed.strategy.plan(account, now, known.policy.ladder)
+    planned_for = set(feed.coins)
+    silent |= {rest.key for rest in known.resting if rest.key[0] not in planned_for}
+    return plan, frozenset(silent)
+
+
+def decide(
+    known: Known, feed: Feed, ledger: Ledger, churn: Churn, tell: Callable[[str, str], None]
+) -> Decision:
+    """Return what to send.
+
+    Parameters
+    ----------
+    known
+        What is known.
+    feed, ledger
+        Indicators, and what the fills say.
+    churn
+        Counts what is placed.
+    tell
+        Told of what guards hold back: (guard, text).
+    """
+    live, policy = known.config.live, known.policy
+    plan, silent = plan_of(known, feed, ledger)
+    prices = {coin: ticker.last for coin, ticker in known.tickers.items()}
+    difference = compare(plan.orders, known.resting, silent, policy)
+    cancel = sorted(
+        difference.cancel,
+        key=lambda rest: (distance(rest.order.price, prices.get(rest.order.coin)), rest.order.id),
+    )
+    cap = live.max_n_cancellations_per_batch
+    later = cancel[cap:]
+    # What is in the way of a cancelled order waits for the cancel.
+    blocked = {rest.key for rest in later} | known.waiting
+    wanted = sorted(difference.create, key=lambda order: urgency(order, prices))
+    wanted = limits.within_reach(
+        wanted, prices, live.price_distance_threshold, lambda key: key not in known.positions
+    )
+    create = [order for order in wanted if (order.coin, order.side) not in blocked]
+    create = churn.calm(create, known.now_ms)
+    cancelled = {rest.order.id for rest in cancel}
+    staying = [rest for rest in known.resting if rest.order.id not in cancelled]
+    create = limits.within_exposure(
+        create, staying, known.positions, known.markets, caps_of(known, plan), known.balance, policy, tell
+    )
+    create = limits.within_count(create, len(staying) + len(later), policy, tell)
+    now_create = create[: live.max_n_creations_per_batch]
+    return Decision(
+        plan=plan,
+        cancel=tuple(cancel[:cap]),
+        create=tuple((order, at_market(order, known, prices)) for order in now_create),
+        left=bool(later) or len(create) > len(now_create) or bool(known.waiting),
+        matches=not cancel and not wanted,
+        prices=prices,
+    )
+
+
+def caps_of(known: Known, plan: Plan) -> Caps:
+    """Return the exposure that positions, sides and the account may reach."""
+    config = known.config
+    side = {}
+    for name in SIDES:
+        total = float(getattr(config.bot, name).total_wallet_exposure_limit)
+        # A coin's own limit is not part of what the side divides among its slots.
+        own = sum(
+            limit
+            for (coin, held_side), limit in plan.limits.items()
+            if held_side == name
+            and (coin, name) in plan.active
+            and "wallet_exposure_limit" in config.coin_overrides.get(coin, {}).get("bot", {}).get(name, {})
+        )
+        side[name] = total + own
+    account = sum(side.values()) if known.policy.max_exposure is None else known.policy.max_exposure
+    return Caps(plan.limits, side, account)
+
+
+def at_market(order: PlannedOrder, known: Known, prices: Mapping[str, float]) -> bool:
+    """Return whether an order is sent as a market order.
+
+    Panic always is; where ``live.market_orders_allowed`` says so, also what should fill now, at the price.
+    """
+    if "panic" in order.type:
+        return True
+    live = known.config.live
+    if not live.market_orders_allowed or live.time_in_force == "post_only":
+        return False
+    near = distance(order.price, prices.get(order.coin)) < _NEAR
+    return near and any(word in order.type for word in _MARKET_WORDS)

@@ -1,0 +1,133 @@
+"""Where the configuration comes from: a promoted one, or a file; both are taken over between two cycles."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from passivbot.config import Config, load_config
+from passivbot.errors import PassivbotError
+from passivbot.promotion.current import LIVE, Follower
+
+Tell = Callable[[str, str], None]
+GUARD = "configuration"
+_LOOK_SECONDS = 5.0
+
+
+class Source(Protocol):
+    """A configuration that may change."""
+
+    now: Config
+    label: str
+    version: int | None
+
+    def poll(self, tell: Tell) -> Config | None:
+        """Return the configuration if it changed since the last call; what can't be read is told."""
+        ...
+
+
+class Fixed:
+    """A configuration that does not change.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    label
+        Its name, for people.
+    """
+
+    def __init__(self, config: Config, label: str = "a configuration") -> None:
+        self.now, self.label = config, label
+        self.version: int | None = None
+        self._next: Config | None = None
+
+    def change(self, config: Config) -> None:
+        """Give the bot another one at its next look."""
+        self._next = config
+
+    def poll(self, tell: Tell) -> Config | None:
+        """Return another configuration if one was given."""
+        found, self._next = self._next, None
+        if found is not None:
+            self.now = found
+        return found
+
+
+class FileSource:
+    """A configuration file; it and the coin lists that it names are read again while the bot runs.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        It is no configuration.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.label = str(path)
+        self.version: int | None = None
+        self.now: Config = load_config(path).config
+        self._looked = time.monotonic()
+        self._problem = ""
+
+    def poll(self, tell: Tell) -> Config | None:
+        """Return the configuration if the file or a coin list changed."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return None
+        self._looked = time.monotonic()
+        try:
+            found = load_config(self._path).config
+        except PassivbotError as error:
+            if str(error) != self._problem:
+                tell(GUARD, f"{error}; the bot keeps the configuration that it has")
+            self._problem = str(error)
+            return None
+        self._problem = ""
+        if found.to_dict() == self.now.to_dict():
+            return None
+        self.now = found
+        return found
+
+
+class PromotedSource:
+    """The current version of a live configuration.
+
+    Parameters
+    ----------
+    name
+        Of the live configuration.
+    root
+        Folder of the live configurations.
+
+    Raises
+    ------
+    PromotionError
+        Nothing is promoted to it.
+    """
+
+    def __init__(self, name: str, root: Path = LIVE) -> None:
+        self._follower = Follower(name, root)
+        self._take()
+
+    def _take(self) -> None:
+        promoted = self._follower.now
+        self.now: Config = promoted.config
+        self.label = str(promoted)
+        self.version: int | None = promoted.version
+
+    def poll(self, tell: Tell) -> Config | None:
+        """Return the configuration if another version became current."""
+        try:
+            if self._follower.poll() is None:
+                return None
+        except PassivbotError as error:
+            tell(GUARD, f"{error}; the bot keeps {self.label}")
+            return None
+        self._take()
+        return self.now

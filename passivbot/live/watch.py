@@ -1,0 +1,167 @@
+"""What the bot tells of itself: to the log and the journal, and to whoever watches it."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from passivbot.exchanges.types import Fill, Market
+from passivbot.live.journal import Journal
+from passivbot.live.snapshot import Snapshot
+from passivbot.ops.run import Ops
+from passivbot.planner import SIDES, Plan
+
+log = logging.getLogger(__name__)
+_REPEAT_MS = 300_000
+
+
+@dataclass(frozen=True)
+class Report:
+    """One cycle.
+
+    Parameters
+    ----------
+    outcome
+        ``ok``, or what kept it from sending anything.
+    planned, cancelled, created, fills
+        Orders and fills.
+    again
+        Something is left to do: the next cycle comes soon.
+    settled
+        What rests is what was planned.
+    own_seconds
+        Planning and comparison, without the network.
+    """
+
+    outcome: str = "ok"
+    planned: int = 0
+    cancelled: int = 0
+    created: int = 0
+    fills: int = 0
+    again: bool = False
+    settled: bool = False
+    own_seconds: float = 0.0
+
+
+class Watch:
+    """Tells.
+
+    Parameters
+    ----------
+    journal
+        Keeps what guards did.
+    ops
+        Metrics, alerts, health; None: nobody watches.
+    """
+
+    def __init__(self, journal: Journal, ops: Ops | None = None) -> None:
+        self._journal, self._ops = journal, ops
+        self._told: dict[tuple[str, str], int] = {}
+        self.now_ms = 0
+
+    def tell(self, guard: str, text: str) -> None:
+        """A guard did something; the same words are told at most every five minutes."""
+        last = self._told.get((guard, text))
+        if last is not None and 0 <= self.now_ms - last < _REPEAT_MS:
+            return
+        self._told = {key: ms for key, ms in self._told.items() if self.now_ms - ms < _REPEAT_MS}
+        self._told[guard, text] = self.now_ms
+        log.warning("guard %s: %s", guard, text)
+        self._journal.tripped(guard, text, self.now_ms)
+        if self._ops is not None:
+            self._ops.tripped(guard, text)
+
+    def sent(self, action: str, outcome: str) -> None:
+        """An order was sent."""
+        if self._ops is not None:
+            self._ops.metrics.orders.labels(action, outcome).inc()
+
+    def failure(self, kind: str) -> None:
+        """The exchange failed."""
+        if self._ops is not None:
+            self._ops.metrics.exchange_errors.labels(kind).inc()
+
+    def websocket(self, up: bool) -> None:
+        """The stream of hints came or went."""
+        if self._ops is not None:
+            self._ops.metrics.websocket_up.labels("orders").set(float(up))
+            if not up:
+                self._ops.alerts.send("disconnected", "the stream of hints broke; REST goes on", matter="ws")
+
+    def version(self, label: str, number: int | None) -> None:
+        """Another configuration is traded from now on."""
+        log.info("configuration taken over: %s", label)
+        if self._ops is not None:
+            if number is not None:
+                self._ops.metrics.version.set(number)
+            self._ops.alerts.send("version", f"trades {label} now", matter=label)
+
+    def filled(self, fills: list[Fill]) -> None:
+        """New fills."""
+        for fill in fills:
+            facts = {
+                "coin": fill.coin,
+                "qty": fill.qty,
+                "price": fill.price,
+                "pnl": fill.pnl,
+                "client_id": fill.client_id,
+            }
+            log.info("fill", extra=facts)
+            if self._ops is not None:
+                self._ops.metrics.fills.labels(fill.coin, fill.position_side or "").inc()
+                self._ops.metrics.realised_profit.inc((fill.pnl or 0.0) - fill.fee)
+
+    def cycle(
+        self,
+        report: Report,
+        seconds: float,
+        snapshot: Snapshot | None = None,
+        balance: float = 0.0,
+        plan: Plan | None = None,
+        markets: Mapping[str, Market] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """End of a cycle."""
+        extra = {
+            "planned": report.planned,
+            "cancelled": report.cancelled,
+            "created": report.created,
+            "fills": report.fills,
+            "ms": round(seconds * 1000, 1),
+        }
+        log.debug("cycle %s", report.outcome, extra=extra)
+        if self._ops is None:
+            return
+        metrics = self._ops.metrics
+        metrics.cycles.labels(report.outcome).inc()
+        metrics.cycle_seconds.observe(seconds)
+        if report.outcome != "ok":
+            return
+        metrics.own_seconds.observe(report.own_seconds)
+        metrics.balance.set(balance)
+        positions = []
+        totals = dict.fromkeys(SIDES, 0.0)
+        for (coin, side), position in (snapshot.positions if snapshot else {}).items():
+            c_mult = markets[coin].rules.c_mult if markets and coin in markets else 1.0
+            exposure = abs(position.size) * position.price * c_mult / balance if balance > 0 else 0.0
+            metrics.exposure.labels(coin, side).set(exposure)
+            totals[side] += exposure
+            positions.append(
+                {
+                    "coin": coin,
+                    "side": side,
+                    "size": position.size,
+                    "price": position.price,
+                    "exposure": round(exposure, 6),
+                }
+            )
+        for side, total in totals.items():
+            metrics.total_exposure.labels(side).set(total)
+        metrics.open_orders.set(report.planned)
+        self._ops.health.beat(
+            positions=positions,
+            balance=balance,
+            last_cycle=extra,
+            active=sorted(" ".join(key) for key in plan.active) if plan else [],
+            **(facts or {}),
+        )

@@ -1,0 +1,260 @@
+"""A bot at a loopback venue: real ccxt over TLS, real journal and cache, market time that the test moves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passivbot.config import Config
+from passivbot.engine import MarketRules
+from passivbot.exchanges import Exchange, connect
+from passivbot.live.bot import Bot, Parts
+from passivbot.live.candles import CandleCache
+from passivbot.live.feed import Feed
+from passivbot.live.guards import Pace
+from passivbot.live.journal import Journal
+from passivbot.live.policy import Policy
+from passivbot.live.source import Fixed
+from passivbot.live.strategy import trailing_grid
+from passivbot.live.watch import Report, Watch
+from passivbot.market.clean import MINUTE_MS
+from passivbot.venue import Core, MarketSource, Venue, VenueMarket
+from passivbot.venue.account import ApiKey
+
+START_MS = 1_746_403_200_000
+ACCOUNT = "test_01"
+RULES = {
+    "BTC": MarketRules(qty_step=0.001, price_step=0.1, min_qty=0.001, min_cost=5.0, c_mult=1.0),
+    "DOGE": MarketRules(qty_step=1.0, price_step=0.00001, min_qty=1.0, min_cost=5.0, c_mult=1.0),
+}
+PRICE = {"BTC": 60_000.0, "DOGE": 0.2}
+EAGER = Policy(unknown_seconds=0.0)
+BOTH = ("binanceusdm", "bybit")
+
+
+def walk_source(
+    minutes: int = 3000, seed: int = 1, volatility: float = 0.0006, coins: Sequence[str] = ("BTC", "DOGE")
+) -> MarketSource:
+    """A random walk on price steps."""
+    rng = np.random.default_rng(seed)
+    times = START_MS + MINUTE_MS * np.arange(minutes, dtype=np.float64)
+    candles = {}
+    for coin in coins:
+        step = RULES[coin].price_step
+        close = PRICE[coin] * np.exp(np.cumsum(rng.normal(0.0, volatility, minutes)))
+        opening = np.concatenate([[PRICE[coin]], close[:-1]])
+        high = np.maximum(opening, close) * (1 + np.abs(rng.normal(0.0, volatility / 2, minutes)))
+        low = np.minimum(opening, close) * (1 - np.abs(rng.normal(0.0, volatility / 2, minutes)))
+        on_step = [np.round(np.round(column / step) * step, 10) for column in (opening, high, low, close)]
+        candles[coin] = np.stack([times, *on_step, rng.uniform(1.0, 100.0, minutes)], axis=1)
+    return MarketSource(
+        [VenueMarket(coin, RULES[coin], listed_ms=START_MS - 10**10) for coin in coins], candles
+    )
+
+
+def config_of(coins: Sequence[str] = ("BTC", "DOGE"), **changes: Any) -> Config:
+    """A long and short grid with short averages; ``changes`` are dotted keys with ``__`` for the dots."""
+    side = {
+        "close_grid_markup_start": 0.004,
+        "close_grid_markup_end": 0.002,
+        "close_grid_qty_pct": 0.5,
+        "close_trailing_grid_ratio": 0.0,
+        "entry_trailing_grid_ratio": 0.0,
+        "ema_span_0": 30.0,
+        "ema_span_1": 60.0,
+        "entry_grid_spacing_log_span_hours": 1.0,
+        "entry_grid_spacing_pct": 0.004,
+        "entry_grid_double_down_factor": 1.0,
+        "entry_initial_ema_dist": -0.001,
+        "entry_initial_qty_pct": 0.05,
+        "filter_log_range_ema_span": 20.0,
+        "filter_volume_ema_span": 20.0,
+        "filter_volume_drop_pct": 0.0,
+        "n_positions": 2.0,
+        "total_wallet_exposure_limit": 1.0,
+        "unstuck_close_pct": 0.05,
+        "unstuck_loss_allowance_pct": 0.02,
+        "unstuck_threshold": 0.5,
+        "unstuck_ema_dist": -0.01,
+    }
+    lists = {"long": list(coins), "short": list(coins)}
+    live = {
+        "approved_coins": lists,
+        "minimum_coin_age_days": 0.0,
+        "market_orders_allowed": False,
+        "max_n_cancellations_per_batch": 1000,
+        "max_n_creations_per_batch": 1000,
+        "price_distance_threshold": 1000.0,
+        "warmup_ratio": 1.0,
+        "max_warmup_minutes": 120.0,
+        "inactive_coin_candle_ttl_minutes": 0.0,
+    }
+    data = Config().to_dict()
+    data["bot"]["long"] |= side
+    data["bot"]["short"] |= side
+    data["live"] |= live
+    for name, value in changes.items():
+        *path, last = name.split("__")
+        part = data
+        for step in path:
+            part = part[step]
+        part[last] = value
+    return Config.from_dict(data)
+
+
+class VenueClock:
+    """Market time of the venue."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def now_ms(self) -> int:
+        return self._venue.clock.now_ms
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Rig:
+    """A venue, an account on it, and a bot that can be started again."""
+
+    venue: Venue
+    name: str
+    key: ApiKey
+    folder: Path
+    config: Config
+    policy: Policy = EAGER
+    dry_run: bool = False
+    told: list[tuple[str, str]] = field(default_factory=list)
+    bot: Bot | None = None
+    source: Fixed | None = None
+    exchange: Exchange | None = None
+
+    @property
+    def core(self) -> Core:
+        return self.venue.core(self.name)
+
+    async def start(self, **settings: Any) -> Bot:
+        """Make a bot over what lies in the folder, as a process that starts would."""
+        await self.end()
+        journal = Journal(self.folder / "journal.sqlite", ACCOUNT)
+        watch = Watch(journal)
+        tell = watch.tell
+
+        def told(guard: str, text: str) -> None:
+            self.told.append((guard, text))
+            tell(guard, text)
+
+        watch.tell = told  # type: ignore[method-assign]
+        pace = Pace(self.policy, told)
+        self.exchange = connect(
+            self.name,
+            {"apiKey": self.key.key, "secret": self.key.secret},
+            session=self.venue.session(trace_configs=[pace.trace()]),
+            rate_limit_ms=1,
+            **{"timeout_s": 3.0, **settings},
+        )
+        await self.exchange.open()
+        self.source = Fixed(self.config)
+        cache = CandleCache(self.folder / "candles.sqlite")
+        feed = Feed(self.exchange, cache, trailing_grid, lambda coin, why: told("candles", f"{coin} {why}"))
+        self.journal, self.cache, self.feed = journal, cache, feed
+        parts = Parts(
+            self.exchange,
+            self.source,
+            journal,
+            feed,
+            VenueClock(self.venue),
+            self.policy,
+            pace,
+            watch,
+            self.dry_run,
+        )
+        self.bot = Bot(parts)
+        await self.bot.start()
+        return self.bot
+
+    async def end(self) -> None:
+        """Leave as a process that is killed: nothing is tidied up at the exchange."""
+        if self.bot is not None and self.exchange is not None:
+            self.journal.close()
+            self.cache.close()
+            await self.exchange.close()
+            self.bot = None
+
+    async def settle(self, most: int = 25) -> Report:
+        """Run cycles in one minute until what rests is what is planned."""
+        assert self.bot is not None
+        for _ in range(most):
+            report = await self.bot.cycle()
+            if report.settled and not report.again:
+                return report
+        raise AssertionError(f"nothing settled within {most} cycles: {report}")
+
+    async def minutes(self, count: int = 1) -> None:
+        """Let market time pass, settled in each minute."""
+        for _ in range(count):
+            self.venue.advance()
+            await self.settle()
+
+    # ---- the four assertions
+
+    def resting(self) -> dict[tuple[str, str, float, float], int]:
+        """The venue's open orders of the bot: (coin, side, signed quantity, price) → how often."""
+        found: dict[tuple[str, str, float, float], int] = {}
+        for order in self.core.open_orders:
+            sign = 1.0 if order.side == "buy" else -1.0
+            key = (order.coin, order.position_side, round(sign * order.left, 9), order.price)
+            found[key] = found.get(key, 0) + 1
+        return found
+
+    def planned(self) -> dict[tuple[str, str, float, float], int]:
+        """The orders of the bot's last plan."""
+        assert self.bot is not None and self.bot.decision is not None
+        found: dict[tuple[str, str, float, float], int] = {}
+        for order in self.bot.decision.plan.orders:
+            key = (order.coin, order.side, round(order.qty, 9), order.price)
+            found[key] = found.get(key, 0) + 1
+        return found
+
+    def exposure(self) -> dict[str, float]:
+        """Exposure of each side at the venue."""
+        sums = {"long": 0.0, "short": 0.0}
+        for held in self.core.positions.values():
+            c_mult = self.venue.source.market(held.coin).rules.c_mult
+            sums[held.side] += abs(held.size) * held.price * c_mult / self.core.balance
+        return sums
+
+
+@asynccontextmanager
+async def rig(
+    name: str,
+    folder: Path,
+    *,
+    source: MarketSource | None = None,
+    config: Config | None = None,
+    policy: Policy = EAGER,
+    start_minute: int = 200,
+    balance: float = 10_000.0,
+    **settings: Any,
+) -> AsyncIterator[Rig]:
+    """A venue and an account; the bot is started by the test."""
+    source = source or walk_source()
+    async with Venue(source, [name], start_ms=START_MS + start_minute * MINUTE_MS, balance=balance) as venue:
+        made = Rig(
+            venue, name, venue.account(name).new_key(), folder, config or config_of(), policy, **settings
+        )
+        try:
+            yield made
+        finally:
+            await made.end()
+
+
+def counts(told: Sequence[tuple[str, str]]) -> Mapping[str, int]:
+    """How often each guard spoke."""
+    return {guard: sum(1 for other, _ in told if other == guard) for guard, _ in told}
