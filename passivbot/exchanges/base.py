@@ -117,6 +117,7 @@ class Exchange:
         self.private = bool(credentials)
         self._markets: dict[str, Market] = {}
         self._coins: dict[str, str] = {}
+        self._margin_modes: dict[str, MarginMode] = {}
 
     # ---- life
 
@@ -265,6 +266,7 @@ class Exchange:
         What was done, for people.
         """
         symbol = self.market(coin).symbol
+        self._margin_modes[coin] = margin_mode
         return (
             await self._set(self.send_margin_mode(symbol, margin_mode, leverage), f"{coin} {margin_mode}"),
             await self._set(
@@ -294,6 +296,10 @@ class Exchange:
         """Drop the websockets; :meth:`watch` opens new ones with new keys."""
         with contextlib.suppress(Exception):
             await self.client.close_ws_clients()
+
+    def margin_mode_of(self, coin: str) -> MarginMode:
+        """Return the margin mode that was set up for a coin; cross if none was."""
+        return self._margin_modes.get(coin, "cross")
 
     # ---- what exchanges differ in
 
