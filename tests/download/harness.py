@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from passivbot.engine import MarketRules
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import MINUTE_MS, Floats
 from passivbot.market.download.pace import Patience
 from passivbot.market.download.request import CoinChoice, Request
 from passivbot.market.download.run import Report, download
@@ -144,5 +144,3 @@ def assert_equals_truth(outcome: Outcome, exchange: str, coin: str, rows: Floats
     np.testing.assert_array_equal(got[:, :5], inside[:, :5])
     np.testing.assert_allclose(got[:, 5], inside[:, 5], rtol=1e-12)
     assert outcome.store.missing(exchange_name(exchange), coin, *span) == ()
-
-

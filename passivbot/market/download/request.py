@@ -1,7 +1,7 @@
 """What is asked of a download, checked before anything is fetched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passivbot.config.coins import resolve
@@ -10,6 +10,7 @@ from passivbot.errors import ConfigError, located
 from passivbot.exchanges.registry import canonical
 from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.market.spans import Span, month_of, month_span, months
+from passivbot.market.store import Store
 
 WHERE = "the command line"
 _DATE = "a date such as 2024, 2024-03 or 2024-03-15, or a time such as 2024-03-15T12:00"
@@ -29,12 +30,15 @@ class CoinChoice:
         All that is listed.
     strict
         A name that no exchange lists is an error; False: it is said, and the others are fetched.
+    stored
+        Only those that the store has candles of already, on each exchange.
     """
 
     names: tuple[str, ...] = ()
     top: int = 0
     everything: bool = False
     strict: bool = True
+    stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,42 @@ def parse_request(
                 f"{WHERE}: --to {end} (before {utc(end_ms)}) ends before --from {begin} ({utc(begin_ms)})"
             )
     return Request(tuple(names), parse_coins(coins), begin_ms, end_ms, archives)
+
+
+def update_request(
+    store: Store,
+    exchanges: str | None,
+    coins: str | None,
+    begin: str,
+    end: str,
+    *,
+    now_ms: int,
+    archives: bool = True,
+) -> Request:
+    """Read a download that brings up to date what a store has, all of it or of some exchanges or coins.
+
+    Raises
+    ------
+    ConfigError, ExchangeError
+        A value is not usable, or the store has nothing of it.
+    """
+    there = [name for name in store.exchanges if store.coins(name)]
+    if exchanges is None and not there:
+        raise ConfigError(f"{store.root}: the store is empty; name --exchange, --coins and --from")
+    chosen = [exchanges] if exchanges is not None else there
+    request = parse_request(chosen, coins or "all", begin, end, now_ms=now_ms, archives=archives)
+    stored = {coin for name in request.exchanges for coin in store.coins(name)}
+    asked = request.coins
+    if asked.top:
+        raise ConfigError(f"{WHERE}: --coins top:{asked.top} needs --exchange too")
+    names = stored if asked.everything else stored & set(asked.names)
+    if not names:
+        what = "" if asked.everything else f" of {', '.join(asked.names)}"
+        raise ConfigError(
+            f"{store.root}: has no candles{what} to bring up to date; name --exchange, --coins and --from"
+        )
+    choice = CoinChoice(tuple(sorted(names)), strict=False, stored=True)
+    return replace(request, coins=choice)
 
 
 def parse_coins(text: str) -> CoinChoice:

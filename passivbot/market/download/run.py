@@ -253,6 +253,8 @@ class _Plan:
     # ---- jobs
 
     async def _job(self, source: Source, coin: str) -> Job | Remains | None:
+        if self.request.coins.stored and coin not in self.store.coins(source.store_name):
+            return None
         if coin in self._gone:
             return self._gone[coin].get(source.store_name)
         if coin not in source.exchange.markets:
