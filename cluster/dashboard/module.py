@@ -6,7 +6,8 @@ error would end the dashboard. So nothing of ours is imported before a request c
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 from aiohttp import web
 from ray.dashboard.subprocesses.module import SubprocessModule, SubprocessModuleConfig
@@ -15,7 +16,8 @@ from ray.dashboard.subprocesses.routes import SubprocessRouteTable as Routes
 _log = logging.getLogger(__name__)
 
 
-get: Any = Routes.get
+Handler = Callable[["Pareto", web.Request], Awaitable[web.Response]]
+get = cast(Callable[[str], Callable[[Handler], Handler]], Routes.get)
 
 
 class Pareto(SubprocessModule):

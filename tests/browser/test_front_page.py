@@ -37,7 +37,7 @@ def page(browser: Browser, study: Study) -> Browser:
 
 def points(page: Browser) -> dict[str, dict[str, Any]]:
     """What the front plot shows now, by the name of the trace."""
-    return {trace["name"]: trace for trace in page.driver.execute_script("return study.points()")}
+    return {trace["name"]: trace for trace in page.driver.execute_script("return page.points()")}
 
 
 def choose(page: Browser, control: str, value: str) -> None:
@@ -49,8 +49,8 @@ def eventually(page: Browser, condition: Any) -> Any:
 
 
 def test_the_page_needs_nothing_but_itself(page: Browser, study: Study) -> None:
-    assert page.driver.title == f"{study.name} – front"
-    assert page.driver.find_element(By.CSS_SELECTOR, "h1").text == study.name
+    assert page.driver.title == f"{study.name} – passivbot"
+    assert page.driver.find_element(By.ID, "study-name").text == study.name
     assert page.requests() == [(study.folder / PAGE).as_uri()]
     assert page.errors() == []
 
@@ -78,8 +78,9 @@ def test_the_others_can_be_hidden(page: Browser, members: Results) -> None:
     ]
     assert not set(others) & set(members.numbers.tolist())
     assert 0 < len(others) <= CANDIDATES - len(members)
-    page.driver.find_element(By.ID, "show-others").click()
-    assert set(points(page)) == {"front", "picks"}
+    for box in ("show-others", "show-infeasible"):
+        page.driver.find_element(By.ID, box).click()
+    assert set(points(page)) == {"front", "picks", "chosen"}
 
 
 def test_axes_can_be_switched(page: Browser, members: Results) -> None:
@@ -113,8 +114,8 @@ def test_hovering_tells_the_metrics_and_a_click_the_parameters(page: Browser, me
     detail = page.driver.find_element(By.ID, "detail").text
     name = next(n for n in members.parameter_names if n.startswith("long_entry_grid_spacing_pct"))
     value = members.rows.parameters[0, members.parameter_names.index(name)]
-    assert f"{name} {value:g}" in detail
-    assert page.driver.find_element(By.ID, "detail-file").text == f"front/{candidate:07d}.json"
+    assert f"{name}\n{value:g}" in detail or f"{name} {value:g}" in detail
+    assert page.driver.find_element(By.ID, "detail-file").text == f"Configuration: front/{candidate:07d}.json"
 
 
 def test_an_error_in_a_page_is_seen(browser: Browser, tmp_path: Path) -> None:

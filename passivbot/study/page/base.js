@@ -16,6 +16,7 @@ function short(value) {
   if (value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-4)) return value.toExponential(3);
   return String(Number(value.toPrecision(5)));
 }
+const brief = (value) => (value === null ? "–" : short(Number(value.toPrecision(3))));
 const whole = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en-US"));
 
 function duration(seconds) {

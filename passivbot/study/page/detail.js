@@ -96,8 +96,9 @@ function renderDetail(facts, replay) {
         : limit.kept ? `${(100 * limit.margin).toFixed(0)} % left` : `broken by ${(-100 * limit.margin).toFixed(0)} %`;
       const words = make("span", left, null, limit.kept ? "good" : "bad");
       words.style.whiteSpace = "nowrap";
-      const bound = make("span", `${short(limit.value)} `);
-      make("span", `${limit.kind === "lower" ? "≥" : "≤"} ${short(limit.limit)}`, bound, "soft");
+      const bound = make("span", `${brief(limit.value)} `);
+      bound.style.whiteSpace = "nowrap";
+      make("span", `${limit.kind === "lower" ? "≥" : "≤"} ${brief(limit.limit)}`, bound, "soft");
       return [limit.metric, bound, words];
     }));
   }

@@ -240,7 +240,7 @@ class View:
         """Return how far the study is: state, logged, budget, rate, workers, seconds left."""
         series, writer = self._pulse.series(), self.running
         budget = next(
-            (int(e.payload["iters"]) for e in reversed(self.study.log.events()) if e.kind == _BUDGET), None
+            (e.payload.get("iters") for e in reversed(self.study.log.events()) if e.kind == _BUDGET), None
         )
         logged = self.told + self._tail[0] if self._tail[0] > 0 else self.told
         recent = series["rate"][-3:]
