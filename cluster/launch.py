@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from passivbot.errors import ClusterError, ResourceError
+from passivbot.ops.environment import forget
 
 FAULT_SETTINGS: Mapping[str, str] = {
     # With Ray's own settings a machine that loses power stays unnoticed for a minute, and calls on it hang.
@@ -141,8 +142,12 @@ def attached_cluster(address: str) -> Iterator[Cluster]:
 
 
 def prepare_environment(environment: dict[str, str] | None = None) -> None:
-    """Set what Ray reads from the environment: quick detection of faults, no usage statistics."""
+    """Set what Ray reads from the environment: quick detection of faults, no usage statistics.
+
+    API keys and passphrases are taken out of it: workers need none, and would inherit them.
+    """
     target = os.environ if environment is None else environment
+    forget(target)
     for name, value in {**FAULT_SETTINGS, "RAY_USAGE_STATS_ENABLED": "0"}.items():
         target.setdefault(name, value)
 

@@ -13,10 +13,8 @@ from typing import Any, NoReturn, SupportsIndex
 
 from passivbot.errors import KeysError, located, nearest
 from passivbot.ops import redact
+from passivbot.ops.environment import ACCOUNT as ENVIRONMENT
 from passivbot.ops.vault import Vault, default_vault
-
-ENVIRONMENT = "PASSIVBOT_ACCOUNT_"
-"""``PASSIVBOT_ACCOUNT_<ACCOUNT>_<FIELD>``, the account in capitals: ``PASSIVBOT_ACCOUNT_BYBIT_01_SECRET``."""
 
 FIELDS: Mapping[str, str] = {
     "key": "apiKey",
@@ -178,22 +176,6 @@ def accounts(*, vault: Vault | None = None, unlock: bool = True) -> list[Listed]
     for name, origin, entry in entries:  # the later ones win, as they do for resolve
         found[name] = Listed(name, str(entry.get("exchange", "?")), origin)
     return [found[name] for name in sorted(found)]
-
-
-def forget_environment(environment: dict[str, str] | None = None) -> None:
-    """Take all keys and passphrases out of the environment: before anything is started that needs none.
-
-    Parameters
-    ----------
-    environment
-        The one to clean; None: that of this process.
-    """
-    target = os.environ if environment is None else environment
-    for name in [name for name in target if name.startswith(_PRIVATE)]:
-        del target[name]
-
-
-_PRIVATE = (ENVIRONMENT, "PASSIVBOT_KEYS_PASSPHRASE", "PASSIVBOT_WEBHOOK", "PASSIVBOT_LOG_REMOTE")
 
 
 def _sources(vault: Vault) -> list[tuple[str, Callable[[str], Mapping[str, Any] | None]]]:

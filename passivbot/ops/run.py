@@ -12,14 +12,13 @@ from typing import Any, Self, TextIO
 
 from passivbot.errors import LiveError, located
 from passivbot.ops.alerts import Alerts
+from passivbot.ops.environment import LOG_REMOTE, WEBHOOK
 from passivbot.ops.health import LATE_SECONDS, Health, serving
 from passivbot.ops.logs import logging_to
 from passivbot.ops.metrics import Metrics
 from passivbot.ops.status import LOG, StatusFile, bot_folder
 from passivbot.promotion.current import LIVE
 
-WEBHOOK = "PASSIVBOT_WEBHOOK"
-LOG_REMOTE = "PASSIVBOT_LOG_REMOTE"
 PORT = "PASSIVBOT_PORT"
 _STATUS_SECONDS = 5.0
 

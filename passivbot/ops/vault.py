@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from passivbot.errors import KeysError, ResourceError, located
 from passivbot.ops import redact
+from passivbot.ops.environment import PASSPHRASE
 from passivbot.study.lock import unwritable
 
 FORMAT = "passivbot-keys/1"
-PASSPHRASE = "PASSIVBOT_KEYS_PASSPHRASE"
-PASSPHRASE_FILE = "PASSIVBOT_KEYS_PASSPHRASE_FILE"
+PASSPHRASE_FILE = f"{PASSPHRASE}_FILE"
 CREDENTIAL = "passivbot-passphrase"
 PLACE = "PASSIVBOT_KEYS_FILE"
 # 128 MiB and about half a second a guess: RFC 7914, OWASP's parameters of 2023.
