@@ -54,6 +54,18 @@ def optimize(
         int | None,
         typer.Option(min=1, help="Number of candidates of the whole study. Default: optimize.iters."),
     ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(help="How long the whole study may run, all its runs together. Default: any time."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="hypervolume-stalls[:SHARE[:GAIN]]: end when the hypervolume grew by less than GAIN (0.01) "
+            "over the last SHARE (0.2) of the candidates. With --resume also never.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Number of workers. Default: one a processor."),
@@ -115,6 +127,13 @@ def optimize(
             "machines reach, s3://… or gs://…",
         ),
     ] = None,
+    weight: Annotated[
+        float,
+        typer.Option(help="On a cluster with several studies: the share of its workers, relative to theirs."),
+    ] = 1.0,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Serve no page while the study runs.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study that --study names.")
     ] = False,
@@ -137,6 +156,8 @@ def optimize(
         study=study,
         search=search,
         iters=iters,
+        hours=hours,
+        until=until,
         population=population,
         seed=seed,
         lag=lag,
@@ -152,7 +173,15 @@ def optimize(
     if workers is None and "optimize.n_cpus" in options:
         workers = plan.scenario.config.optimize.n_cpus
     log, outcome = execute(
-        plan, workers=workers, batch=batch, lag=lag, address=address, panels=panels, say=typer.echo
+        plan,
+        workers=workers,
+        batch=batch,
+        lag=lag,
+        address=address,
+        panels=panels,
+        weight=weight,
+        page=not no_page,
+        say=typer.echo,
     )
     with log:
         _conclude(plan, log, outcome)
@@ -172,7 +201,7 @@ def _introduce(plan: "Plan") -> None:
     arrows = {-1: "more", 1: "less"}
     objectives = ", ".join(f"{o.metric} ({arrows[o.weight]} is better)" for o in plan.scoring.objectives)
     limits = ", ".join(f"{limit.key} {limit.value:g}" for limit in plan.scoring.limits) or "none"
-    typer.echo(f"study: {plan.folder} ({'resumed' if plan.log else 'new'}), {plan.budget:,} candidates")
+    typer.echo(f"study: {plan.folder} ({'resumed' if plan.log else 'new'}), {plan.ends}")
     typer.echo(
         f"search: {d.search}, seed {d.seed}, population {d.population}, lag {d.lag}; "
         f"{len(d.space.free)} of {len(d.space.names)} parameters free"
@@ -190,13 +219,15 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
     """Print the front, write its files, and name the next commands."""
     import os
 
+    from cluster.run import missing
     from passivbot.errors import ResourceError, StudyError
     from passivbot.study.publish import default_marks, publish
     from passivbot.study.study import Study
     from passivbot.study.terminal import console, render_front
 
     if outcome is None:
-        typer.echo(f"finished: all {plan.budget:,} candidates are in the log already")
+        done = f"all {plan.budget:,} candidates are in the log already"
+        typer.echo(f"finished: {done if missing(log, plan.budget) == 0 else 'its hours are spent'}")
     else:
         rate = outcome.evaluated / outcome.seconds if outcome.seconds else 0.0
         early = f", {outcome.stopped:,} stopped early" if outcome.stopped else ""

@@ -54,6 +54,8 @@ class Progress:
         Memory: private of the head, private of all workers, shared candles.
     stopping
         Whether the run ends before its budget.
+    evaluated, engine_seconds
+        Candidates of this run; seconds that workers spent on them in the engine.
     """
 
     elapsed: float
@@ -80,6 +82,8 @@ class Progress:
     worker_bytes: int
     shared_bytes: int
     stopping: bool
+    evaluated: int = 0
+    engine_seconds: float = 0.0
 
     @property
     def seconds_left(self) -> float | None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.budget import STALLED
 from cluster.display import Best, Display, Progress
 from cluster.pace import Pace
 from cluster.pool import Batch, Done, Lost, Pool
+from cluster.publish import Link, Wishes
 from cluster.search import Lagged
 from cluster.workers import private_bytes
 from passivbot.config import Scoring
@@ -32,6 +34,7 @@ _ASKING_SECONDS = 0.1  # for one batch: a model-based search may take that for a
 _FEEDING_SECONDS = 0.3  # for all workers, before the head listens again
 _TICK_SECONDS = 0.5
 _RATE_SECONDS = 30.0
+_SHOWING_SHARE = 0.05  # of the head's time, at most, for what it shows
 _HELD_BACK = 0.05  # share of idle time from which the display mentions the lag
 
 
@@ -42,7 +45,7 @@ class Outcome:
     Attributes
     ----------
     finished
-        Whether the whole budget is in the log.
+        Whether the budget is spent: candidates, hours, or the growth of the front.
     evaluated, stopped
         Candidates that this run evaluated; those of them that were stopped early.
     seconds
@@ -82,6 +85,12 @@ class Head:
         Where progress is shown.
     shared_bytes
         Size of the candles, for the display.
+    most
+        Most workers that the user allows; None for any.
+    seconds
+        After which no more candidates are begun; None for never.
+    link
+        To the other studies of the cluster, and to who looks at them.
     """
 
     def __init__(
@@ -97,6 +106,9 @@ class Head:
         display: Display,
         holes: Sequence[tuple[int, Array]] = (),
         shared_bytes: int = 0,
+        most: int | None = None,
+        seconds: float | None = None,
+        link: Link | None = None,
     ) -> None:
         self._search = search
         self._log = log
@@ -118,6 +130,11 @@ class Head:
         self._stopped_early = 0
         self._evaluated = 0
         self._workers_lost = 0
+        self._most = most
+        self._seconds = seconds
+        self._link = link
+        self._spent = False
+        self._asked_to_stop = False
         self._stopping_since: float | None = None
         self._grace = GRACE_SECONDS
         self._started: float | None = None
@@ -137,6 +154,7 @@ class Head:
 
     def run(self) -> Outcome:
         """Evaluate until the budget is in the log, or :meth:`stop` was called."""
+        self._end_if_stalled()
         while self._left and not self._stopped():
             hurry = self._stopping_since is None and self._feed()
             before, idle, held = time.monotonic(), self._pool.idle, self._waits_for_results()
@@ -151,7 +169,7 @@ class Head:
         self._tick(last=True)
         seconds = self._last_result - self._started if self._started and self._last_result else 0.0
         return Outcome(
-            finished=not self._left,
+            finished=not self._left or self._spent,
             evaluated=self._evaluated,
             stopped=self._stopped_early,
             seconds=seconds,
@@ -306,6 +324,27 @@ class Head:
         self._total += len(rows)
         self._evaluated += len(rows)
         self._left -= int((rows.numbers < self._budget).sum())
+        self._end_if_stalled()
+
+    def _end_if_stalled(self) -> None:
+        """Shorten the budget once the front has stopped growing.
+
+        To the last candidate that could have been asked before that was known, so that the study ends with
+        the same candidates whatever the workers.
+        """
+        told = self._front.stalled
+        if told is None:
+            return
+        search = self._search
+        end = max(told + search.lag + search.search.block, search.next_number)
+        if end >= self._budget:
+            return
+        self._log.event(STALLED, {"told": told, "ends": end})
+        self._display.say(
+            f"the front has stopped growing after {told:,} candidates; the study ends with {end:,}"
+        )
+        self._left -= self._budget - end
+        self._budget = end
 
     # ---- showing ----
 
@@ -313,9 +352,34 @@ class Head:
         now = time.monotonic()
         if now < self._next_tick and not last:
             return
-        self._next_tick = now + _TICK_SECONDS
-        if last or self._display.due(now):
-            self._display.show(self._progress(now), last=last)
+        due = last or self._display.due(now)
+        if due or self._link:
+            progress = self._progress(now)
+            if due:
+                self._display.show(progress, last=last)
+            if self._link:
+                self._heed(self._link.exchange(progress, self._front, self._demand()))
+        if self._seconds is not None and self._started and now - self._started >= self._seconds:
+            self._spent = True
+            if self._stopping_since is None:
+                self.stop()
+        after = time.monotonic()
+        self._next_tick = after + max(_TICK_SECONDS, (after - now) / _SHOWING_SHARE)
+
+    def _heed(self, wishes: Wishes) -> None:
+        """Do what others want: end, or use no more than a share of the workers."""
+        if wishes.stop and not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._display.say("the study was asked to stop")
+            if self._stopping_since is None:
+                self.stop()
+        given = [size for size in (self._most, wishes.workers) if size is not None]
+        self._pool.resize(min(given) if given else None)
+
+    def _demand(self) -> int:
+        """Return the most workers that there is work for."""
+        useful = max(1, min(self._search.lag, self._left))
+        return useful if self._most is None else min(useful, self._most)
 
     def _progress(self, now: float) -> Progress:
         elapsed = now - self._started if self._started else 0.0
@@ -358,6 +422,8 @@ class Head:
             worker_bytes=sum(self._pool.private_bytes.values()),
             shared_bytes=self._shared_bytes,
             stopping=self._stopping_since is not None,
+            evaluated=self._evaluated,
+            engine_seconds=self._engine_seconds,
         )
 
     def _engine_share(self, seconds: float) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.budget import Budget, checked_hours, parse_until, resumed
 from cluster.search import Problem, Settings
 from cluster.search.registry import AUTO, make_search, resolve_auto, settings_for
 from passivbot import engine
@@ -47,9 +48,6 @@ LOGGED_METRICS = (
 """Logged with every candidate, besides what scoring and limits need: what the engine gets from fills and
 daily equity. Recency-weighted metrics and those of every minute cost more, and are there if somebody asks."""
 
-BUDGET_EVENT = "budget"
-"""Event that states the number of candidates a study runs to; the last one counts."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -61,6 +59,8 @@ class Request:
     study: str | None = None
     search: str | None = None
     iters: int | None = None
+    hours: float | None = None
+    until: str | None = None
     population: int | None = None
     seed: int | None = None
     lag: int | None = None
@@ -88,8 +88,8 @@ class Plan:
         What is searched, and how.
     space, scoring, scenario
         Parameters, objectives and limits, candles.
-    budget
-        Number of candidates of the whole study.
+    ends
+        What ends the study.
     warnings, notes
         What was most likely not meant; what was assumed. One line each.
     """
@@ -102,9 +102,14 @@ class Plan:
     space: ParameterSpace
     scoring: Scoring
     scenario: Scenario
-    budget: int
+    ends: Budget
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def budget(self) -> int:
+        """Number of candidates of the whole study, at most."""
+        return self.ends.iters
 
     @property
     def stop_limits(self) -> Mapping[str, float] | None:
@@ -154,7 +159,11 @@ def plan_new(request: Request) -> Plan:
         space=space,
         scoring=scoring,
         scenario=scenario,
-        budget=budget,
+        ends=Budget(
+            budget,
+            checked_hours(request.hours),
+            None if request.until is None else parse_until(request.until),
+        ),
         warnings=(*map(str, findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario),
     )
@@ -229,7 +238,7 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         space=space,
         scoring=scoring,
         scenario=scenario,
-        budget=_budget_again(request, log, config),
+        ends=_budget_again(request, log, config),
         warnings=(*map(str, loaded.findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario),
     )
@@ -248,16 +257,19 @@ def _scenario_again(request: Request, log: StudyLog, config: Config) -> Scenario
         raise StudyError(f"{log.folder}: can't be resumed: {str(error).partition(';')[0]}") from error
 
 
-def _budget_again(request: Request, log: StudyLog, config: Config) -> int:
-    """Return the budget of a resumed study: the given one, else the one it had."""
-    if request.iters is not None:
-        return request.iters
+def _budget_again(request: Request, log: StudyLog, config: Config) -> Budget:
+    """Return the budget of a resumed study: what is given, else what it had."""
+    iters = request.iters
     given = any(entry.partition("=")[0].strip() == "optimize.iters" for entry in request.sets)
-    if not given and "optimize.iters" not in (request.options or {}):
-        for event in reversed(log.events()):
-            if event.kind == BUDGET_EVENT:
-                return int(event.payload["iters"])
-    return config.optimize.iters
+    if iters is None and (given or "optimize.iters" in (request.options or {})):
+        iters = config.optimize.iters
+    return resumed(
+        log.events(),
+        iters=iters,
+        hours=request.hours,
+        until=request.until,
+        default=config.optimize.iters,
+    )
 
 
 def _new_folder(request: Request) -> Path:

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from cluster.budget import EVENT
 from cluster.candles import panel_bytes, prepared_share
+from cluster.dashboard.shown import shown
 from cluster.display import Display, make_display
 from cluster.head import Head, Outcome
 from cluster.launch import usable_cpus
@@ -18,13 +19,14 @@ from cluster.memory import Estimate
 from cluster.pace import Pace
 from cluster.pool import START_SECONDS, Pool
 from cluster.prepare import Plan
-from cluster.publish import Link
+from cluster.publish import Link, published
 from cluster.search import Lagged, Logged, Problem, Settings
 from cluster.search.base import Array
 from cluster.search.registry import make_search
 from cluster.site import Admit, site
 from cluster.workers import EngineFactory, Evaluator
 from passivbot.config import Scoring
+from passivbot.errors import ConfigError, located
 from passivbot.study import Front, StudyLog
 from passivbot.study.lock import LOCK_FILE
 from passivbot.study.stall import Stall
@@ -38,6 +40,8 @@ def execute(
     lag: int | None,
     address: str | None,
     panels: str | None = None,
+    weight: float = 1.0,
+    page: bool = True,
     say: Callable[[str], None],
 ) -> tuple[StudyLog, Outcome | None]:
     """Run a planned study as far as its budget; the log comes back open.
@@ -56,6 +60,10 @@ def execute(
         Of a running Ray cluster; None to start one here.
     panels
         Place for candles that are too large for an object store.
+    weight
+        Share of the cluster's workers, relative to other studies.
+    page
+        Whether the page is served while the study runs.
     say
         Prints one line.
 
@@ -68,9 +76,14 @@ def execute(
     PassivbotError
         Whatever keeps the study from being run; what was logged until then stays.
     """
+    if not 0 < weight < float("inf"):
+        raise ConfigError(located("the command line", "--weight", weight, "a number above 0"))
     log = plan.log
-    if log is not None and missing(log, plan.budget) == 0:
-        return log, None
+    seconds = None if plan.ends.hours is None else plan.ends.hours * 3600.0
+    if log is not None:
+        seconds = plan.ends.seconds_left(log)
+        if missing(log, plan.budget) == 0 or (seconds is not None and seconds <= 0):
+            return log, None
     panel, btc_usd = plan.scenario.panel, plan.scenario.btc_usd
     table = panel.table
     size = int(panel_bytes(table, btc_usd) * (1.0 + prepared_share(panel.interval_minutes)))
@@ -88,12 +101,16 @@ def execute(
     if log is None:
         log = StudyLog.create(plan.folder, plan.definition)
     try:
-        with place as joined:
+        with place as joined, ExitStack() as stack:
             if not new:
                 log.event("resumed", {"logged": log.count()})
             log.event(EVENT, plan.ends.payload())
             if lag is not None and not new:
                 change_lag(log, lag)
+            # A cluster of our own has no other studies; the page beside it reads the log.
+            link = stack.enter_context(published(log, weight)) if address is not None else None
+            if page:
+                stack.enter_context(shown(plan.folder, local=address is None, say=say))
             shared = joined.place(table, btc_usd, plan.scenario.engine().prepare())
             factory = EngineFactory.of(
                 plan.scenario, plan.space, plan.definition.metrics, shared, plan.stop_limits
@@ -113,7 +130,12 @@ def execute(
                     shared_bytes=shared.nbytes,
                     admit=joined.admit,
                     start_seconds=joined.start_seconds,
+                    seconds=seconds,
+                    until=plan.ends.until,
+                    link=link,
                 )
+                if link is not None:
+                    link.state = "finished" if outcome.finished else "stopped"
             finally:
                 display.close()
     except BaseException:

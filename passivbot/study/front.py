@@ -7,11 +7,14 @@ they came. What is shown and exported of it is capped by crowding.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from passivbot.study.stall import Stall
 
 if TYPE_CHECKING:
     from passivbot.study.log import StudyLog
@@ -101,10 +104,17 @@ class Front:
         Number of scored candidates that fix the reference point.
     cap
         Most members that :meth:`members` gives.
+    stall
+        Rule whose first fulfilment is noted in :attr:`stalled`.
     """
 
-    def __init__(self, objectives: int, *, population: int, cap: int = CAP) -> None:
+    def __init__(
+        self, objectives: int, *, population: int, cap: int = CAP, stall: Stall | None = None
+    ) -> None:
         self.cap = cap
+        self.stalled: int | None = None
+        """Candidates told when the rule ``stall`` was fulfilled first; None if it was not."""
+        self._stall = stall
         self.told = 0
         """Candidates 0 … told − 1 are in the front's account."""
         self._reference: Reference | None = None
@@ -160,6 +170,14 @@ class Front:
             if len(taken) or self.told == boundary:
                 self.told = boundary
                 self._record()
+
+    def snapshot(self) -> "Front":
+        """Return the front as it is now, for another thread: adding to this one does not change it."""
+        self._merge()
+        other = copy(self)
+        other._history = list(self._history)
+        other._unmerged = []
+        return other
 
     @property
     def reference(self) -> Reference | None:
@@ -299,6 +317,10 @@ class Front:
         if len(self._history) > _POINTS:
             self._stride *= 2
             self._history = [point for point in self._history if point[0] % self._stride == 0]
+        if self._stall and self._reference and self.stalled is None:
+            told, volume = zip(*self._history, strict=True)
+            if self._stall.holds(np.array(told), np.array(volume), self._population):
+                self.stalled = self.told
 
 
 @dataclass(frozen=True, slots=True, eq=False)

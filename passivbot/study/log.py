@@ -278,6 +278,13 @@ class StudyLog:
         with self._reading() as connection:
             return int(connection.execute("SELECT coalesce(max(number), -1) FROM evaluations").fetchone()[0])
 
+    def last_logged(self, before: float) -> float | None:
+        """Return when the last row before that time was logged, seconds since 1970; None if there is none."""
+        with self._reading() as connection:
+            query = "SELECT max(logged) FROM evaluations WHERE logged < ?"
+            found: float | None = connection.execute(query, (before,)).fetchone()[0]
+        return found
+
     def _rows(self, which: str, arguments: tuple[object, ...]) -> Rows:
         with self._reading() as connection:
             found = connection.execute(f"{self._select} {which}", arguments).fetchall()
