@@ -39,15 +39,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_study(root / "studies" / "first", root / "candles")
 
 
-def make_study(folder: Path, candles: Path, *, end: str = "2025-03-15") -> Made:
+def make_study(
+    folder: Path,
+    candles: Path,
+    *,
+    start: str = "",
+    end: str = "2025-03-15",
+    limit: float = 0.5,
+    nudged: str | None = None,
+) -> Made:
+    """Write a study of 24 random candidates; ``nudged``: a metric that is logged one bit off."""
     config = load_config(
         configs_dir() / "quickstart.json",
         sets=[
+            f"backtest.start_date={start}",
             f"backtest.end_date={end}",
             "live.approved_coins=BTC,ETH,SOL",
             f"live.user={ACCOUNT}",
             "optimize.bounds.long_total_wallet_exposure_limit=0.5,1.5",
-            'optimize.limits={"drawdown_worst": 0.5}',
+            f'optimize.limits={{"drawdown_worst": {limit}}}',
         ],
     ).config
     space = ParameterSpace.from_config(config)
@@ -64,6 +74,9 @@ def make_study(folder: Path, candles: Path, *, end: str = "2025-03-15") -> Made:
         warmup_minutes=common,
         coin_warmup_minutes=single,
     )
+    if nudged is not None:
+        column = METRICS.index(nudged)
+        metrics[:, column] = np.nextafter(metrics[:, column], np.inf)
     definition = Definition(
         config=config.to_dict(),
         scenario=scenario.describe(),
