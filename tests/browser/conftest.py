@@ -4,19 +4,18 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
+from selenium.common.exceptions import JavascriptException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
-from passivbot.backtest import Scenario
-from passivbot.config import ParameterSpace, Scoring, WarmupRule, load_config
-from passivbot.config.resources import configs_dir
-from passivbot.study import Definition, Evaluation, Space, StudyLog
 from passivbot.study.publish import publish
 from passivbot.study.study import Study
+from tests.demo_study import write_demo
 
 CANDIDATES = 96
 # As root, without a display or a graphics card; and without calling home.
@@ -40,12 +39,43 @@ class Browser:
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
-    def open(self, page: Path) -> None:
-        """Show a file, with an empty account."""
+    def open(self, page: Path | str) -> None:
+        """Show a file or an address, with an empty account."""
         self.driver.get("about:blank")
         self.errors()
         self.requests()
-        self.driver.get(page.as_uri())
+        self.driver.get(page if isinstance(page, str) else page.as_uri())
+
+    def screen(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Make the screen as large as that, in pixels, and let the system prefer dark pages or not."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def plain(self) -> None:
+        """Give the screen back as it was."""
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page and return what it returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
+        """Wait until a script returns something true, and return it."""
+        wait = WebDriverWait(self.driver, seconds, ignored_exceptions=(JavascriptException,))
+        return wait.until(lambda _: self.run(script, *arguments), message=script)
+
+    def text(self, element: str) -> str:
+        """Return the text of an element, by its id."""
+        return str(self.run("return document.getElementById(arguments[0]).innerText", element))
+
+    def click(self, element: str) -> None:
+        """Click an element, by its id, where it lies on the screen."""
+        found = self.driver.find_element(By.ID, element)
+        self.run("arguments[0].scrollIntoView({block: 'center'})", found)
+        found.click()
 
     def errors(self) -> list[str]:
         """Errors since the last call; plotly's WebGL on a processor causes warnings about speed."""
@@ -83,38 +113,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     """Random candidates of the quickstart, evaluated on the demo candles, published as a run does it."""
-    config = load_config(configs_dir() / "quickstart.json").config
-    scenario = Scenario.prepare(config)
-    space, scoring = ParameterSpace.from_config(config), Scoring.from_config(config)
-    raw = np.random.default_rng(7).uniform(space.low, space.high, (CANDIDATES, len(space.names)))
-    vectors = space.enforce(raw)
-    evaluated = space.evaluated(vectors)
-    warmup, coin_warmup = WarmupRule.from_config(config, scenario.coins).for_matrix(evaluated)
-    metrics = scenario.engine().evaluate_matrix(
-        evaluated,
-        config.bot.to_engine(),
-        scoring.metrics,
-        warmup_minutes=warmup,
-        coin_warmup_minutes=coin_warmup,
-    )
-    definition = Definition(
-        config=config.to_dict(),
-        scenario=scenario.describe(),
-        search="random",
-        seed=7,
-        lag=8,
-        population=CANDIDATES,
-        sobol=0,
-        block=1,
-        metrics=scoring.metrics,
-        seeds=(),
-        space=Space(names=space.names, low=tuple(space.low), high=tuple(space.high), digits=space.digits),
-        engine=version("passivbot-cluster"),
-        created="2026-01-01T00:00:00Z",
-    )
     folder = tmp_path_factory.mktemp("studies") / 'demo <b>&amp; "x"'
-    with StudyLog.create(folder, definition) as log:
-        log.append([Evaluation(n, vectors[n], metrics[n], worker="w") for n in range(CANDIDATES)])
+    write_demo(folder, CANDIDATES).close()
     with Study.open(folder) as opened:
         front = opened.front()
         publish(opened, front, opened.members(front))

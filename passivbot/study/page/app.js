@@ -141,6 +141,7 @@ function follow() {
   round += 1;
   Object.assign(page, { id: id || null, study: null, chosen: Number.isInteger(number) ? number : -1, past: null });
   page.filters.clear();
+  zooms.clear();
   Object.assign(sorting, { column: null });
   element("time").dataset.touched = "";
   stamped = -1;

@@ -83,10 +83,24 @@ function view(metric) {
   return [low >= 0 ? Math.max(low - room, -0.04 * (high + room)) : low - room, high + room];
 }
 
+// What a person zoomed to stays until it is let go, also when the front grows.
+const zooms = new Map();
+function noteZoom(event) {
+  const axes = chosenAxes();
+  if (axes.length === 3) return;
+  ["xaxis", "yaxis"].forEach((axis, k) => {
+    const range = event[`${axis}.range`] || (`${axis}.range[0]` in event && [event[`${axis}.range[0]`], event[`${axis}.range[1]`]]);
+    const whole = view(axes[k]) || [];
+    if (event[`${axis}.autorange`] || (range && range.every((v, i) => v === whole[i]))) zooms.delete(axes[k]);
+    else if (range) zooms.set(axes[k], [...range]);
+  });
+}
+
 function drawFront() {
   const axes = chosenAxes();
-  const titled = (metric) => ({ title: { text: metric + arrow(metric) }, range: view(metric) });
-  // What a person zoomed to stays while the axes do.
+  const titled = (metric) => ({
+    title: { text: metric + arrow(metric) }, range: (axes.length < 3 && zooms.get(metric)) || view(metric),
+  });
   const extra = axes.length === 3
     ? { margin: { l: 0, r: 0, t: 0, b: 0 }, uirevision: axes.join(), scene: Object.fromEntries(axes.map((metric, k) =>
         [`${"xyz"[k]}axis`, Object.assign({ gridcolor: colour("--line"), color: colour("--ink") }, titled(metric))])) }
@@ -96,6 +110,7 @@ function drawFront() {
   Plotly.react(plot, traces(axes), layout(extra), Object.assign({}, config, narrow ? { displayModeBar: false } : {}));
   if (!plot.dataset.listens) {
     plot.dataset.listens = "yes";
+    plot.on("plotly_relayout", noteZoom);
     plot.on("plotly_click", (event) => choose(event.points[0].customdata));
     plot.on("plotly_selected", (event) => {
       if (!event || !event.range || !event.range.x) return;
