@@ -1,13 +1,14 @@
 """A copy of the log lines to another machine, which may be slow, or gone, without the bot noticing."""
 
 import contextlib
+import json
 import logging
-import logging.handlers
 import queue
+import socket
 import threading
-import urllib.error
 import urllib.request
-from typing import Protocol
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from passivbot.errors import LiveError
@@ -38,9 +39,9 @@ class RemoteHandler(logging.Handler):
     """
 
     def __init__(self, url: str) -> None:
+        self._sink = _sink(url)
         super().__init__()
         self.dropped = 0
-        self._sink = _sink(url)
         self._queue: queue.Queue[str | None] = queue.Queue(_WAITING)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="remote log", daemon=True)
@@ -101,15 +102,10 @@ def _sink(url: str) -> _Sink:
     if parts.scheme in ("http", "https") and parts.hostname:
         register([url])  # it may hold a token
         return _Http(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme == "syslog" and parts.hostname:
-        return _Syslog(parts.hostname, port or 514)
-    raise LiveError(
-        f"the address of the remote log has the form {parts.scheme or '?'}:…; allowed is {ALLOWED}"
-    )
+    with contextlib.suppress(ValueError):  # no number
+        if parts.scheme == "syslog" and parts.hostname:
+            return _Syslog(parts.hostname, parts.port or 514)
+    raise LiveError(f"the address of the remote log is not usable; allowed is {ALLOWED}")
 
 
 class _Http:
@@ -131,14 +127,28 @@ class _Http:
 
 
 class _Syslog:
+    """RFC 3164 over UDP: facility user, the level's severity."""
+
+    _SEVERITY: ClassVar[Mapping[str, int]] = {"warning": 4, "error": 3, "critical": 2, "info": 6}
+    _DEBUG, _USER = 7, 8
+
     def __init__(self, host: str, port: int) -> None:
-        self._handler = logging.handlers.SysLogHandler(address=(host, port))
-        self._handler.ident = "passivbot: "
-        self._handler.append_nul = False
+        # The name is looked up when something is sent: at the start of a machine there may be no network.
+        self._address = host, port
+        self._socket: socket.socket | None = None
 
     def send(self, lines: list[str]) -> None:
+        if self._socket is None:
+            (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+                *self._address, type=socket.SOCK_DGRAM
+            )
+            self._socket = socket.socket(family, kind, protocol)
+            self._socket.connect(address)
         for line in lines:
-            self._handler.emit(logging.makeLogRecord({"msg": line, "levelno": logging.INFO}))
+            level = json.loads(line)["level"]
+            priority = self._USER + self._SEVERITY.get(level, self._DEBUG)
+            self._socket.send(f"<{priority}>passivbot: {line}".encode())
 
     def close(self) -> None:
-        self._handler.close()
+        if self._socket is not None:
+            self._socket.close()
