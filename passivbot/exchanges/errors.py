@@ -7,7 +7,8 @@ own, and the classes are the fallback for what it doesn't name.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,14 @@ from passivbot.exchanges.types import Failure
 
 DEFAULT_RETRY_AFTER_S = 10.0
 """How long to wait where a rate limit does not say."""
+
+_WAITS: Mapping[str, Callable[[float], float]] = {
+    "retry-after": lambda seconds: seconds,
+    "x-bapi-limit-reset-timestamp": lambda at_ms: at_ms / 1000 - time.time(),
+    "x-gate-ratelimit-reset-timestamp": lambda at_s: at_s - time.time(),
+    "gw-ratelimit-reset": lambda rest_ms: rest_ms / 1000,
+}
+"""Header of an answer → how many seconds its value means."""
 
 
 class ExchangeFault(Exception):
@@ -136,12 +145,14 @@ def body_of(error: Exception) -> Any:
 
 
 def retry_after(headers: Mapping[str, Any] | None) -> float:
-    """Return how long a rate limit asks to wait, in seconds."""
+    """Return how many seconds a rate limit asks to wait, by Retry-After or the exchange's own header."""
     found = {str(name).lower(): value for name, value in (headers or {}).items()}
-    try:
-        return max(0.0, float(found["retry-after"]))
-    except (KeyError, ValueError):
-        return DEFAULT_RETRY_AFTER_S
+    for name, seconds in _WAITS.items():
+        try:
+            return max(0.0, seconds(float(found[name])))
+        except (KeyError, ValueError):
+            continue
+    return DEFAULT_RETRY_AFTER_S
 
 
 def shortened(error: Exception, limit: int = 300) -> str:
