@@ -5,6 +5,7 @@ also decides what is nowhere.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from passivbot.errors import CandleError
 from passivbot.exchanges.errors import ExchangeFault
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, utc
 from passivbot.market.download.archives import Period
 from passivbot.market.download.pages import Pager
 from passivbot.market.download.target import NONE, Missing, Target, minutes, without
@@ -25,8 +26,8 @@ API, ARCHIVE = "api", "archive"
 _MONTH_FROM = 5 * 1440
 _DAY_FROM = 1000
 """Missing minutes from which on a file of a month or a day is worth it."""
-_FLUSH_ROWS = 20_000
-"""Candles of pages that are gathered before they are written: a kill loses no more."""
+_FLUSH_ROWS, _FLUSH_S = 10_000, 10.0
+"""Candles of pages that are gathered before they are written, and for how long: a kill loses no more."""
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Job:
         The market's name in the archive.
     contract
         Coins of a contract.
+    listing_ms
+        When the exchange says it listed the market; None: it does not.
     """
 
     target: Target
@@ -58,6 +61,7 @@ class Job:
     archive: ArchiveHost | None = None
     market_id: str = ""
     contract: float = 1.0
+    listing_ms: int | None = None
     _first_ms: int = field(default=0, init=False)
 
     async def run(self) -> list[Missing]:
@@ -82,6 +86,7 @@ class Job:
                 await self._pages()
             except ExchangeFault as fault:
                 trouble = fault
+            self._say_begin(missing[0])
             if self.pager.senseless:
                 target.note(f"{self.pager.senseless} candles made no sense and were left out")
         target.told.finished(target.exchange, target.coin)
@@ -99,6 +104,17 @@ class Job:
                 " and publishes no file of it" if self.archive else ""
             )
         return "not there yet"
+
+    def _say_begin(self, asked: Span) -> None:
+        """Say that there is nothing in what was asked for, or nothing at its beginning."""
+        target = self.target
+        first = target.store.coverage(target.exchange, target.coin).first_ms
+        listed = f"; listed at {utc(self.listing_ms)}" if self.listing_ms else ""
+        if first is None or first >= target.wanted.end_ms:
+            if within(target.wanted, target.missing()) != (target.wanted,):
+                target.note(f"the exchange has no candles in {target.wanted}{listed}")
+        elif self._first_ms > asked.begin_ms and first > asked.begin_ms:
+            target.note(f"candles begin at {utc(first)}{listed}")
 
     async def _listing(self, begin_ms: int) -> None:
         """Learn where the market's candles begin, so that nothing is looked for before."""
@@ -170,13 +186,14 @@ class Job:
         """Read a stretch, written in pieces; what was read before an error is written too."""
         rows: list[Floats] = []
         spans: list[Span] = []
+        written = time.monotonic()
         try:
             async for page in self.pager.pages(span):
                 rows.append(page.rows)
                 spans.append(page.span)
-                if sum(map(len, rows)) >= _FLUSH_ROWS:
+                if sum(map(len, rows)) >= _FLUSH_ROWS or time.monotonic() - written > _FLUSH_S:
                     await self.target.write(np.concatenate(rows), spans, API)
-                    rows, spans = [], []
+                    rows, spans, written = [], [], time.monotonic()
         finally:
             if spans:
                 await self.target.write(np.concatenate(rows), spans, API)

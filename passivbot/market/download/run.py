@@ -275,6 +275,7 @@ class _Plan:
             host if host and host.archive.kind == "candles" else None,
             str(source.exchange.client.markets[market.symbol]["id"]),
             market.rules.c_mult,
+            source.listings[coin].listing_ms,
         )
 
     def _target(self, source: Source, coin: str, symbol: str, first_ms: int | None) -> Target:
