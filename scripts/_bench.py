@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from _bench_data import bench_data
 from _bench_engine import bench_engine
 from _bench_memory import bench_memory
 from _bench_scale import bench_scale
@@ -77,9 +78,9 @@ def _cell(value: object) -> str:
 def main() -> int:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("engine", "memory", "scale", "scaling", "study"))
+    parser.add_argument("what", choices=("data", "engine", "memory", "scale", "scaling", "study"))
     parser.add_argument(
-        "--runs", type=int, default=5, help="engine, scaling: runs of each measurement; the least counts"
+        "--runs", type=int, default=5, help="data, engine, scaling: runs of each measurement; the least counts"
     )
     parser.add_argument("--only", help="study: a candle set or a search")
     parser.add_argument(
@@ -104,6 +105,7 @@ def main() -> int:
         tables = bench_scale(options.candidates)
     else:
         rows = {
+            "data": lambda: bench_data(options.runs),
             "memory": bench_memory,
             "scaling": lambda: bench_scaling(options.runs),
             "study": lambda: bench_study(options.only),

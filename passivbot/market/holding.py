@@ -12,7 +12,7 @@ import numpy as np
 
 from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Gaps, Ints, find_gaps
 from passivbot.market.join import whole_bars
-from passivbot.market.month import Facts, read_table
+from passivbot.market.month import Facts, MonthReader, read_table
 from passivbot.market.spans import Span
 from passivbot.market.store import Coverage, Store
 
@@ -86,25 +86,19 @@ class Holding:
         """
         begin = max(facts.first_ms, self.first_ms)
         end = min(facts.last_ms, self.last_ms) + MINUTE_MS
-        names = ["high", "low", "close", "volume"]
-        place = slice((begin - self.first_ms) // MINUTE_MS, (end - self.first_ms) // MINUTE_MS)
-        if facts.whole:
-            table, _ = read_table(path, names)
-            rows = slice((begin - facts.first_ms) // MINUTE_MS, (end - facts.first_ms) // MINUTE_MS)
-            target: Floats = out[:, place]
-            where: slice | Ints = slice(None)
-        else:
-            table, _ = read_table(path, ["timestamp", *names])
-            timestamp: Ints = table.column("timestamp").to_numpy()
-            rows = slice(*np.searchsorted(timestamp, (begin, end)).tolist())
-            target = out[:, place]
-            target.fill(np.nan)
-            where = (timestamp[rows] - begin) // MINUTE_MS
-        close = table.column("close").to_numpy()[rows]
-        target[0, where] = table.column("high").to_numpy()[rows]
-        target[1, where] = table.column("low").to_numpy()[rows]
-        target[2, where] = close
-        target[3, where] = table.column("volume").to_numpy()[rows] * close
+        target: Floats = out[:, (begin - self.first_ms) // MINUTE_MS : (end - self.first_ms) // MINUTE_MS]
+        rows = slice((begin - facts.first_ms) // MINUTE_MS, (end - facts.first_ms) // MINUTE_MS)
+        where: slice | Ints = slice(None)
+        with MonthReader(path, facts) as month:
+            if not facts.whole:
+                timestamp = month.read("timestamp")
+                rows = slice(*np.searchsorted(timestamp, (begin, end)).tolist())
+                target.fill(np.nan)
+                where = (timestamp[rows] - begin) // MINUTE_MS
+            # One column at a time: little more than the panel is ever in memory.
+            for field, name in enumerate(("high", "low", "close", "volume")):
+                target[field, where] = month.read(name)[rows]
+        target[3] *= target[2]
 
     def empty(self) -> Iterator[slice]:
         """Give the minutes of the life that lie between the candles of one month and of the next."""
@@ -147,21 +141,39 @@ def hold(
         for facts in known.months
         if facts.rows and facts.first_ms < window.end_ms and facts.last_ms >= window.begin_ms
     ]
-    stamps = _stamps(months, window)
-    if interval_minutes > 1 and stamps.size:
-        stamps = stamps[slice(*whole_bars(stamps, 0, stamps.size, interval_minutes))]
-    if not stamps.size:
-        return None
-    first_ms, last_ms = int(stamps[0]), int(stamps[-1])
+    unbroken = _unbroken(months, window) if interval_minutes == 1 else None
+    if unbroken is not None:
+        first_ms, last_ms, gaps = unbroken
+    else:
+        stamps = _stamps(months, window)
+        if interval_minutes > 1 and stamps.size:
+            stamps = stamps[slice(*whole_bars(stamps, 0, stamps.size, interval_minutes))]
+        if not stamps.size:
+            return None
+        first_ms, last_ms, gaps = int(stamps[0]), int(stamps[-1]), find_gaps(stamps)
     return Holding(
         exchange=folder.parent.name,
         coin=coin,
         window=window,
         first_ms=first_ms,
         last_ms=last_ms,
-        gaps=find_gaps(stamps),
+        gaps=gaps,
         months=tuple(m for m in months if m[1].last_ms >= first_ms and m[1].first_ms <= last_ms),
     )
+
+
+def _unbroken(months: list[tuple[Path, Facts]], window: Span) -> tuple[int, int, Gaps] | None:
+    """Return first and last minute in a window if no minute between them is missing: no file is read."""
+    whole = all(facts.whole for _, facts in months)
+    if (
+        not months
+        or not whole
+        or any(b.first_ms - a.last_ms != MINUTE_MS for (_, a), (_, b) in pairwise(months))
+    ):
+        return None
+    first_ms = max(months[0][1].first_ms, -(-window.begin_ms // MINUTE_MS) * MINUTE_MS)
+    last_ms = min(months[-1][1].last_ms, (window.end_ms - 1) // MINUTE_MS * MINUTE_MS)
+    return (first_ms, last_ms, Gaps(0, 0, 1, first_ms)) if first_ms <= last_ms else None
 
 
 def _stamps(months: list[tuple[Path, Facts]], window: Span) -> Ints:

@@ -266,6 +266,46 @@ def read_table(
     return table.select(list(columns)), facts
 
 
+class MonthReader:
+    """Reads the columns of one month's file, one at a time; a context manager.
+
+    Parameters
+    ----------
+    path
+        The file.
+    facts
+        What is known of it; it must not have changed since.
+
+    Raises
+    ------
+    CandleError
+        The file is damaged, or another one than the facts describe.
+    """
+
+    def __init__(self, path: Path, facts: Facts) -> None:
+        self._path, self._rows = path, facts.rows
+        self._file = opened(path)
+        if self._file.metadata.num_rows != facts.rows:
+            raise damaged(
+                path, f"it holds {self._file.metadata.num_rows} candles, its facts say {facts.rows}"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, column: str) -> Any:
+        """Return a column: int64 (n,) for ``timestamp``, else float64 (n,)."""
+        try:
+            # One thread: files are read side by side.
+            values = self._file.read(columns=[column], use_threads=False).column(0)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(self._path, _cause(error)) from None
+        return values.to_numpy()
+
+
 def opened(path: Path) -> pq.ParquetFile:
     """Open a month's file; its pages are verified as they are read.
 
