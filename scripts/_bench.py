@@ -80,7 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("data", "engine", "memory", "scale", "scaling", "study"))
     parser.add_argument(
-        "--runs", type=int, default=5, help="data, engine, scaling: runs of each measurement; the least counts"
+        "--runs", type=int, default=5, help="data, engine, scaling: runs of a measurement; the least counts"
     )
     parser.add_argument("--only", help="study: a candle set or a search")
     parser.add_argument(
