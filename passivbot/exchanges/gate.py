@@ -71,6 +71,10 @@ class Gate(Exchange):
         code_keys=("label",),
     )
 
+    def candle_volume_unit(self, market: Market) -> float:
+        """Return the coins of a contract: candles count contracts."""
+        return market.rules.c_mult
+
     def order_parameters(self, order: NewOrder) -> dict[str, Any]:
         """Return the exchange's own parameters of an order; ccxt puts the prefix before its id."""
         closes = (order.qty < 0) == (order.position_side == "long")
