@@ -1,13 +1,11 @@
 """What an exchange says of a key, by questions alone."""
 
-from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from passivbot.errors import KeysError
 from passivbot.exchanges import Exchange, ExchangeFault, connect
 from passivbot.ops.keys import Keys
-
-Opener = Callable[[Keys], Exchange]
 
 
 @dataclass(frozen=True)
@@ -18,20 +16,18 @@ class KeyFacts:
     problems: tuple[str, ...]
 
 
-def opened(keys: Keys) -> Exchange:
+def opened(keys: Keys) -> AbstractAsyncContextManager[Exchange]:
     """Return the exchange of an account, to be entered with ``async with``."""
     return connect(keys.exchange, keys.credentials())
 
 
-async def key_facts(keys: Keys, opener: Opener = opened) -> KeyFacts:
+async def key_facts(keys: Keys) -> KeyFacts:
     """Ask an exchange what a key may do.
 
     Parameters
     ----------
     keys
         The key.
-    opener
-        Opens the exchange.
 
     Raises
     ------
@@ -41,7 +37,7 @@ async def key_facts(keys: Keys, opener: Opener = opened) -> KeyFacts:
         The exchange is unknown or gone.
     """
     try:
-        async with opener(keys) as exchange:
+        async with opened(keys) as exchange:
             may = await exchange.permissions()
             balance = await exchange.balance()
             positions = await exchange.positions()

@@ -10,7 +10,7 @@ from passivbot.errors import PromotionError
 from passivbot.exchanges import Exchange, ExchangeFault
 from passivbot.exchanges.types import Market, Permissions, Position
 from passivbot.ops.keys import Keys
-from passivbot.ops.permissions import Opener, opened
+from passivbot.ops.permissions import opened
 from passivbot.promotion.checks import Check, check
 from passivbot.promotion.exposure import (
     approved,
@@ -202,7 +202,7 @@ def _trades(config: Config, side: Side) -> bool:
 
 
 async def examined(
-    keys: Keys, config: Config, cap: float, *, planner: Planner | None, opener: Opener = opened
+    keys: Keys, config: Config, cap: float, planner: Planner
 ) -> tuple[list[Check], Plan | None]:
     """Look at an account and plan its first cycle; nothing is sent but questions.
 
@@ -215,9 +215,7 @@ async def examined(
     cap
         Largest worst-case exposure.
     planner
-        Plans the first cycle; None: no plan is made.
-    opener
-        Opens the exchange.
+        Plans the first cycle; not asked if a check fails.
 
     Raises
     ------
@@ -227,10 +225,10 @@ async def examined(
         The exchange is unknown or gone.
     """
     try:
-        async with opener(keys) as exchange:
+        async with opened(keys) as exchange:
             account = await look(exchange, config)
             checks = account_checks(config, account, cap)
-            if planner is None or any(found.fails for found in checks):
+            if any(found.fails for found in checks):
                 return checks, None
             return checks, await planner(exchange, config)
     except ExchangeFault as error:

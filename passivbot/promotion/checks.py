@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from passivbot.backtest.report import Report, run_backtest
-from passivbot.backtest.scenario import DEMO, Scenario
+from passivbot.backtest.scenario import Scenario
 from passivbot.config import Config, Scoring, warmup_minutes
 from passivbot.engine import __version__ as engine_version
 from passivbot.errors import CandleError
@@ -129,7 +129,7 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     config
         What would be traded.
     candles
-        Folder with more candles of the same coins; None: the study's own folder.
+        Folder or store with more candles of the same coins; None: where the study's own lie.
 
     Raises
     ------
@@ -138,13 +138,12 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     """
     window = study.definition.scenario["window"]
     place = candles if candles is not None else study.definition.scenario["candles"]
-    folder = None if str(place) == DEMO else Path(place)
     seen_first, seen_last = int(window["first_ms"]), int(window["last_ms"])
     seen = f"{utc(seen_first)} to {utc(seen_last)}"
     shortest = 0.0
     for make in (_after, _before):
         try:
-            scenario = make(config, folder, seen_first, seen_last, study)
+            scenario = make(config, str(place), seen_first, seen_last, study)
         except CandleError as error:
             cause = str(error)
             continue
@@ -162,16 +161,16 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     )
 
 
-def _after(config: Config, folder: Path | None, first: int, last: int, study: Study) -> Scenario:
-    return _scenario(config, folder, _time(last + MINUTE_MS), "now", study)
+def _after(config: Config, place: str, first: int, last: int, study: Study) -> Scenario:
+    return _scenario(config, place, _time(last + MINUTE_MS), "now", study)
 
 
-def _before(config: Config, folder: Path | None, first: int, last: int, study: Study) -> Scenario:
+def _before(config: Config, place: str, first: int, last: int, study: Study) -> Scenario:
     # 00:00 of the day on which the study began, or of the day before if it began at 00:00.
-    return _scenario(config, folder, "", _time((first - MINUTE_MS) // DAY_MS * DAY_MS), study)
+    return _scenario(config, place, "", _time((first - MINUTE_MS) // DAY_MS * DAY_MS), study)
 
 
-def _scenario(config: Config, folder: Path | None, start: str, end: str, study: Study) -> Scenario:
+def _scenario(config: Config, place: str, start: str, end: str, study: Study) -> Scenario:
     backtest = config.backtest.model_copy(
         update={"candle_interval_minutes": 1, "end_date": end, "start_date": start}
     )
@@ -179,7 +178,7 @@ def _scenario(config: Config, folder: Path | None, start: str, end: str, study: 
     approved = {coin for side in config.live.approved_coins.values() for coin in side}
     ignored = [set(side) for side in config.live.ignored_coins.values()]
     kept = [coin for coin in coins if coin in approved and not all(coin in side for side in ignored)]
-    return Scenario.prepare(config.model_copy(update={"backtest": backtest}), folder, coins=kept or coins)
+    return Scenario.prepare(config.model_copy(update={"backtest": backtest}), place, coins=kept or coins)
 
 
 def _time(ms: int) -> str:

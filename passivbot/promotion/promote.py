@@ -16,16 +16,17 @@ from typing import Any, Literal
 from passivbot.config import Config
 from passivbot.config.schema import SIDES
 from passivbot.errors import PromotionError, located
+from passivbot.live.clock import WallClock
 from passivbot.ops.keys import Keys, checked_account, resolve
-from passivbot.ops.permissions import Opener, opened
 from passivbot.promotion import checks as made
-from passivbot.promotion.account import Plan, Planner, examined
+from passivbot.promotion.account import Plan, examined
 from passivbot.promotion.checks import Check, waived
 from passivbot.promotion.current import LIVE, Promoted, folder_of, read_pointer, read_version
 from passivbot.promotion.difference import Change, difference
 from passivbot.promotion.exposure import DEFAULT_CAP, approved, exposure_within, worst_case
 from passivbot.promotion.freeze import Frozen, chosen, digest_of, freeze
 from passivbot.promotion.history import append, entries, locked, swap
+from passivbot.promotion.plan import DryPlanner
 from passivbot.study.study import Study
 
 Action = Literal["promote", "rollback"]
@@ -108,17 +109,11 @@ class Terms:
         :data:`~passivbot.promotion.exposure.DEFAULT_CAP`.
     waive
         Name of a check → why it is not made.
-    planner
-        Plans the first cycle; None: no plan.
-    opener
-        Opens the exchange.
     """
 
     account: str | None = None
     cap: float | None = None
     waive: Mapping[str, str] = field(default_factory=dict)
-    planner: Planner | None = None
-    opener: Opener = opened
 
 
 def propose(
@@ -172,7 +167,7 @@ def propose(
         checks.append(waived("unseen data", terms.waive["unseen"]))
     else:
         checks.append(made.unseen(study, frozen.config, more_candles or candles))
-    more, plan = _with_account(frozen.config, keys, cap, terms)
+    more, plan = _with_account(frozen.config, keys, cap, terms, root)
     return Proposal(
         folder=folder,
         action="promote",
@@ -233,7 +228,7 @@ def propose_rollback(
         f"version {target} is as it was promoted at {old.document['at']}, with the checks made then",
         version=target,
     )
-    more, plan = _with_account(config, _keys(account, terms), cap, terms)
+    more, plan = _with_account(config, _keys(account, terms), cap, terms, root)
     return Proposal(
         folder=folder,
         action="rollback",
@@ -320,10 +315,11 @@ def _keys(account: str, terms: Terms) -> Keys | None:
 
 
 def _with_account(
-    config: Config, keys: Keys | None, cap: float, terms: Terms
+    config: Config, keys: Keys | None, cap: float, terms: Terms, root: Path
 ) -> tuple[list[Check], Plan | None]:
     """Return the checks that need the account, or those that are left without it."""
     if keys is None:
         worst = worst_case(config, {side: approved(config, side) for side in SIDES})
         return [exposure_within(config, worst, cap), waived("account", terms.waive["account"])], None
-    return asyncio.run(examined(keys, config, cap, planner=terms.planner, opener=terms.opener))
+    planner = DryPlanner(keys.account, cap, root, WallClock())
+    return asyncio.run(examined(keys, config, cap, planner))

@@ -1,0 +1,130 @@
+"""The first cycle of a bot with another configuration, planned by the bot itself and not sent."""
+
+import contextlib
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from passivbot.config import Config
+from passivbot.errors import LiveError, PromotionError
+from passivbot.exchanges import Exchange
+from passivbot.live.bot import Bot, Parts
+from passivbot.live.candles import CandleCache
+from passivbot.live.clock import Clock
+from passivbot.live.decide import Decision
+from passivbot.live.feed import Feed
+from passivbot.live.guards import Pace
+from passivbot.live.journal import FILE as JOURNAL
+from passivbot.live.journal import Journal
+from passivbot.live.policy import Policy
+from passivbot.live.source import Fixed
+from passivbot.live.strategy import trailing_grid
+from passivbot.live.watch import Watch
+from passivbot.ops.status import bot_folder
+from passivbot.promotion.account import Plan
+
+_CYCLES = 3
+_MOST_NOTES = 20
+
+
+class DryPlanner:
+    """Plans with the bot's own loop over a copy of its journal; the exchange is only asked.
+
+    Parameters
+    ----------
+    account
+        Name of the account.
+    cap
+        Largest exposure that the bot will be held to, × balance.
+    root
+        Folder of the live configurations.
+    clock
+        Time.
+    """
+
+    def __init__(self, account: str, cap: float, root: Path, clock: Clock) -> None:
+        self._account, self._root = account, root
+        self._policy = replace(Policy(), max_exposure=cap)
+        self._clock = clock
+
+    async def __call__(self, exchange: Exchange, config: Config) -> Plan:
+        """Return what the bot would send in its first cycle.
+
+        Raises
+        ------
+        PromotionError
+            The bot would not start, or its first cycles come to no plan.
+        ExchangeFault
+            The exchange could not be asked.
+        """
+        with tempfile.TemporaryDirectory(prefix="passivbot-plan-") as name:
+            folder = Path(name)
+            _copy(bot_folder(self._account, self._root) / JOURNAL, folder / JOURNAL)
+            notes: list[str] = []
+            journal = Journal(folder / JOURNAL, self._account)
+            cache = CandleCache(folder / "candles.sqlite")
+            try:
+                watch = _Notes(journal, notes)
+                feed = Feed(
+                    exchange,
+                    cache,
+                    trailing_grid,
+                    lambda coin, why: notes.append(f"candles of {coin}: {why}"),
+                )
+                pace = Pace(self._policy, watch.tell)
+                source = Fixed(config, "the new configuration")
+                parts = Parts(exchange, source, journal, feed, self._clock, self._policy, pace, watch, True)
+                decision = await _decided(Bot(parts), notes)
+            except LiveError as error:
+                raise PromotionError(f"the bot would not start with this: {error}") from error
+            finally:
+                journal.close()
+                cache.close()
+        return _plan_of(decision, notes)
+
+
+class _Notes(Watch):
+    """Keeps what guards say, for the plan."""
+
+    def __init__(self, journal: Journal, notes: list[str]) -> None:
+        super().__init__(journal)
+        self._notes = notes
+
+    def tell(self, guard: str, text: str) -> None:
+        self._notes.append(f"{guard}: {text}")
+
+
+async def _decided(bot: Bot, notes: Sequence[str]) -> Decision:
+    await bot.start()
+    for _ in range(_CYCLES):
+        report = await bot.cycle()
+        if report.outcome == "ok" and bot.decision is not None:
+            return bot.decision
+    raise PromotionError(f"the bot comes to no plan: {'; '.join(notes) or report.outcome}")
+
+
+def _plan_of(decision: Decision, notes: Sequence[str]) -> Plan:
+    cancels = tuple(
+        f"{rest.order.coin} {rest.type} {rest.order.left:.10g} at {rest.order.price:.10g}"
+        for rest in decision.cancel
+    )
+    creates = tuple(
+        f"{order.coin} {order.type} {order.qty:.10g} at "
+        + ("the market" if market else f"{order.price:.10g}")
+        for order, market in decision.create
+    )
+    later = ("more follow in the next cycles",) if decision.left else ()
+    return Plan(cancels, creates, (*dict.fromkeys(notes[:_MOST_NOTES]), *later))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a journal that a bot may be writing; none is there before its first start."""
+    if not source.is_file():
+        return
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old,
+        contextlib.closing(sqlite3.connect(target)) as new,
+    ):
+        old.backup(new)
