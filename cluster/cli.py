@@ -131,9 +131,22 @@ def optimize(
         float,
         typer.Option(help="On a cluster with several studies: the share of its workers, relative to theirs."),
     ] = 1.0,
-    no_page: Annotated[
-        bool, typer.Option("--no-page", help="Serve no page while the study runs.")
-    ] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="Serve no page while the study runs.")] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Keep a copy of the study in this folder (s3://…, gs://…, or a path), under its name, "
+            "at most some seconds old.",
+        ),
+    ] = None,
+    from_mirror: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="With --resume: bring the study back from its mirror first, and keep that one going.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study that --study names.")
     ] = False,
@@ -149,6 +162,8 @@ def optimize(
     from cluster.run import execute
 
     options = with_interval(given_options(context), interval)
+    if from_mirror is not None:
+        study = str(_bring_back(from_mirror, study, resume=resume))
     request = Request(
         config=config,
         candles=candles,
@@ -180,6 +195,7 @@ def optimize(
         address=address,
         panels=panels,
         weight=weight,
+        mirror=from_mirror if mirror is None else f"{mirror.rstrip('/')}/{plan.folder.absolute().name}",
         page=not no_page,
         say=typer.echo,
     )
@@ -187,6 +203,18 @@ def optimize(
         _conclude(plan, log, outcome)
     if outcome is not None and not outcome.finished:
         raise typer.Exit(INTERRUPTED)
+
+
+def _bring_back(uri: str, study: str | None, *, resume: bool) -> Path:
+    """Restore a study from its mirror; return its folder."""
+    from passivbot.errors import ConfigError
+    from passivbot.study.mirror import restore
+
+    if not resume:
+        raise ConfigError("the command line: --from-mirror needs --resume: it continues a study")
+    folder, count = restore(uri, None if study is None else Path(study))
+    typer.echo(f"restored: {folder}, {count:,} candidates, from {uri}")
+    return folder
 
 
 def _introduce(plan: "Plan") -> None:

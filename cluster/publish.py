@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster.board import Board, Notice, State
+from cluster.board import LIVE, Board, Notice, State
 from cluster.display import Progress
 from cluster.metrics import Metrics
-from cluster.nodes import machines, total_cpus
+from cluster.nodes import Demand, machines, total_cpus, useful_workers
 from cluster.shares import Claim, fair_shares
 from passivbot.study import Front, StudyLog
 
@@ -119,6 +119,7 @@ class Publisher:
         self._wishes = Wishes()
         self._closing = threading.Event()
         self._complained: set[str] = set()
+        self._machines = Demand()
         self._introduce()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
@@ -198,6 +199,8 @@ class Publisher:
             with self._mutex:
                 self._notice = replace(self._notice, weight=float(weight))
         others = [one for one in self._board.studies() if one.live and one.id != self.id]
+        running = [one for one in (self._notice, *others) if one.state in LIVE]
+        self._machines.ask(sum(map(useful_workers, running)))
         workers = None
         if others:
             claims = [Claim.of(one) for one in (self._notice, *others)]

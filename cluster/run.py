@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -29,6 +29,7 @@ from passivbot.config import Scoring
 from passivbot.errors import ConfigError, located
 from passivbot.study import Front, StudyLog
 from passivbot.study.lock import LOCK_FILE
+from passivbot.study.mirror import Mirror
 from passivbot.study.stall import Stall
 
 
@@ -41,6 +42,7 @@ def execute(
     address: str | None,
     panels: str | None = None,
     weight: float = 1.0,
+    mirror: str | None = None,
     page: bool = True,
     say: Callable[[str], None],
 ) -> tuple[StudyLog, Outcome | None]:
@@ -62,6 +64,8 @@ def execute(
         Place for candles that are too large for an object store.
     weight
         Share of the cluster's workers, relative to other studies.
+    mirror
+        URI of a mirror to keep; None for none.
     page
         Whether the page is served while the study runs.
     say
@@ -107,6 +111,8 @@ def execute(
             log.event(EVENT, plan.ends.payload())
             if lag is not None and not new:
                 change_lag(log, lag)
+            if mirror is not None:
+                say(f"mirror: {stack.enter_context(closing(Mirror(log, mirror, say))).uri}")
             # A cluster of our own has no other studies; the page beside it reads the log.
             link = stack.enter_context(published(log, weight)) if address is not None else None
             if page:

@@ -1,4 +1,4 @@
-"""``passivbot study list | show | export``."""
+"""``passivbot study list | show | export | restore``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +15,12 @@ StudyArgument = Annotated[str, typer.Argument(help="Folder of a study, or its na
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    group = typer.Typer(help="List, show or export studies.", invoke_without_command=True)
+    group = typer.Typer(help="List, show, export or restore studies.", invoke_without_command=True)
     group.callback()(help_if_alone)
     group.command("list")(list_studies)
     group.command("show")(show)
     group.command("export")(export)
+    group.command("restore")(restore)
     app.add_typer(group, name="study")
 
 
@@ -156,3 +157,18 @@ def export(
         count = export_table(opened, form, out)
     if out is not None:
         typer.echo(f"{out}: {count:,} candidates")
+
+
+def restore(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Of a mirror, as optimize --mirror printed it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the study. Default: studies/ and the study's name.")
+    ] = None,
+) -> None:
+    """Write a study from its mirror."""
+    from passivbot.study.mirror import restore as from_mirror
+
+    folder, count = from_mirror(uri, out)
+    typer.echo(f"{folder}: {count:,} candidates")
+    place = uri.rstrip("/").rpartition("/")[0]
+    typer.echo(f"\nnext:\n  passivbot optimize --study {folder} --resume --mirror {place}")

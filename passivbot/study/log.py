@@ -15,7 +15,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +55,7 @@ CREATE TABLE events (
 );
 """
 # A result that is logged twice (a batch that was taken back and came in after all) keeps its first row.
-_INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
+INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
 _COLUMNS = ("number", "parameters", "metrics", "status", "worker", "seconds", "error", "logged", "stopped")
 _AFTER = "WHERE number > ? ORDER BY number LIMIT ?"
 _NAMED = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
@@ -76,10 +76,22 @@ class StudyLog:
         self._select = _select(connection)
 
     @classmethod
-    def create(cls, folder: str | Path, definition: Definition) -> Self:
+    def create(
+        cls,
+        folder: str | Path,
+        definition: Definition,
+        fill: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> Self:
         """Create the folder and the log in it, open for writing.
 
         A log appears under its name only when it is complete.
+
+        Parameters
+        ----------
+        folder, definition
+            Of the study.
+        fill
+            Writes the rows and events that it has from the start.
 
         Raises
         ------
@@ -101,10 +113,11 @@ class StudyLog:
             path = folder / LOG_FILE
             if path.exists():
                 raise StudyError(f"{folder}: the study exists; --resume continues it, --study names another")
-            _write_new(part, definition)
+            _write_new(part, definition, fill)
             part.replace(path)
             log = cls(folder, _open_for_writing(path), definition, lock)
-            log.event("created", {"engine": definition.engine})
+            if fill is None:
+                log.event("created", {"engine": definition.engine})
             return log
         except BaseException as error:
             for leftover in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
@@ -187,7 +200,7 @@ class StudyLog:
         found = [record(row, width, depth, now) for row in rows]
         with self._transaction() as connection:
             before = connection.total_changes
-            connection.executemany(_INSERT, found)
+            connection.executemany(INSERT, found)
             return connection.total_changes - before
 
     def append_batch(self, batch: LogBatch) -> int:
@@ -197,7 +210,7 @@ class StudyLog:
         found = records(batch, width, depth, now)
         with self._transaction() as connection:
             before = connection.total_changes
-            connection.executemany(_INSERT, found)
+            connection.executemany(INSERT, found)
             return connection.total_changes - before
 
     def event(self, kind: str, payload: Mapping[str, Any] | None = None) -> None:
@@ -255,6 +268,17 @@ class StudyLog:
             missing = min(set(wanted) - {int(n) for n in found.numbers})
             raise StudyError(f"{self.path}: candidate {missing} is not in the log")
         return found
+
+    def numbers(self, after: int = -1) -> NDArray[np.int64]:
+        """Return the logged candidates above ``after`` (n,), ascending."""
+        with self._reading() as connection:
+            query = "SELECT number FROM evaluations WHERE number > ? ORDER BY number"
+            return np.fromiter((row[0] for row in connection.execute(query, (after,))), np.int64)
+
+    def records(self, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Return the rows of the named candidates as they stand in the table, by number."""
+        with self._reading() as connection:
+            return connection.execute(f"{self._select} {_NAMED}", (json.dumps(list(numbers)),)).fetchall()
 
     def sample(self, size: int) -> Rows:
         """Return at most ``size`` candidates, spread evenly over the log."""
@@ -333,8 +357,10 @@ class StudyLog:
             raise StudyError(f"{self.path}: opened for reading only")
 
 
-def _write_new(path: Path, definition: Definition) -> None:
-    """Write a complete empty log under a temporary name."""
+def _write_new(
+    path: Path, definition: Definition, fill: Callable[[sqlite3.Connection], None] | None = None
+) -> None:
+    """Write a complete log under a temporary name; empty, but for what ``fill`` writes."""
     for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         leftover.unlink(missing_ok=True)
     with sqlite_errors(path):
@@ -346,6 +372,10 @@ def _write_new(path: Path, definition: Definition) -> None:
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
             connection.execute("INSERT INTO meta VALUES ('definition', ?)", (definition.to_json(),))
+            if fill is not None:
+                connection.execute("BEGIN")
+                fill(connection)
+                connection.execute("COMMIT")
         finally:
             connection.close()
 
