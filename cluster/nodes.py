@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from cluster.board import Notice
+
 WARM_SECONDS = 60.0
 """Work for a worker that is worth starting a machine for, or keeping one."""
 
@@ -98,21 +100,12 @@ def spread(room: Mapping[str, int], have: Mapping[str, int], most: int | None) -
     return wanted
 
 
-def useful_workers(left: int, seconds_each: float | None, most: int) -> int:
-    """Return for how many workers there is work worth a machine's start.
-
-    Parameters
-    ----------
-    left
-        Candidates left to evaluate.
-    seconds_each
-        Mean seconds of one; None while none was measured.
-    most
-        Workers that the study can keep busy at all.
-    """
-    if seconds_each is None:
-        return min(left, most)
-    return max(1, min(most, left, ceil(left * seconds_each / WARM_SECONDS))) if left else 0
+def useful_workers(study: Notice) -> int:
+    """Return for how many workers a study has work that is worth a machine's start: fewer to its end."""
+    left, rate = int(study.progress.get("left", 0)), float(study.progress.get("rate", 0.0))
+    if not rate or not study.workers:
+        return study.demand  # nothing is measured yet
+    return min(study.demand, ceil(left / rate * study.workers / WARM_SECONDS))
 
 
 class Demand:

@@ -25,7 +25,7 @@ START_SECONDS = 180.0
 
 _FOLLOW_SECONDS = 1.0  # between two looks at the cluster
 _HASTY_SECONDS = 0.1  # while there are fewer workers than there should be, or somebody is to be judged
-_PENDING_SECONDS = 2.0  # without a processor, until another machine is tried
+_PENDING_SECONDS = 30.0  # without a process: somebody else has the processor, so try another machine
 _STILLBORN = 3  # workers that die before they are ready, one after the other, until a machine is left out
 # A process is dead for the head some moments before its machine is; a connection, for longer.
 _JUDGING_SECONDS = 1.0

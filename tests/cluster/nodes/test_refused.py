@@ -1,0 +1,196 @@
+"""What does not fit together is refused before a study starts, in one line and with an exit code."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from passivbot.config.resources import configs_dir
+from passivbot.study import StudyLog
+from tests.cluster.nodes.sandbox import BIN, OWN, ROOT, Node, Sandbox
+from tests.cluster.nodes.story import ADDRESS
+
+pytestmark = pytest.mark.timeout(600)
+
+# As if the wheel had never been installed there.
+_WITHOUT_WHEEL = """
+import importlib.abc, sys
+class Nothing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("cluster", "passivbot"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Nothing())
+"""
+
+
+@pytest.fixture(scope="module")
+def head(sandbox: Sandbox) -> Node:
+    node = sandbox.start(1, head=True)
+    sandbox.wait_until_ready(node)
+    return node
+
+
+@pytest.fixture
+def other(sandbox: Sandbox, head: Node) -> Iterator[Node]:
+    """Yield a second machine."""
+    node = sandbox.start(2)
+    sandbox.wait_until_ready(head, node)
+    yield node
+    sandbox.kill(node)
+
+
+def optimize(
+    sandbox: Sandbox, study: str, *more: str, address: str = ADDRESS, **changes: str
+) -> "subprocess.CompletedProcess[str]":
+    command = [str(BIN / "passivbot"), "optimize", str(configs_dir() / "quickstart.json"), "--seed", "3"]
+    command += ["--iters", "60", "--study", f"{OWN}/{study}", "--address", address, *more]
+    return sandbox.on(sandbox.nodes[1], command, **changes)
+
+
+def check(sandbox: Sandbox, address: str = ADDRESS, **changes: str) -> "subprocess.CompletedProcess[str]":
+    return sandbox.on(
+        sandbox.nodes[1], [str(BIN / "passivbot"), "cluster", "check", "--address", address], **changes
+    )
+
+
+def refusal(done: "subprocess.CompletedProcess[str]") -> str:
+    """Return the only line that says what is wrong."""
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "warning: "))]
+    assert line.startswith("error: ")
+    return line
+
+
+def test_machines_that_fit(sandbox: Sandbox, other: Node) -> None:
+    done = check(sandbox)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "2 machines, 2 processors: all fit" in done.stdout
+    for node in ("node1 (10.77.0.1)", "node2 (10.77.0.2)"):
+        assert node in done.stdout
+    assert optimize(sandbox, "fits").returncode == 0
+
+
+def test_machine_without_the_wheel(sandbox: Sandbox, head: Node) -> None:
+    (sandbox.folder / "without").mkdir()
+    (sandbox.folder / "without" / "sitecustomize.py").write_text(_WITHOUT_WHEEL)
+    node = sandbox.start(3, PYTHONPATH=str(sandbox.folder / "without"))
+    sandbox.wait_until_ready(head, node)
+    try:
+        done = check(sandbox)
+        assert done.returncode == 1
+        faults = [line for line in done.stdout.splitlines() if line.startswith("fault: ")]
+        assert len(faults) == 1
+        assert faults[0].startswith(
+            "fault: node3 (10.77.0.3): the wheel of passivbot-cluster is not installed (ModuleNotFoundError"
+        )
+        line = refusal(optimize(sandbox, "without"))
+        assert "machine node3 (10.77.0.3): the wheel of passivbot-cluster is not installed" in line
+        assert "`passivbot cluster check` shows everything" in line
+        assert not (head.folder / "without").exists()
+    finally:
+        sandbox.kill(node)
+
+
+def test_machine_with_another_build(sandbox: Sandbox, head: Node) -> None:
+    copy = sandbox.folder / "build"
+    for package in ("cluster", "passivbot"):
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / "cluster" / "pace.py").open("a") as file:
+        file.write("# a change\n")
+    node = sandbox.start(4, PYTHONPATH=str(copy))
+    sandbox.wait_until_ready(head, node)
+    try:
+        done = check(sandbox)
+        assert done.returncode == 1
+        assert "fault: node4 (10.77.0.4): another build of passivbot-cluster (" in done.stdout
+        assert "node4 (10.77.0.4): another build" in refusal(optimize(sandbox, "build"))
+    finally:
+        sandbox.kill(node)
+
+
+def test_head_out_of_reach(sandbox: Sandbox, head: Node) -> None:
+    line = refusal(optimize(sandbox, "nobody", address="10.77.0.9:6379"))
+    assert "--address 10.77.0.9:6379: no Ray head answers there" in line
+    assert "10.77.0.1:6000: no Ray head answers there" in refusal(check(sandbox, "10.77.0.1:6000"))
+    assert not (head.folder / "nobody").exists()
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "auto"])
+def test_wrong_token(sandbox: Sandbox, head: Node, address: str) -> None:
+    line = refusal(optimize(sandbox, "token", address=address, RAY_AUTH_TOKEN="0" * 32))
+    assert f"--address {address}: no Ray head that lets us in: it asks for another token" in line
+    assert not (head.folder / "token").exists()
+
+
+def test_cache_that_cannot_be_written(sandbox: Sandbox, head: Node) -> None:
+    node = sandbox.start(5, PASSIVBOT_CACHE="/proc/cache")
+    sandbox.wait_until_ready(head, node)
+    try:
+        done = check(sandbox)
+        assert done.returncode == 1
+        assert "fault: node5 (10.77.0.5): cache folder /proc/cache: can't be written" in done.stdout
+    finally:
+        sandbox.kill(node)
+
+
+def test_study_that_another_driver_has(sandbox: Sandbox, head: Node) -> None:
+    with StudyLog.open(head.folder / "fits", write=True):
+        line = refusal(
+            sandbox.on(
+                head,
+                [
+                    str(BIN / "passivbot"),
+                    "optimize",
+                    "--study",
+                    f"{OWN}/fits",
+                    "--resume",
+                    "--address",
+                    ADDRESS,
+                ],
+            )
+        )
+    assert "study already in use by pid" in line
+
+
+def test_candles_too_large_for_every_machine(
+    sandbox: Sandbox, real_candles: Path | None, tmp_path: Path
+) -> None:
+    """In the object stores; as mapped files they have room, and the front is the same."""
+    if real_candles is None:
+        pytest.skip("needs candles that are larger than the smallest object store")
+    for node in list(sandbox.nodes.values()):
+        sandbox.kill(node)
+    head = sandbox.start(1, head=True, store=80_000_000)
+    other = sandbox.start(6, store=80_000_000, cpus=2)
+    sandbox.wait_until_ready(head, other)
+    more = ["--candles", str(real_candles)]
+    line = refusal(optimize(sandbox, "large", *more))
+    assert (
+        "no machine of the cluster has room for the study: machine node1 (10.77.0.1): its object store of"
+        in line
+    )
+    assert "(and so are 1 more)" in line
+    assert "--panels URI" in line
+    assert not (head.folder / "large").exists()
+
+    panels = sandbox.folder / "panels"
+    done = optimize(sandbox, "mapped", *more, "--panels", panels.as_uri())
+    assert done.returncode == 0, done.stderr
+    assert "mapped from files" in done.stdout
+    for node in (head, other):
+        cached = {
+            path.name for path in (node.folder / "home" / ".cache" / "passivbot" / "panels").glob("*.arrow")
+        }
+        assert cached == {path.name for path in panels.iterdir()}
+        assert len(cached) == 2
+    alone = tmp_path / "alone"
+    command = [str(BIN / "passivbot"), "optimize", str(configs_dir() / "quickstart.json"), "--seed", "3"]
+    command += ["--iters", "60", "--study", str(alone), *more]
+    subprocess.run(command, check=True, capture_output=True)
+    with StudyLog.open(alone) as log, StudyLog.open(head.folder / "mapped") as mapped:
+        expected, found = log.read(), mapped.read()
+    assert {name.partition("/")[0] for name in found.worker} == {"node1", "node6"}
+    assert found.metrics.tobytes() == expected.metrics.tobytes()
