@@ -91,6 +91,10 @@ class Exchange:
     """Whether a post-only order that would trade is taken and ended without a word, instead of refused."""
     fills_span_ms: ClassVar[int] = 7 * 86_400_000
     """Longest span of time that may be asked for in one request of fills."""
+    tells_profits: ClassVar[bool] = True
+    """Whether fills that close come with their realised profit."""
+    has: ClassVar[Mapping[str, Any]] = {}
+    """What of ccxt's abilities is not to be used here."""
     id_prefix: ClassVar[str] = ""
     """What goes before the digits of a client order id."""
 
@@ -107,7 +111,7 @@ class Exchange:
             "timeout": int(timeout_s * 1000),
             "options": {"defaultType": "swap", **self.options},
             # With keys, loading markets would ask the wallet about currencies: private requests for nothing.
-            "has": {"fetchCurrencies": False},
+            "has": {"fetchCurrencies": False, **self.has},
         }
         if rate_limit_ms is not None:
             settings["rateLimit"] = rate_limit_ms
@@ -118,6 +122,7 @@ class Exchange:
         self._markets: dict[str, Market] = {}
         self._coins: dict[str, str] = {}
         self._margin_modes: dict[str, MarginMode] = {}
+        self._leverages: dict[str, float] = {}
 
     # ---- life
 
@@ -267,6 +272,7 @@ class Exchange:
         """
         symbol = self.market(coin).symbol
         self._margin_modes[coin] = margin_mode
+        self._leverages[coin] = leverage
         return (
             await self._set(self.send_margin_mode(symbol, margin_mode, leverage), f"{coin} {margin_mode}"),
             await self._set(
@@ -294,12 +300,17 @@ class Exchange:
 
     async def resubscribe(self) -> None:
         """Drop the websockets; :meth:`watch` opens new ones with new keys."""
+        self.forget_stream_key()
         with contextlib.suppress(Exception):
             await self.client.close_ws_clients()
 
     def margin_mode_of(self, coin: str) -> MarginMode:
         """Return the margin mode that was set up for a coin; cross if none was."""
         return self._margin_modes.get(coin, "cross")
+
+    def leverage_of(self, coin: str) -> float:
+        """Return the leverage that was set up for a coin; 1 if none was."""
+        return self._leverages.get(coin, 1.0)
 
     # ---- what exchanges differ in
 
@@ -313,6 +324,9 @@ class Exchange:
         digits = text.removeprefix(self.id_prefix)
         ours = len(digits) == CLIENT_ID_DIGITS and all(c in "0123456789abcdef" for c in digits)
         return digits if ours and text.startswith(self.id_prefix) else text
+
+    def forget_stream_key(self) -> None:
+        """Let ccxt forget the key of its private stream, where it keeps one."""
 
     def parse_balance(self, row: Any) -> Balance:
         """Read ccxt's balance."""

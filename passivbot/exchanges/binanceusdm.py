@@ -86,6 +86,12 @@ class Binance(Exchange):
             return None
         return self.verdicts.of_body(info) or Failure.REFUSED, f"{info['code']} {info.get('msg', '')}"
 
+    def forget_stream_key(self) -> None:
+        """Let ccxt ask for a new listen key: an expired one it would go on using."""
+        for kind in ("linear", "future", "swap"):
+            if isinstance(self.client.options.get(kind), dict):
+                self.client.options[kind] = {**self.client.options[kind], "lastAuthenticatedTime": 0}
+
     def parse_balance(self, row: Any) -> Balance:
         """Read the account: the wallet of cross margin, which holds no unrealised profit."""
         info = row["info"]

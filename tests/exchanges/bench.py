@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,21 @@ RULES = {
     "DOGE": MarketRules(qty_step=1.0, price_step=0.00001, min_qty=1.0, min_cost=5.0, c_mult=1.0),
 }
 PRICE = {"BTC": 60_000.0, "DOGE": 0.2}
+CONTRACTS = {"BTC": 0.001, "DOGE": 10.0}
+"""Coins a contract has, on exchanges that count contracts."""
 
 
-def flat_source(minutes: int = DAYS * 1440) -> MarketSource:
+def rules_of(name: str) -> dict[str, MarketRules]:
+    """The rules of an exchange's two markets: some count coins, some contracts."""
+    if name not in ("okx", "gate", "kucoinfutures"):
+        return RULES
+    return {
+        coin: replace(rules, qty_step=1.0, min_qty=1.0, c_mult=CONTRACTS[coin])
+        for coin, rules in RULES.items()
+    }
+
+
+def flat_source(name: str, minutes: int = DAYS * 1440) -> MarketSource:
     """Two coins whose price swings by a tenth of a percent about a constant."""
     times = START_MS + MINUTE_MS * np.arange(minutes, dtype=np.float64)
     candles = {}
@@ -35,7 +47,8 @@ def flat_source(minutes: int = DAYS * 1440) -> MarketSource:
         rows[:, 2], rows[:, 3] = price * 1.001, price * 0.999
         rows[:, 5] = 12.0
         candles[coin] = rows
-    return MarketSource([VenueMarket(coin, RULES[coin], listed_ms=START_MS) for coin in RULES], candles)
+    rules = rules_of(name)
+    return MarketSource([VenueMarket(coin, rules[coin], listed_ms=START_MS) for coin in rules], candles)
 
 
 @dataclass
@@ -55,13 +68,17 @@ class Bench:
     def dialect(self) -> Dialect:
         return self.venue.dialects[self.name]
 
+    def lots(self, coin: str, coins: float) -> float:
+        """A number of coins as the exchange counts them."""
+        return round(coins / self.venue.source.market(coin).rules.c_mult, 6)
+
     def new(self, number: int, coin: str = "BTC", **changes: Any) -> NewOrder:
         """A long entry well below the market, with a client order id made of a number."""
         order: dict[str, Any] = {
             "client_id": f"{number:028x}",
             "coin": coin,
             "position_side": "long",
-            "qty": 0.01 if coin == "BTC" else 1000.0,
+            "qty": self.lots(coin, 0.01 if coin == "BTC" else 1000.0),
             "price": 59_000.0 if coin == "BTC" else 0.19,
         }
         return NewOrder(**{**order, **changes})
@@ -72,7 +89,7 @@ class Bench:
 
     async def hold(self, side: str = "long", coin: str = "BTC", qty: float | None = None) -> None:
         """Open a position by a market order."""
-        size = qty or (0.01 if coin == "BTC" else 1000.0)
+        size = self.lots(coin, qty or (0.01 if coin == "BTC" else 1000.0))
         outcome = await self.place(
             0xFFFF00 + len(self.core.executions),
             coin,
@@ -93,7 +110,7 @@ def credentials(name: str, key: ApiKey) -> dict[str, str]:
 @asynccontextmanager
 async def bench(name: str, source: MarketSource | None = None, **settings: Any) -> AsyncIterator[Bench]:
     async with Venue(
-        source or flat_source(), [name], start_ms=START_MS + 1440 * MINUTE_MS, **settings
+        source or flat_source(name), [name], start_ms=START_MS + 1440 * MINUTE_MS, **settings
     ) as venue:
         key = venue.account(name).new_key()
         exchange = connect(
