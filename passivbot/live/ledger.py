@@ -33,6 +33,7 @@ class Ledger:
         self._fills: dict[str, Fill] = {}
         self._changed: dict[Key, int] = {}
         self._size: dict[Key, float] = {}
+        self._traded: dict[Key, float] = {}
         self._own: set[Key] = set()
         self._realised = Realised()
         self.complete = True
@@ -62,13 +63,14 @@ class Ledger:
             self._changed = {**changed, **self._changed}
 
     def _compute(self) -> None:
-        self._changed, self._size, self._own = {}, {}, set()
+        self._changed, self._size, self._traded, self._own = {}, {}, {}, set()
         total = peak = 0.0
         self.complete = True
         for fill in sorted(self._fills.values(), key=lambda fill: (fill.time_ms, len(fill.id), fill.id)):
             key = (fill.coin, self.side_of(fill))
             self._changed[key] = fill.time_ms
             self._size[key] = self._size.get(key, 0.0) + fill.qty
+            self._traded[key] = self._traded.get(key, 0.0) + abs(fill.qty)
             if order_type(fill.client_id) is not None:
                 self._own.add(key)
             closes = (fill.qty < 0) == (key[1] == "long")
@@ -128,9 +130,9 @@ class Ledger:
     def _fits(self, key: Key, positions: Mapping[Key, Position], known: Mapping[Key, float]) -> bool:
         size = positions[key].size if key in positions else 0.0
         expected = known.get(key, 0.0) + self._size.get(key, 0.0)
-        scale = max(abs(size), abs(expected), abs(known.get(key, 0.0)), 1e-12)
-        # Sums of many fills carry rounding of their own.
-        return abs(size - expected) <= scale * _RELATIVE * (len(self._fills) + 1)
+        # Sums of many fills carry rounding of their own, also where they end at nothing.
+        scale = max(abs(size), abs(known.get(key, 0.0)), self._traded.get(key, 0.0))
+        return abs(size - expected) <= scale * _RELATIVE
 
     def of_orders(self, names: Collection[str]) -> list[Fill]:
         """Return the fills of orders, given by client order id or by the exchange's."""

@@ -32,7 +32,8 @@ RULES = {
     "DOGE": MarketRules(qty_step=1.0, price_step=0.00001, min_qty=1.0, min_cost=5.0, c_mult=1.0),
 }
 PRICE = {"BTC": 60_000.0, "DOGE": 0.2}
-EAGER = Policy(unknown_seconds=0.0)
+# A minute of market time passes in a moment, so requests of a minute of the wall say nothing.
+EAGER = Policy(unknown_seconds=0.0, requests_per_minute=10**9)
 BOTH = ("binanceusdm", "bybit")
 
 
@@ -215,7 +216,8 @@ class Rig:
 
     def planned(self) -> dict[tuple[str, str, float, float], int]:
         """The orders of the bot's last plan."""
-        assert self.bot is not None and self.bot.decision is not None
+        assert self.bot is not None
+        assert self.bot.decision is not None
         found: dict[tuple[str, str, float, float], int] = {}
         for order in self.bot.decision.plan.orders:
             key = (order.coin, order.side, round(order.qty, 9), order.price)
