@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from passivbot.config.values import date_ms
 from passivbot.engine import MarketRules
 from passivbot.market.clean import MINUTE_MS, Floats
 from passivbot.market.download.pace import Patience
@@ -26,7 +26,7 @@ QUICK = Patience(first_s=0.02, most_s=0.1, total_s=5.0, silence_s=20.0)
 
 
 def ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+    return date_ms(text)
 
 
 def truth(exchange: str, begin_ms: int, minutes: int, *, coin_number: int = 0, seed: int = 5) -> Floats:

@@ -34,17 +34,26 @@ def test_the_store_has_the_venue_s_candles_from_the_listing_on(exchange: str, tm
     venue = venue_of([exchange], {"BTC": rows})
     span = Span(BEGIN - 5 * DAY_MS, BEGIN + 3 * DAY_MS)
     got = fetch(venue, request([exchange], ["BTC"], *span), tmp_path / "store")
-    oldest = max(BEGIN - 5 * DAY_MS, venue.clock.now_ms - KEPT.get(exchange, 10**7) * MINUTE_MS)
-    if exchange == "hyperliquid":
-        assert [m.span for m in got.report.missing] == [Span(span.begin_ms, oldest)]
-        assert "keeps only the last 5000 minutes" in got.report.missing[0].why
-    else:
-        assert got.report.missing == ()
+    assert got.report.missing == ()
     assert got.report.added == len(rows)
     assert got.heard.planned_minutes >= got.heard.done_minutes > 3 * 1440
-    assert_equals_truth(got, exchange, "BTC", rows, Span(max(oldest, span.begin_ms), span.end_ms))
+    assert_equals_truth(got, exchange, "BTC", rows, span)
     # What it knows of the hole and of the time before is that there is nothing, not that it was never asked.
     assert got.store.coverage(exchange_name(exchange), "BTC").listed_ms == BEGIN
+
+
+@pytest.mark.parametrize("exchange", KEPT)
+def test_what_an_exchange_keeps_no_more_is_missing_not_absent(exchange: str, tmp_path: Path) -> None:
+    """Twelve days of which the API has the last ones; nothing is claimed of the days before."""
+    rows = truth(exchange, BEGIN, 12 * 1440)
+    venue = venue_of([exchange], {"BTC": rows})
+    span = Span(BEGIN, BEGIN + 12 * DAY_MS)
+    got = fetch(venue, request([exchange], ["BTC"], *span), tmp_path / "store")
+    oldest = span.end_ms - KEPT[exchange] * MINUTE_MS
+    ((*_, missing, why),) = got.report.missing
+    assert missing == Span(BEGIN, oldest)
+    assert f"keeps only the last {KEPT[exchange]} minutes" in why
+    assert_equals_truth(got, exchange, "BTC", rows, Span(oldest, span.end_ms))
 
 
 @pytest.mark.parametrize("exchange", NAMES)

@@ -174,13 +174,12 @@ class Job:
 
     async def _pages(self) -> None:
         for span in self.target.missing():
-            begin = max(span.begin_ms, self.oldest_ms)
-            if begin >= span.end_ms:
-                continue
-            before = Span(begin, min(max(begin, self._first_ms), span.end_ms))
-            if before.minutes:
-                await self.target.write(NONE, [before], API)
-            await self._read(Span(before.end_ms, span.end_ms))
+            # Days say that nothing is before the listing, also where minutes are not kept for so long.
+            before = Span(span.begin_ms, min(max(span.begin_ms, self._first_ms), span.end_ms))
+            await self.target.write(NONE, [before], API)
+            begin = max(before.end_ms, self.oldest_ms)
+            if begin < span.end_ms:
+                await self._read(Span(begin, span.end_ms))
 
     async def _read(self, span: Span) -> None:
         """Read a stretch, written in pieces; what was read before an error is written too."""

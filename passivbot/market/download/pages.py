@@ -75,14 +75,14 @@ class Pager:
 
     async def first_day(self, span: Span) -> int | None:
         """Return a minute near the first candle of the stretch and not after it; None: there is none."""
-        begin = span.begin_ms // DAY_MS * DAY_MS
+        # Days of some exchanges begin at another hour than midnight UTC: the one before may reach into it.
+        begin = span.begin_ms // DAY_MS * DAY_MS - DAY_MS
         while begin < span.end_ms:
             for _ in range(2):
                 days = (await self.ask("1d", begin, self.size))[:, 0]
-                days = days[(days >= begin) & (days < span.end_ms)]
+                days = days[(days > span.begin_ms - DAY_MS) & (days < span.end_ms)]
                 if days.size:
-                    # Days of some exchanges begin at another hour than midnight UTC.
-                    return max(span.begin_ms, int(days.min()) - DAY_MS)
+                    return max(span.begin_ms, int(days.min()))
             begin += self.size * DAY_MS
         return None
 
