@@ -93,6 +93,8 @@ class Exchange:
     """Longest span of time that may be asked for in one request of fills."""
     tells_profits: ClassVar[bool] = True
     """Whether fills that close come with their realised profit."""
+    markets_parameters: ClassVar[Mapping[str, Any]] = {}
+    """Parameters of ccxt's loading of markets."""
     has: ClassVar[Mapping[str, Any]] = {}
     """What of ccxt's abilities is not to be used here."""
     id_prefix: ClassVar[str] = ""
@@ -128,7 +130,7 @@ class Exchange:
 
     async def open(self) -> None:
         """Load the markets."""
-        loaded = await self._ask(self.client.load_markets())
+        loaded = await self._ask(self.client.load_markets(False, dict(self.markets_parameters)))
         self._take_markets(loaded)
 
     async def close(self) -> None:
@@ -148,7 +150,7 @@ class Exchange:
 
     async def reload_markets(self) -> Mapping[str, Market]:
         """Load the markets again: rules change, coins come and go."""
-        self._take_markets(await self._ask(self.client.load_markets(True)))
+        self._take_markets(await self._ask(self.client.load_markets(True, dict(self.markets_parameters))))
         return self._markets
 
     # ---- markets
