@@ -26,6 +26,7 @@ _BUILT_IN = (
     "passivbot.cli.pareto",
     "passivbot.cli.promote",
     "passivbot.cli.keys",
+    "passivbot.cli.live",
 )
 
 

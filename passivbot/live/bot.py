@@ -204,6 +204,7 @@ class Bot:
         self._active = decision.plan.active
         report = Report(
             planned=len(decision.plan.orders),
+            resting=len(accounts.resting),
             fills=len(new),
             settled=decision.matches,
             own_seconds=own,
@@ -258,7 +259,11 @@ class Bot:
         self, report: Report, began: float, seen: Snapshot | None = None, balance: float = 0.0
     ) -> Report:
         plan = self.decision.plan if self.decision is not None else None
-        facts = {"configuration": self.parts.source.label, "dry_run": self.parts.dry_run}
+        facts = {
+            "configuration": self.parts.source.label,
+            "version": self.parts.source.version,
+            "dry_run": self.parts.dry_run,
+        }
         self.parts.watch.cycle(
             report, time.perf_counter() - began, seen, balance, plan, self.parts.exchange.markets, facts
         )

@@ -23,7 +23,7 @@ class Report:
     ----------
     outcome
         ``ok``, or what kept it from sending anything.
-    planned, cancelled, created, fills
+    planned, resting, cancelled, created, fills
         Orders and fills.
     again
         Something is left to do: the next cycle comes soon.
@@ -35,6 +35,7 @@ class Report:
 
     outcome: str = "ok"
     planned: int = 0
+    resting: int = 0
     cancelled: int = 0
     created: int = 0
     fills: int = 0
@@ -141,27 +142,35 @@ class Watch:
         metrics.balance.set(balance)
         positions = []
         totals = dict.fromkeys(SIDES, 0.0)
+        metrics.exposure.clear()
         for (coin, side), position in (snapshot.positions if snapshot else {}).items():
             c_mult = markets[coin].rules.c_mult if markets and coin in markets else 1.0
             exposure = abs(position.size) * position.price * c_mult / balance if balance > 0 else 0.0
             metrics.exposure.labels(coin, side).set(exposure)
             totals[side] += exposure
-            positions.append(
-                {
-                    "coin": coin,
-                    "side": side,
-                    "size": position.size,
-                    "price": position.price,
-                    "exposure": round(exposure, 6),
-                }
-            )
+            positions.append(f"{coin} {side} {position.size:.10g} at {position.price:.10g} ({exposure:.1%})")
         for side, total in totals.items():
             metrics.total_exposure.labels(side).set(total)
-        metrics.open_orders.set(report.planned)
+        metrics.open_orders.set(report.resting)
         self._ops.health.beat(
             positions=positions,
+            exposure=round(sum(totals.values()), 6),
             balance=balance,
-            last_cycle=extra,
+            open_orders=report.resting,
             active=sorted(" ".join(key) for key in plan.active) if plan else [],
+            guards=[f"{guard}: {text}" for guard, text in self._told],
+            last_cycle=extra,
             **(facts or {}),
         )
+
+    def candles(self, coin: str, why: str) -> None:
+        """Candles could not be had; ``coin`` is empty where it concerns all."""
+        self.tell("candles", f"{coin}: {why}" if coin else why)
+
+    def restarted(self, count: int, error: BaseException) -> None:
+        """The loop broke and is made anew."""
+        self.tell(
+            "restart", f"the loop broke ({type(error).__name__}: {error}); restart {count} within a day"
+        )
+        if self._ops is not None:
+            self._ops.metrics.restarts.inc()

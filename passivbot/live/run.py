@@ -1,0 +1,255 @@
+"""The loop: a cycle at each minute and whenever something happened; failures, restarts, and the end."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from passivbot.errors import LiveError
+from passivbot.exchanges.base import Exchange
+from passivbot.exchanges.errors import ExchangeFault
+from passivbot.exchanges.types import Failure
+from passivbot.live.bot import Bot
+from passivbot.live.clock import MINUTE_MS, Clock
+from passivbot.live.journal import Journal
+from passivbot.live.watch import Report, Watch
+
+log = logging.getLogger(__name__)
+
+_DAY_MS = 86_400_000
+_CANDLE_SECONDS = 1.5
+"""After the minute's end: exchanges need a moment to publish its candle."""
+_MOST_DOUBLINGS = 4
+STREAM = "websocket"
+
+
+class Hints:
+    """Wakes the loop when the exchange's stream says that something changed. Nothing else depends on it.
+
+    Parameters
+    ----------
+    exchange
+        Of the bot.
+    watch
+        Told when the stream breaks or says nothing.
+    wake
+        Set by each hint.
+    """
+
+    def __init__(self, exchange: Exchange, watch: Watch, wake: asyncio.Event) -> None:
+        self._exchange, self._watch, self._wake = exchange, watch, wake
+        self.count = 0
+        self._silent = 0
+
+    async def follow(self) -> None:
+        """Follow the stream until cancelled."""
+        up = False
+        async for hint in self._exchange.watch():
+            if hint.kind == "lost":
+                if up:
+                    self._watch.websocket(False)
+                    self._watch.tell(STREAM, f"the stream broke ({hint.text}); orders are read by REST")
+                up = False
+                continue
+            if not up:
+                self._watch.websocket(True)
+                up = True
+            self.count += 1
+            self._wake.set()
+
+    async def notice(self, before: int, fills: int) -> None:
+        """Take a stream that did not tell of fills for dead: make it anew.
+
+        Parameters
+        ----------
+        before
+            Hints counted at the cycle before.
+        fills
+            Fills that this cycle found.
+        """
+        self._silent = self._silent + 1 if fills and self.count == before else 0
+        if self._silent:
+            self._silent = 0
+            self._watch.tell(STREAM, "the stream said nothing of a fill; it is opened anew")
+            await self._exchange.resubscribe()
+
+
+async def begin(bot: Bot, clock: Clock, stop: asyncio.Event) -> None:
+    """Start a bot; wait and try again where the exchange asks for patience.
+
+    Raises
+    ------
+    LiveError
+        The account is not as it has to be.
+    ExchangeFault
+        It fails again and again.
+    """
+    policy = bot.parts.policy
+    for attempt in range(policy.failures):
+        try:
+            await bot.start()
+        except ExchangeFault as fault:
+            bot.parts.watch.failure(fault.failure)
+            if fault.failure is Failure.AUTH:
+                raise LiveError(
+                    f"{bot.parts.exchange.name} does not accept this key ({fault.text})"
+                ) from fault
+            if attempt == policy.failures - 1 or stop.is_set():
+                raise
+            log.warning("start failed: %s", fault)
+            pause = policy.backoff_seconds * 2 ** min(attempt, _MOST_DOUBLINGS)
+            await clock.wait(max(pause, fault.retry_after_s or 0.0), stop)
+        else:
+            return
+
+
+async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
+    """Run cycles until ``stop`` is set.
+
+    Parameters
+    ----------
+    bot
+        Started.
+    stop
+        Ends the loop after the batch that is being sent.
+    follow
+        Listen to the exchange's stream.
+
+    Raises
+    ------
+    LiveError
+        A guard stopped the bot.
+    ExchangeFault
+        Too many cycles failed in a row.
+    """
+    clock, policy, watch = bot.parts.clock, bot.parts.policy, bot.parts.watch
+    wake = asyncio.Event()
+    hints = Hints(bot.parts.exchange, watch, wake)
+    tasks = [asyncio.create_task(_ending(bot, stop, wake))]
+    if follow:
+        tasks.append(asyncio.create_task(hints.follow()))
+    failures = 0
+    try:
+        while not stop.is_set():
+            wake.clear()
+            before = hints.count
+            try:
+                report = await bot.cycle()
+            except ExchangeFault as fault:
+                failures += 1
+                log.warning("cycle failed: %s", fault)
+                if failures >= policy.failures:
+                    raise
+                await clock.wait(policy.backoff_seconds * 2 ** min(failures - 1, _MOST_DOUBLINGS), stop)
+                continue
+            failures = 0
+            if follow:
+                await hints.notice(before, report.fills)
+            await clock.wait(pause_after(report, bot, clock.now_ms()), wake)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def pause_after(report: Report, bot: Bot, now_ms: int) -> float:
+    """Return how many seconds to wait after a cycle, unless something happens."""
+    wait = bot.parts.pace.wait_seconds()
+    if wait > 0.0:
+        return wait
+    if report.again:
+        return float(bot.config.live.execution_delay_seconds)
+    return (MINUTE_MS - now_ms % MINUTE_MS) / 1000 + _CANDLE_SECONDS
+
+
+async def _ending(bot: Bot, stop: asyncio.Event, wake: asyncio.Event) -> None:
+    await stop.wait()
+    bot.stop()
+    wake.set()
+
+
+class Restarts:
+    """The restart budget: how often a day the loop may be made anew after it broke.
+
+    Parameters
+    ----------
+    journal
+        Keeps the times, so that a service manager's restarts count too.
+    most
+        ``live.max_n_restarts_per_day``.
+    """
+
+    def __init__(self, journal: Journal, most: int) -> None:
+        self._journal, self._most = journal, most
+
+    def spend(self, now_ms: int, why: str) -> int:
+        """Note a restart; return how many there were within a day.
+
+        Raises
+        ------
+        LiveError
+            There were too many.
+        """
+        times = [
+            ms for ms in json.loads(self._journal.fact("restarts") or "[]") if 0 <= now_ms - ms < _DAY_MS
+        ]
+        times.append(now_ms)
+        self._journal.note("restarts", json.dumps(times))
+        if len(times) > self._most:
+            raise LiveError(
+                f"the bot broke {len(times)} times within a day, at most live.max_n_restarts_per_day = "
+                f"{self._most} are allowed; it stops and leaves its orders. The last time: {why}"
+            )
+        return len(times)
+
+
+async def supervise(
+    attempt: Callable[[], Awaitable[None]],
+    restarts: Restarts,
+    watch: Watch,
+    clock: Clock,
+    stop: asyncio.Event,
+) -> None:
+    """Run ``attempt`` until it ends by itself; make it anew when it breaks, with growing pauses.
+
+    Parameters
+    ----------
+    attempt
+        A whole life: connect, start, run. What a user has to mend (:class:`LiveError` and the like) ends it.
+    restarts
+        The budget.
+    watch
+        Told of each restart.
+    clock
+        Waits.
+    stop
+        Ends the pauses.
+
+    Raises
+    ------
+    LiveError
+        The budget is spent.
+    """
+    while not stop.is_set():
+        try:
+            await attempt()
+        except (
+            ExchangeFault,
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AssertionError,
+        ) as error:
+            log.exception("the loop broke")
+            count = restarts.spend(clock.now_ms(), f"{type(error).__name__}: {error}")
+            watch.restarted(count, error)
+            await clock.wait(restart_pause(count), stop)
+        else:
+            return
+
+
+def restart_pause(count: int) -> float:
+    """Return the pause before a restart, in seconds: 5, 10, 20 … 300."""
+    return float(min(5 * 2 ** (count - 1), 300))
