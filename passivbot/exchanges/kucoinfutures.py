@@ -90,10 +90,6 @@ class Kucoin(Exchange):
             return None
         return self.verdicts.of_body(info) or Failure.REFUSED, f"{code} {info.get('msg', '')}"
 
-    def candle_volume_unit(self, market: Market) -> float:
-        """Return how many coins one unit of a candle's volume is: KuCoin counts contracts."""
-        return market.rules.c_mult
-
     async def read_balance(self) -> Balance:
         """Ask for the account: its equity without the profit of open positions."""
         row = (await self.client.futuresPrivateGetAccountOverview({"currency": self.quote}))["data"]
