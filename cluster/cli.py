@@ -17,10 +17,11 @@ INTERRUPTED = 130
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    from cluster import cli_cluster
+    from cluster import cli_cluster, cli_jobs
 
     app.command("optimize", cls=config_command("optimize"))(optimize)
     cli_cluster.register(app)
+    cli_jobs.register(app)
 
 
 def optimize(

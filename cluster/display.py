@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,6 +112,12 @@ class Progress:
             f"workers idle {self.held_back:.0%} of the time: lag {self.lag} holds them back; "
             f"--lag {self.feeding_lag} would feed them"
         )
+
+
+def progress_of(values: Mapping[str, Any]) -> Progress:
+    """Return the progress whose fields these are, as JSON gives them; others are left out."""
+    known = {name: values[name] for name in Progress.__dataclass_fields__ if name in values}
+    return Progress(**{**known, "best": tuple(Best(**best) for best in known.get("best", ()))})
 
 
 class Display(Protocol):

@@ -1,0 +1,219 @@
+"""A study as a job of Ray: its driver runs on the head, so that the terminal that started it may go."""
+
+import importlib
+import json
+import secrets
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cluster.board import Board
+from passivbot.errors import ClusterError, ConfigError
+
+HOME = "PASSIVBOT_HOME"
+"""Environment of the head: folder against which the paths of a job are taken; default: the user's home."""
+
+_STOP_SECONDS = 60  # from SIGTERM to SIGKILL when Ray itself stops the job: for the front's files
+_POLL_SECONDS = 0.5
+_START_SECONDS = 120.0
+_TOKEN_BYTES = 3
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A study that was handed to a cluster.
+
+    Attributes
+    ----------
+    study
+        Its folder on the head.
+    job
+        Ray's id of the job.
+    """
+
+    study: str
+    job: str
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return Path(self.study).name
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is sent: files, and the command that runs with them.
+
+    Attributes
+    ----------
+    files
+        Name in the job's folder → file or folder of this machine.
+    command
+        Of a shell on the head.
+    study
+        Folder of the study on the head.
+    """
+
+    files: Mapping[str, Path]
+    command: str
+    study: str
+
+
+def parcel(arguments: Sequence[str], given: Mapping[str, Any]) -> Parcel:
+    """Return what has to be sent for ``passivbot optimize ARGUMENTS`` to run on the head.
+
+    The configuration and starting configurations are files of this machine and go along. Candles and
+    studies are folders of the head.
+
+    Parameters
+    ----------
+    arguments
+        As typed.
+    given
+        The command's parameters, as read from them.
+
+    Raises
+    ------
+    ConfigError
+        A file is not there.
+    """
+    files: dict[str, Path] = {}
+    moved: dict[str, str] = {}
+    sources = [(given.get("config"), "config")]
+    sources += [(path, f"start-{i}") for i, path in enumerate(given.get("start") or ())]
+    for path, stem in sources:
+        if path is None:
+            continue
+        if not Path(path).exists():
+            raise ConfigError(f"{path}: no such file")
+        name = stem if Path(path).is_dir() else f"{stem}{Path(path).suffix}"
+        if stem == "config":
+            name = Path(path).name  # the study is called by it
+        files[name] = Path(path)
+        moved[str(path)] = name
+    study = given.get("study")
+    more: list[str] = []
+    if study is None:
+        stem = "template" if given.get("config") is None else Path(given["config"]).stem
+        study = f"studies/{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{stem}"
+        more = ["--study", study]
+    words = [_quoted(word, moved) for word in [*arguments, *more]]
+    command = (
+        f'here=$PWD; cd "${{{HOME}:-$HOME}}" && exec passivbot optimize --address auto {" ".join(words)}'
+    )
+    return Parcel(files, command, study)
+
+
+def _quoted(word: str, moved: Mapping[str, str]) -> str:
+    """Return a word for the shell; one that names a file that goes along names it there."""
+    option, equals, value = word.partition("=")
+    if word in moved:
+        return f'"$here"/{shlex.quote(moved[word])}'
+    if equals and word.startswith("-") and value in moved:
+        return f'{shlex.quote(option)}="$here"/{shlex.quote(moved[value])}'
+    return shlex.quote(word)
+
+
+def submit(parcel: Parcel, url: str) -> Submission:
+    """Hand a study to the cluster whose dashboard is at ``url``.
+
+    Raises
+    ------
+    ClusterError
+        The dashboard can't be reached, or does not take it.
+    """
+    submission = Submission(parcel.study, f"{Path(parcel.study).name}-{secrets.token_hex(_TOKEN_BYTES)}")
+    with tempfile.TemporaryDirectory(prefix="passivbot-job-") as folder:
+        for name, source in parcel.files.items():
+            target = Path(folder) / name
+            if source.is_dir():
+                shutil.copytree(source, target)
+            else:
+                shutil.copyfile(source, target)
+        (Path(folder) / ".study").write_text(parcel.study)  # Ray takes no empty folder
+        client = _client(url)
+        try:
+            client.submit_job(
+                entrypoint=parcel.command,
+                submission_id=submission.job,
+                runtime_env={
+                    "working_dir": folder,
+                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)},
+                },
+                metadata={"job_name": submission.name, "study": parcel.study},
+            )
+        except (RuntimeError, OSError, ValueError) as error:
+            raise ClusterError(f"{url}: the cluster does not take the job: {_first_line(error)}") from error
+    return submission
+
+
+def wait_until_started(
+    submission: Submission, url: str, board: Board | None, say: Callable[[str], None]
+) -> None:
+    """Return when the study is on the board, or its job has ended well.
+
+    Parameters
+    ----------
+    submission, url
+        As :func:`submit` has them.
+    board
+        Of the cluster; None if only its dashboard can be reached: then when the job runs.
+    say
+        Prints one line.
+
+    Raises
+    ------
+    ClusterError
+        The job failed.
+    """
+    client = _client(url)
+    until = time.monotonic() + _START_SECONDS
+    began = time.time()
+    while time.monotonic() < until:
+        status = str(getattr(client.get_job_status(submission.job), "value", ""))
+        if status in ("FAILED", "STOPPED"):
+            raise ClusterError(f"job {submission.job}: {_cause(client, submission.job)}")
+        if status == "SUCCEEDED" or (board is None and status == "RUNNING"):
+            return
+        if board is not None and any(
+            notice.name == submission.name and notice.updated > began - 1 for notice in board.studies()
+        ):
+            return
+        time.sleep(_POLL_SECONDS)
+    say(f"note: job {submission.job} has not begun yet; the cluster may be busy")
+
+
+def _cause(client: Any, job: str) -> str:
+    """Return why a job failed: what the program said, else what Ray says."""
+    lines = [line.strip() for line in str(client.get_job_logs(job)).splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    if errors:
+        return errors[-1].removeprefix("error: ")
+    message = client.get_job_info(job).message or "failed"
+    return " ".join(f"{message} {lines[-1] if lines else ''}".split())[:300]
+
+
+def _client(url: str) -> Any:
+    sdk = importlib.import_module("ray.job_submission")
+    try:
+        return sdk.JobSubmissionClient(url)
+    except (RuntimeError, OSError, ValueError) as error:
+        text = _first_line(error)
+        reason = "it asks for another token" if "uthentic" in text or "401" in text or "403" in text else text
+        raise ClusterError(f"{url}: no dashboard of Ray that takes jobs: {reason}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    try:
+        return str(json.loads(lines[0]).get("detail", lines[0]))[:300]
+    except (ValueError, AttributeError):
+        return lines[0][:300]
