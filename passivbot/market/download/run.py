@@ -1,12 +1,14 @@
 """A whole download: connects, keeps market rules, chooses coins, runs all markets side by side."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import aiohttp
+import certifi
 
 from passivbot.errors import ConfigError, ExchangeError, nearest
 from passivbot.exchanges.errors import ExchangeFault
@@ -71,7 +73,7 @@ async def download(
     told
         Hears how it goes.
     sessions
-        Makes the sessions that requests go through; None: plain ones.
+        Makes the sessions that requests go through; None: :func:`plain_session`.
     patience
         How long failing requests are tried again.
     rate_limit_ms
@@ -87,28 +89,28 @@ async def download(
         The store can't be written.
     """
     async with AsyncExitStack() as stack:
-
-        async def session() -> aiohttp.ClientSession:
-            made = sessions() if sessions else aiohttp.ClientSession(trust_env=True)
-            return await stack.enter_async_context(made)
-
         plan = _Plan(request, store, told, patience)
+        session = await stack.enter_async_context((sessions or plain_session)())
         for name in request.exchanges:
-            exchange = connect(
-                name, session=await session() if sessions else None, rate_limit_ms=rate_limit_ms
-            )
+            exchange = connect(name, session=session, rate_limit_ms=rate_limit_ms)
             stack.push_async_callback(exchange.close)
-            plan.sources.append(
-                Source(exchange, Pace(name, patience=patience, on_wait=plan.wait_of(exchange_name(name))))
-            )
-        files = await session()
+            pace = Pace(name, patience=patience, on_wait=plan.wait_of(exchange_name(name)))
+            plan.sources.append(Source(exchange, pace))
         await plan.open()
         for source in plan.sources:
             archive = ARCHIVES.get(source.store_name) if request.archives else None
             if archive:
                 pace = Pace(archive.exchange, patience=patience, on_wait=plan.wait_of(archive.exchange))
-                plan.hosts[source.store_name] = ArchiveHost(archive, files, pace)
+                plan.hosts[source.store_name] = ArchiveHost(archive, session, pace)
         return await plan.run()
+
+
+def plain_session() -> aiohttp.ClientSession:
+    """Return a session with pooled connections, by way of the proxy that the environment names, if any."""
+    # The authorities that the client library trusts too: not every machine has some of its own.
+    trusted = ssl.create_default_context(cafile=certifi.where())
+    connector = aiohttp.TCPConnector(ssl=trusted, limit_per_host=16)
+    return aiohttp.ClientSession(connector=connector, trust_env=True)
 
 
 class _Plan:
