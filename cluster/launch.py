@@ -12,11 +12,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.member import is_member, membership
 from passivbot.errors import ClusterError, ResourceError
 from passivbot.ops.environment import forget
 
@@ -33,7 +34,12 @@ FAULT_SETTINGS: Mapping[str, str] = {
 }
 """The same for head, nodes and driver; what stands in the environment already is left as it is."""
 
-_PROBE = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).get_all_node_info()"
+_PROBE = """
+import sys
+from ray._raylet import GcsClient
+found = GcsClient(address=sys.argv[1]).get_all_node_info()
+print(*(node.node_manager_address for node in found.values() if node.state == 0))
+"""
 _PROBE_SETTINGS = {
     "RAY_gcs_rpc_server_connect_timeout_s": "2",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "4",
@@ -107,13 +113,15 @@ def local_cluster(
 
 
 @contextmanager
-def attached_cluster(address: str) -> Iterator[Cluster]:
-    """Join a running cluster as a driver, and leave it.
+def attached_cluster(address: str, object_store: int = 0) -> Iterator[Cluster]:
+    """Join a running cluster as a driver, and leave it; this machine becomes a node of it if it is none.
 
     Parameters
     ----------
     address
         ``HOST:PORT`` of its head, or ``auto`` for the one on this machine.
+    object_store
+        Bytes that this machine shares with the others, where it has to become a node.
 
     Raises
     ------
@@ -122,23 +130,40 @@ def attached_cluster(address: str) -> Iterator[Cluster]:
     """
     prepare_environment()
     found = _own_head() if address == "auto" else address
-    if found is not None:
-        _require_head(found, address)
-    ray = _ray()
-    try:
-        ray.init(address=found or address, **_quiet())
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        ray.shutdown()
-        raise ClusterError(f"--address {address}: can't join the cluster: {_first_line(error)}") from error
-    try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
+    with ExitStack() as stack:
+        if found is not None:
+            nodes = _require_head(found, address)
+            if not is_member(nodes):
+                stack.enter_context(membership(found, lambda: _probe(found)[1], object_store))
+        ray = _ray()
+        stack.callback(ray.shutdown)
+        try:
+            ray.init(address=found or address, **_quiet())
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise ClusterError(
+                f"--address {address}: can't join the cluster: {_first_line(error)}"
+            ) from error
+        alive = [node for node in ray.nodes() if node["Alive"]]
         yield Cluster(
             local=False,
-            cpus=sum(int(node["Resources"].get("CPU", 0)) for node in nodes),
-            nodes=len(nodes),
+            cpus=sum(int(node["Resources"].get("CPU", 0)) for node in alive),
+            nodes=len(alive),
         )
-    finally:
-        ray.shutdown()
+
+
+def head_address(address: str) -> str:
+    """Return ``HOST:PORT`` of the head that an address means, which answers there and lets us in.
+
+    Raises
+    ------
+    ClusterError
+        None does.
+    """
+    found = _own_head() if address == "auto" else address
+    if found is None:
+        raise ClusterError("--address auto: no Ray cluster runs on this machine")
+    _require_head(found, address)
+    return found
 
 
 def prepare_environment(environment: dict[str, str] | None = None) -> None:
@@ -209,8 +234,8 @@ def _own_head() -> str | None:
     return None
 
 
-def _require_head(address: str, given: str) -> None:
-    """Raise unless a Ray head answers: Ray itself ends the whole process where none does."""
+def _require_head(address: str, given: str) -> tuple[str, ...]:
+    """Return the addresses of a head's nodes; raise if none answers, as Ray would end the whole process."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ClusterError(f"--address is {given!r}; allowed is HOST:PORT of a Ray head, or auto")
@@ -220,20 +245,21 @@ def _require_head(address: str, given: str) -> None:
         raise ClusterError(
             f"--address {given}: no Ray head answers there ({error.strerror or error})"
         ) from error
-    reason = _probe(address)
+    reason, nodes = _probe(address)
     if reason == _TOKEN and "RAY_AUTH_MODE" not in os.environ:
         # `ray start` asks for the token of this machine's user, where there is one, without being told to; a
         # driver that names an address does not send it unless it is told to.
         os.environ["RAY_AUTH_MODE"] = "token"
-        reason = _probe(address)
+        reason, nodes = _probe(address)
         if reason:
             del os.environ["RAY_AUTH_MODE"]
     if reason:
         raise ClusterError(f"--address {given}: no Ray head that lets us in: {reason}")
+    return nodes
 
 
-def _probe(address: str) -> str | None:
-    """Ask a head for its nodes, in a process of its own; return why that failed, None if it did not."""
+def _probe(address: str) -> tuple[str | None, tuple[str, ...]]:
+    """Ask a head for its nodes, in a process of its own; return why that failed, and their addresses."""
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _PROBE, address],
@@ -244,8 +270,8 @@ def _probe(address: str) -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "no answer in time"
-    return _reason(probe.stderr) if probe.returncode else None
+        return "no answer in time", ()
+    return (_reason(probe.stderr), ()) if probe.returncode else (None, tuple(probe.stdout.split()))
 
 
 def _reason(text: str) -> str:

@@ -137,7 +137,7 @@ def _there(
     estimate: Estimate, address: str, workers: int | None, panels: str | None, say: Callable[[str], None]
 ) -> Iterator[Site]:
     estimate.head_only.require(available_memory())
-    with attached_cluster(address):
+    with attached_cluster(address, estimate.object_store):
         found = machines()
         own = own_facts()
         reports = ask(found)
@@ -176,7 +176,7 @@ def _there(
 
 def _must_be_mapped(estimate: Estimate, found: Sequence[Machine], panels: str | None) -> bool:
     """Return whether some object store is too small, and files would get around it."""
-    small = any(machine.object_store < estimate.object_store for machine in found)
+    small = any(machine.object_store < estimate.object_store for machine in found if machine.cpus)
     return small and (panels is not None or len({machine.address for machine in found}) == 1)
 
 

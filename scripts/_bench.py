@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from _bench_cluster import bench_cluster
 from _bench_data import bench_data
 from _bench_engine import bench_engine
 from _bench_memory import bench_memory
@@ -78,9 +79,12 @@ def _cell(value: object) -> str:
 def main() -> int:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("data", "engine", "memory", "scale", "scaling", "study"))
+    parser.add_argument("what", choices=("cluster", "data", "engine", "memory", "scale", "scaling", "study"))
     parser.add_argument(
-        "--runs", type=int, default=5, help="data, engine, scaling: runs of a measurement; the least counts"
+        "--runs",
+        type=int,
+        default=5,
+        help="cluster, data, engine, scaling: runs of a measurement; the least counts",
     )
     parser.add_argument("--only", help="study: a candle set or a search")
     parser.add_argument(
@@ -105,6 +109,7 @@ def main() -> int:
         tables = bench_scale(options.candidates)
     else:
         rows = {
+            "cluster": lambda: bench_cluster(options.runs),
             "data": lambda: bench_data(options.runs),
             "memory": bench_memory,
             "scaling": lambda: bench_scaling(options.runs),

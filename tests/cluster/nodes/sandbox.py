@@ -158,7 +158,19 @@ class Sandbox:
     def start(
         self, index: int, *, cpus: int = 1, store: int = 200_000_000, head: bool = False, **changes: str
     ) -> Node:
-        """Switch a machine on; it is ready some seconds later."""
+        """Switch a machine on; it is ready some seconds later.
+
+        Parameters
+        ----------
+        index
+            Last part of its address.
+        cpus, store
+            Processors, and bytes of the object store, that it says it has; no processors: Ray does not run.
+        head
+            Whether it is the head.
+        changes
+            Of its environment.
+        """
         address = f"10.77.0.{index}"
         folder = self.folder / f"node{index}"
         (folder / "home").mkdir(parents=True, exist_ok=True)
@@ -169,6 +181,8 @@ class Sandbox:
             command += ["--head", f"--port={PORT}", "--include-dashboard=false"]
         else:
             command += [f"--address=10.77.0.1:{PORT}"]
+        if not cpus:
+            command = ["sleep", "infinity"]
         with (folder / "ray-start.log").open("ab") as log:
             process = subprocess.Popen(
                 [

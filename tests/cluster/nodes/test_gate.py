@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from passivbot.config.resources import configs_dir
@@ -153,6 +154,24 @@ def test_study_that_another_driver_has(sandbox: Sandbox, head: Node) -> None:
             )
         )
     assert "study already in use by pid" in line
+
+
+def test_machine_that_is_no_node_drives_a_study(sandbox: Sandbox, head: Node) -> None:
+    """It becomes a node without processors, and none again."""
+    notebook = sandbox.start(7, cpus=0)
+    command = [str(BIN / "passivbot"), "optimize", str(configs_dir() / "quickstart.json"), "--seed", "3"]
+    command += ["--iters", "60", "--study", f"{OWN}/notebook", "--address", ADDRESS]
+    done = sandbox.on(notebook, command)
+    assert done.returncode == 0, done.stderr
+    with StudyLog.open(notebook.folder / "notebook") as log, StudyLog.open(head.folder / "fits") as fits:
+        found = log.read()
+        assert {name.partition("/")[0] for name in found.worker} == {"node1"}
+        assert found.metrics.tobytes() == fits.read().metrics.tobytes()
+    assert notebook.pids() == [pid for pid in notebook.pids() if "sleep" in psutil.Process(pid).name()]
+    line = refusal(sandbox.on(notebook, [*command, "--study", f"{OWN}/other"], RAY_AUTH_TOKEN="0" * 32))
+    assert "it asks for another token" in line
+    assert not (notebook.folder / "other").exists()
+    sandbox.kill(notebook)
 
 
 def test_candles_too_large_for_every_machine(
