@@ -44,7 +44,9 @@ async def key_facts(keys: Keys) -> KeyFacts:
     except ExchangeFault as error:
         raise KeysError(f"{keys.account}: {keys.exchange} does not take the key: {error}") from error
     words = {True: "yes", False: "no", None: "the exchange does not say"}
-    bound = "any address" if not may.addresses else ", ".join(may.addresses)
+    bound = words[None]
+    if may.addresses is not None:
+        bound = ", ".join(may.addresses) or "any address"
     problems = []
     if may.withdraw:
         problems.append("the key may withdraw: make one that may only trade")

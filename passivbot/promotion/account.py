@@ -14,9 +14,11 @@ from passivbot.ops.permissions import opened
 from passivbot.promotion.checks import Check, check
 from passivbot.promotion.exposure import (
     approved,
+    entered,
     entries_possible,
     exposure_within,
     limits_of,
+    too_small,
     worst_case,
 )
 
@@ -122,12 +124,13 @@ def account_checks(config: Config, account: Account, cap: float) -> list[Check]:
         for side, listed in coins.items()
     }
     least = account.least()
-    worst = worst_case(config, tradable, least, account.balance)
+    small = too_small(config, tradable, least, account.balance)
+    worst = worst_case(config, entered(config, tradable, small), least, account.balance)
     return [
         _key(account),
         _listed(config, account, coins),
         exposure_within(config, worst, cap),
-        entries_possible(config, tradable, least, account.balance),
+        entries_possible(config, tradable, small, account.balance),
         _positions(config, account, tradable),
     ]
 
@@ -141,7 +144,9 @@ def _key(account: Account) -> Check:
         causes.append("the key may not trade")
     if not account.balance > 0:
         causes.append("the balance is not above 0")
-    bound = "from any address" if not may.addresses else f"from {len(may.addresses)} addresses"
+    bound = "from addresses that are not told"
+    if may.addresses is not None:
+        bound = f"from {', '.join(may.addresses)}" if may.addresses else "from any address"
     told = {True: "may", False: "may not", None: "is not known to be able to"}
     text = (
         f"{account.exchange}, balance {account.balance:,.2f}, {len(account.positions)} positions, "

@@ -140,24 +140,22 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     place = candles if candles is not None else study.definition.scenario["candles"]
     seen_first, seen_last = int(window["first_ms"]), int(window["last_ms"])
     seen = f"{utc(seen_first)} to {utc(seen_last)}"
-    shortest = 0.0
-    for make in (_after, _before):
+    causes = []
+    for when, make in (("after", _after), ("before", _before)):
         try:
             scenario = make(config, str(place), seen_first, seen_last, study)
         except CandleError as error:
-            cause = str(error)
+            causes.append(f"{when}: {error}")
             continue
         traded = _traded(scenario)
         if traded.days >= LEAST_DAYS:
             return _judged(run_backtest(scenario), study.scoring, traded)
-        shortest = max(shortest, traded.days)
-        cause = f"{shortest:.1f} days there, needed are {LEAST_DAYS}"
+        causes.append(f"{when}: {traded.days:.1f} days, needed are {LEAST_DAYS}")
     return check(
         "unseen data",
         False,
-        f"{place} has too few candles outside of what the study saw ({seen}): {cause}; name a folder with "
-        "--unseen",
-        days=shortest,
+        f"too few candles outside of what the study saw ({seen}); {'; '.join(causes)}; --unseen names a "
+        "folder with more",
     )
 
 

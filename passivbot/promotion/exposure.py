@@ -5,7 +5,7 @@ An entry is cropped where it would take a position above 1.01 × its limit, but 
 the larger of 1.01 L and 0.999 L + smallest order ÷ balance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from passivbot.config import Config
@@ -111,13 +111,10 @@ def exposure_within(config: Config, worst: Worst, cap: float) -> Check:
     return check("worst-case exposure", holds, text, cap=cap, leverage=leverage, sides=dict(worst.sides))
 
 
-def entries_possible(
+def too_small(
     config: Config, coins: Mapping[Side, Sequence[str]], least: Mapping[str, float], balance: float
-) -> Check:
-    """Check that the first entries are at least as large as the exchange's smallest orders.
-
-    A coin below it is left alone where ``live.filter_by_min_effective_cost`` is on; without that filter its
-    entries would be larger than the strategy means them.
+) -> dict[tuple[str, Side], float]:
+    """Return (coin, side) → balance needed, where the first entry is below the exchange's smallest order.
 
     Parameters
     ----------
@@ -130,33 +127,62 @@ def entries_possible(
     balance
         Of the account.
     """
-    too_small: dict[str, float] = {}
-    entered = 0
+    found: dict[tuple[str, Side], float] = {}
     for side in SIDES:
         overrides = config.engine_overrides(coins[side])
         for coin, limit in limits_of(config, side, coins[side]).items():
-            share = overrides.get(coin, {}).get(side, {}).get("entry_initial_qty_pct")
-            share = config.bot.side(side).entry_initial_qty_pct if share is None else share
-            unit = limit * float(share)
-            if unit <= 0 or coin not in least:
-                continue
-            if balance * unit < least[coin]:
-                too_small[f"{coin} {side}"] = least[coin] / unit
-            else:
-                entered += 1
+            own = overrides.get(coin, {}).get(side, {})
+            share = float(own.get("entry_initial_qty_pct", config.bot.side(side).entry_initial_qty_pct))
+            if limit * share > 0 and balance * limit * share < least.get(coin, 0.0):
+                found[coin, side] = least[coin] / (limit * share)
+    return found
+
+
+def entered(
+    config: Config, coins: Mapping[Side, Sequence[str]], small: Collection[tuple[str, Side]]
+) -> dict[Side, list[str]]:
+    """Return side → coins that will be entered, as ``live.filter_by_min_effective_cost`` says."""
     filtered = config.live.filter_by_min_effective_cost
-    holds = entered > 0 and (filtered or not too_small)
-    text = f"balance {balance:,.2f}; {entered} first entries are large enough"
-    if too_small:
-        need = max(too_small.values())
+    return {side: [c for c in coins[side] if not (filtered and (c, side) in small)] for side in SIDES}
+
+
+def entries_possible(
+    config: Config,
+    coins: Mapping[Side, Sequence[str]],
+    small: Mapping[tuple[str, Side], float],
+    balance: float,
+) -> Check:
+    """Check that the first entries are at least as large as the exchange's smallest orders.
+
+    A coin below it is left alone where ``live.filter_by_min_effective_cost`` is on; without that filter its
+    entries would be larger than the strategy means them.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    coins
+        Side → coins that it may enter.
+    small
+        What :func:`too_small` returned.
+    balance
+        Of the account.
+    """
+    count = sum(
+        1 for side in SIDES for coin in limits_of(config, side, coins[side]) if (coin, side) not in small
+    )
+    filtered = config.live.filter_by_min_effective_cost
+    text = f"balance {balance:,.2f}; {count} first entries are large enough"
+    needed = {f"{coin} {side}": need for (coin, side), need in sorted(small.items())}
+    if needed:
         text += (
-            f", {len(too_small)} are not ({_some(too_small)}): all would be from a balance of {need:,.2f} on"
+            f", {len(needed)} are not ({_some(needed)}): all would be from a balance of "
+            f"{max(needed.values()):,.2f} on"
         )
         if filtered:
             text += "; these coins are left alone"
-    return check(
-        "minimum cost", holds, text, balance=balance, entered=entered, needed=dict(sorted(too_small.items()))
-    )
+    holds = count > 0 and (filtered or not needed)
+    return check("minimum cost", holds, text, balance=balance, entered=count, needed=needed)
 
 
 def _some(names: Mapping[str, float], most: int = 6) -> str:

@@ -5,20 +5,24 @@ from pathlib import Path
 import pytest
 
 from passivbot.config import Config
+from passivbot.config.schema import Side
 from passivbot.errors import CandleError, ConfigError, PromotionError, StudyError
 from passivbot.market import generate, write_folder
-from passivbot.promotion.checks import LEAST_DAYS, keeps_limits, replays, unseen
+from passivbot.promotion.checks import LEAST_DAYS, Check, keeps_limits, replays, unseen
 from passivbot.promotion.difference import RISK, difference
 from passivbot.promotion.exposure import (
     approved,
     entries_possible,
     exposure_within,
     limits_of,
+    too_small,
     worst_case,
 )
 from passivbot.promotion.freeze import chosen, digest_of, freeze
 from passivbot.study.study import Study
 from tests.promotion.conftest import ACCOUNT, COINS, Made, make_study
+
+Coins = dict[Side, list[str]]
 
 
 @pytest.fixture
@@ -209,7 +213,7 @@ def config_with(**long: float) -> Config:
 
 def test_exposure_counts_full_slots_own_limits_and_smallest_orders() -> None:
     config = config_with(n_positions=2, total_wallet_exposure_limit=1.0)
-    coins = {"long": ["A", "B", "C"], "short": ["A"]}
+    coins: Coins = {"long": ["A", "B", "C"], "short": ["A"]}
     assert limits_of(config, "long", coins["long"]) == dict.fromkeys("ABC", 0.5)
     assert worst_case(config, coins).total == pytest.approx(2 * 0.505)
     # Fewer coins than slots: the side's limit is divided by the coins.
@@ -235,19 +239,23 @@ def test_the_cap_the_leverage_and_nothing_at_all_refuse() -> None:
     assert "no side may enter anything" in exposure_within(config, none, 2.0).text
 
 
+def possible(config: Config, coins: Coins, least: dict[str, float], balance: float) -> Check:
+    return entries_possible(config, coins, too_small(config, coins, least, balance), balance)
+
+
 def test_a_balance_too_small_for_first_entries_refuses() -> None:
     config = config_with(n_positions=2, total_wallet_exposure_limit=1.0, entry_initial_qty_pct=0.01)
-    coins = {"long": ["A", "B"], "short": []}
+    coins: Coins = {"long": ["A", "B"], "short": []}
     # A first entry is balance × 0.5 × 0.01.
-    assert entries_possible(config, coins, {"A": 5.0, "B": 5.0}, 1000.0).state == "holds"
-    some = entries_possible(config, coins, {"A": 5.0, "B": 20.0}, 1000.0)
+    assert possible(config, coins, {"A": 5.0, "B": 5.0}, 1000.0).state == "holds"
+    some = possible(config, coins, {"A": 5.0, "B": 20.0}, 1000.0)
     assert some.state == "holds"
     assert "B long" in some.text
     assert "from a balance of 4,000.00 on" in some.text
-    assert entries_possible(config, coins, {"A": 5.0, "B": 5.0}, 999.0).fails
+    assert possible(config, coins, {"A": 5.0, "B": 5.0}, 999.0).fails
     live = config.live.model_copy(update={"filter_by_min_effective_cost": False})
     unfiltered = config.model_copy(update={"live": live})
-    assert entries_possible(unfiltered, coins, {"A": 5.0, "B": 20.0}, 1000.0).fails
+    assert possible(unfiltered, coins, {"A": 5.0, "B": 20.0}, 1000.0).fails
 
 
 # ---- difference
