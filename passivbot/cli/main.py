@@ -21,6 +21,7 @@ COMMANDS = "passivbot.commands"
 
 _BUILT_IN = (
     "passivbot.cli.config",
+    "passivbot.cli.data",
     "passivbot.cli.backtest",
     "passivbot.cli.study",
     "passivbot.cli.pareto",

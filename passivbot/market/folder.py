@@ -150,6 +150,10 @@ class CandleFolder:
             notes.append(f"{file}: maker fees differ; the fee of {ordered[0]}, {fee}, is used for all coins")
         return rules, fee, tuple(notes)
 
+    def states(self, coin: str) -> bool:
+        """Return whether ``markets.json`` names a coin."""
+        return coin in self._markets
+
     def listing_ms(self, coin: str) -> int | None:
         """Return when a coin was first listed, UTC milliseconds, where ``markets.json`` states it.
 
