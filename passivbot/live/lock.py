@@ -17,6 +17,10 @@ def lock_account(folder: Path, account: str) -> Lock:
         The disk is full.
     """
     try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LiveError(f"{folder}: can't be made ({error.strerror})") from error
+    try:
         return Lock(folder)
     except StudyError as error:
         other = holder(folder)

@@ -117,6 +117,7 @@ class PromotedSource:
 
     def _take(self) -> None:
         promoted = self._follower.now
+        self.account = promoted.account
         self.now: Config = promoted.config
         self.label = str(promoted)
         self.version: int | None = promoted.version
@@ -124,10 +125,14 @@ class PromotedSource:
     def poll(self, tell: Tell) -> Config | None:
         """Return the configuration if another version became current."""
         try:
-            if self._follower.poll() is None:
-                return None
+            promoted = self._follower.poll()
         except PassivbotError as error:
             tell(GUARD, f"{error}; the bot keeps {self.label}")
+            return None
+        if promoted is None:
+            return None
+        if promoted.account != self.account:
+            tell(GUARD, f"{promoted} is for account {promoted.account}; the bot keeps {self.label}")
             return None
         self._take()
         return self.now

@@ -3,13 +3,13 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
-from passivbot.errors import ConfigError, located
+from passivbot.errors import ConfigError, LiveError, located
 from passivbot.exchanges import Exchange, connect
 from passivbot.exchanges.base import Credentials
 from passivbot.live import candles, journal
@@ -23,10 +23,11 @@ from passivbot.live.lock import lock_account
 from passivbot.live.policy import Policy
 from passivbot.live.run import Restarts, begin, run, supervise
 from passivbot.live.source import FileSource, PromotedSource, Source
-from passivbot.live.strategy import DEFAULT, find
+from passivbot.live.strategy import DEFAULT, Factory, find
 from passivbot.live.watch import Report, Watch
 from passivbot.ops.keys import Keys, resolve
 from passivbot.ops.run import Settings, operating
+from passivbot.ops.status import bot_folder
 from passivbot.promotion import current
 
 Session = Callable[[aiohttp.TraceConfig], aiohttp.ClientSession]
@@ -112,11 +113,21 @@ async def trade(order: Order, keys: Keys | None = None) -> None:
     PassivbotError
         What a person has to mend; the bot stopped.
     """
+    if isinstance(order.source, PromotedSource) and order.source.account != order.account:
+        raise LiveError(
+            located("the command line", "--account", order.account, order.source.account)
+            + f", for which {order.source.label} was checked; promote it for another account"
+        )
     keys = keys or resolve(order.account)
     factory = find(order.strategy)
     stop = asyncio.Event()
+    # Before the log and the status are opened: those of the bot that runs are not touched.
+    with closing(lock_account(bot_folder(order.account, order.settings.root), order.account)):
+        await _trade(order, keys, factory, stop)
+
+
+async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event) -> None:
     async with operating(order.account, order.source.label, order.settings) as ops:
-        lock = lock_account(ops.folder, order.account)
         book = Journal(ops.folder / journal.FILE, order.account)
         try:
             if order.clear_loss_stop:
@@ -160,7 +171,6 @@ async def trade(order: Order, keys: Keys | None = None) -> None:
             raise
         finally:
             book.close()
-            lock.close()
 
 
 async def some(bot: Bot, cycles: int) -> list[Report]:

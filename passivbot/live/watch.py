@@ -81,6 +81,7 @@ class Watch:
         """The exchange failed."""
         if self._ops is not None:
             self._ops.metrics.exchange_errors.labels(kind).inc()
+            self._ops.alerts.failed("a request to the exchange", kind)
 
     def websocket(self, up: bool) -> None:
         """The stream of hints came or went."""
@@ -138,6 +139,7 @@ class Watch:
         metrics.cycle_seconds.observe(seconds)
         if report.outcome != "ok":
             return
+        self._ops.alerts.succeeded("a request to the exchange")
         metrics.own_seconds.observe(report.own_seconds)
         metrics.balance.set(balance)
         positions = []

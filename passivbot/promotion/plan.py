@@ -25,6 +25,7 @@ from passivbot.live.watch import Watch
 from passivbot.ops.status import bot_folder
 from passivbot.promotion.account import Plan
 
+_ATTEMPTS = 3
 _CYCLES = 3
 _MOST_NOTES = 20
 
@@ -59,6 +60,16 @@ class DryPlanner:
         ExchangeFault
             The exchange could not be asked.
         """
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return await self._plan(exchange, config)
+            except LiveError as error:
+                # An order that the running bot placed after its journal was copied looks like another bot's.
+                if not left:
+                    raise PromotionError(f"the bot would not start with this: {error}") from error
+        raise AssertionError
+
+    async def _plan(self, exchange: Exchange, config: Config) -> Plan:
         with tempfile.TemporaryDirectory(prefix="passivbot-plan-") as name:
             folder = Path(name)
             _copy(bot_folder(self._account, self._root) / JOURNAL, folder / JOURNAL)
@@ -67,18 +78,11 @@ class DryPlanner:
             cache = CandleCache(folder / "candles.sqlite")
             try:
                 watch = _Notes(journal, notes)
-                feed = Feed(
-                    exchange,
-                    cache,
-                    trailing_grid,
-                    lambda coin, why: notes.append(f"candles of {coin}: {why}"),
-                )
+                feed = Feed(exchange, cache, trailing_grid, watch.candles)
                 pace = Pace(self._policy, watch.tell)
                 source = Fixed(config, "the new configuration")
                 parts = Parts(exchange, source, journal, feed, self._clock, self._policy, pace, watch, True)
                 decision = await _decided(Bot(parts), notes)
-            except LiveError as error:
-                raise PromotionError(f"the bot would not start with this: {error}") from error
             finally:
                 journal.close()
                 cache.close()
