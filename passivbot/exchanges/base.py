@@ -342,6 +342,10 @@ class Exchange:
         """Return why one element of a batch failed; None: it did not."""
         raise NotImplementedError
 
+    async def market_price(self, coin: str) -> float | None:
+        """Return the price a market order needs; None: it needs none."""
+        return None
+
     def send_leverage(self, symbol: str, leverage: float, margin_mode: MarginMode) -> Any:
         """Return the request that sets leverage."""
         return self.client.set_leverage(leverage, symbol)
@@ -509,22 +513,24 @@ class Exchange:
         size = self.batch
         return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
-    def _request(self, order: NewOrder) -> dict[str, Any]:
+    async def _request(self, order: NewOrder) -> dict[str, Any]:
+        price = order.price if order.price is not None else await self.market_price(order.coin)
         return {
             "symbol": self.market(order.coin).symbol,
             "type": "market" if order.price is None else "limit",
             "side": "buy" if order.qty > 0 else "sell",
             "amount": abs(order.qty),
-            "price": order.price,
+            "price": price,
             "params": self.order_parameters(order),
         }
 
     async def _create_batch(self, batch: Sequence[NewOrder]) -> dict[str, Outcome]:
         try:
             if self.batch == 1 or len(batch) == 1:
-                rows = [await self._ask(self.client.create_order(**self._request(batch[0])), write=True)]
+                request = await self._read(self._request(batch[0]))
+                rows = [await self._ask(self.client.create_order(**request), write=True)]
             else:
-                requests = [self._request(order) for order in batch]
+                requests = [await self._read(self._request(order)) for order in batch]
                 rows = await self._ask(self.client.create_orders(requests), write=True)
         except ExchangeFault as fault:
             if len(batch) > 1 and (known := self._outcomes_of_error(fault, batch)) is not None:

@@ -52,9 +52,10 @@ class Account:
         addresses: tuple[str, ...] = ("127.0.0.1",),
     ) -> ApiKey:
         """Make a key pair."""
-        # 32 bytes in hexadecimal: also a valid private key for the venue that signs with one.
+        # 20 and 32 bytes in hexadecimal: also an address and a private key, for the venue that signs by
+        # wallets.
         secret = secrets.token_hex(32)
-        key = ApiKey(secrets.token_hex(16), secret, secrets.token_hex(8), permissions, addresses)
+        key = ApiKey(secrets.token_hex(20), secret, secrets.token_hex(8), permissions, addresses)
         return self.add(key)
 
     def add(self, key: ApiKey) -> ApiKey:

@@ -373,9 +373,12 @@ async def _call(request: web.Request) -> Call:
 
 
 def _type_of(call: Call) -> object:
-    """Return the ``type`` of a JSON body, or None."""
+    """Return the ``type`` of a JSON body or of the ``action`` in it, or None."""
     body = decode(call.body) if call.body.startswith("{") else None
-    return body.get("type") if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return None
+    action = body.get("action")
+    return action.get("type") if isinstance(action, dict) else body.get("type")
 
 
 def _fit(pattern: Sequence[str], parts: Sequence[str]) -> Mapping[str, str] | None:

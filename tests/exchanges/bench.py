@@ -14,6 +14,7 @@ from passivbot.market.clean import MINUTE_MS
 from passivbot.venue import Core, MarketSource, Venue, VenueMarket
 from passivbot.venue.account import ApiKey
 from passivbot.venue.dialects.base import Dialect
+from passivbot.venue.dialects.hyperliquid import address_of
 
 START_MS = 1_746_403_200_000
 DAYS = 9
@@ -28,6 +29,8 @@ CONTRACTS = {"BTC": 0.001, "DOGE": 10.0}
 
 def rules_of(name: str) -> dict[str, MarketRules]:
     """The rules of an exchange's two markets: some count coins, some contracts."""
+    if name == "hyperliquid":  # five significant digits
+        return {**RULES, "BTC": replace(RULES["BTC"], price_step=1.0)}
     if name not in ("okx", "gate", "kucoinfutures"):
         return RULES
     return {
@@ -103,7 +106,12 @@ class Bench:
 def credentials(name: str, key: ApiKey) -> dict[str, str]:
     """A venue's key as ccxt wants it."""
     if name == "hyperliquid":
-        return {"walletAddress": key.key, "privateKey": key.secret}
+        # The account's own key may withdraw; that of an API wallet may not.
+        own = "withdraw" in key.permissions
+        return {
+            "walletAddress": f"0x{address_of(key.secret) if own else key.key}",
+            "privateKey": f"0x{key.secret}",
+        }
     return {"apiKey": key.key, "secret": key.secret, "password": key.password}
 
 

@@ -83,7 +83,7 @@ def test_orders_are_placed_seen_and_ended(name: str) -> None:
     async def scene(b: Bench) -> None:
         orders = [
             b.new(1),
-            b.new(2, price=58_000.5),
+            b.new(2, price=58_001.0),
             b.new(3, "DOGE", qty=b.lots("DOGE", 120.0), price=0.19123),
         ]
         outcomes = await b.exchange.create(orders)
@@ -162,7 +162,8 @@ def test_a_batch_partly_refused_is_told_by_order(name: str) -> None:
         cheap = b.new(1, price=1000.0, qty=b.lots("BTC", 0.001))  # below the minimum cost
         dear = b.new(3, "DOGE", qty=1e9)  # more than the margin allows
         orders = [cheap, b.new(2), dear, b.new(4, "DOGE")]
-        b.venue.faults.add("create", "reverse")
+        if name != "hyperliquid":  # it names orders by place, one a request
+            b.venue.faults.add("create", "reverse", times=9)
         outcomes = {outcome.client_id: outcome for outcome in await b.exchange.create(orders)}
         resting = {b.exchange.decode_id(order.client_id) for order in b.core.open_orders}
         for order in orders:
@@ -172,7 +173,7 @@ def test_a_batch_partly_refused_is_told_by_order(name: str) -> None:
                 assert outcome.ok or outcome.failure is Failure.UNKNOWN, outcome
             else:
                 assert not outcome.ok, outcome
-        assert outcomes[orders[3].client_id].ok or name == "hyperliquid"
+        assert outcomes[orders[3].client_id].ok
 
     play(name, scene)
 
@@ -350,7 +351,8 @@ def test_reads_that_break_can_be_asked_again(name: str) -> None:
     async def scene(b: Bench) -> None:
         for kind in ("drop", "cut", "status"):
             # aiohttp asks once more by itself where a kept connection breaks.
-            b.venue.faults.add("positions", kind, status=502, times=2 if kind == "drop" else 1)
+            asked = "balance" if name == "hyperliquid" else "positions"  # one question there
+            b.venue.faults.add(asked, kind, status=502, times=2 if kind == "drop" else 1)
             with pytest.raises(ExchangeFault) as failed:
                 await b.exchange.positions()
             assert failed.value.failure is Failure.RETRY, (kind, failed.value)
