@@ -56,10 +56,9 @@ def status(
 
 
 def _cells(document: Mapping[str, Any]) -> list[str]:
-    name, version = document.get("name", "?"), document.get("version")
     age = document.get("seconds_since_cycle")
     return [
-        f"{name} version {version}" if version else str(name),
+        str(document.get("configuration") or document.get("name", "?")),
         "–" if age is None else f"{age:,.0f} s ago",
         _number(document.get("balance")),
         _number(document.get("exposure")),

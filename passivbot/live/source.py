@@ -18,6 +18,7 @@ class Source(Protocol):
     """A configuration that may change."""
 
     now: Config
+    name: str
     label: str
     version: int | None
 
@@ -38,7 +39,7 @@ class Fixed:
     """
 
     def __init__(self, config: Config, label: str = "a configuration") -> None:
-        self.now, self.label = config, label
+        self.now, self.name, self.label = config, label, label
         self.version: int | None = None
         self._next: Config | None = None
 
@@ -70,7 +71,7 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.label = str(path)
+        self.name, self.label = path.name, str(path)
         self.version: int | None = None
         self.now: Config = load_config(path).config
         self._looked = time.monotonic()
@@ -113,6 +114,7 @@ class PromotedSource:
 
     def __init__(self, name: str, root: Path = LIVE) -> None:
         self._follower = Follower(name, root)
+        self.name = name
         self._take()
 
     def _take(self) -> None:

@@ -127,7 +127,7 @@ async def trade(order: Order, keys: Keys | None = None) -> None:
 
 
 async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event) -> None:
-    async with operating(order.account, order.source.label, order.settings) as ops:
+    async with operating(order.account, order.source.name, order.settings) as ops:
         book = Journal(ops.folder / journal.FILE, order.account)
         try:
             if order.clear_loss_stop:

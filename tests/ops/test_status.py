@@ -133,7 +133,7 @@ BOT = """
 
     async def main():
         async with operating("okx_01", "main", Settings(root=Path(sys.argv[1]), console=None)) as ops:
-            ops.health.beat(version=2, balance=50.0, exposure=0.5, open_orders=4, positions=["ETH short -2"])
+            ops.health.beat(configuration="main version 2", balance=50.0, positions=["ETH short -2"])
             ops.health.status["guards"] = ["balance: it fell to 0, not believed yet"]
             print("ready", flush=True)
             await asyncio.sleep(600)
