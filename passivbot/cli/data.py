@@ -111,7 +111,7 @@ def check(
         from passivbot.market.quality_page import page
 
         make_folder(html.parent)
-        replace_file(html, page(reports, str(opened.root)).encode())
+        replace_file(html, page(reports, str(opened.root.resolve())).encode())
         typer.echo(f"page: {html}")
     if any(report.findings for report in reports):
         raise typer.Exit(1)

@@ -92,7 +92,14 @@ def _picture(reports: Sequence[MarketReport]) -> str:
             zmin=0.0,
             zmax=1.0,
             colorscale=_SCALE,
-            colorbar={"title": "minutes", "tickformat": ".0%"},
+            colorbar={
+                "title": "minutes",
+                "tickformat": ".0%",
+                "len": 240,
+                "lenmode": "pixels",
+                "y": 1,
+                "yanchor": "top",
+            },
             hovertemplate="%{y}<br>%{x|%Y-%m-%d}<br>%{z:.2%} of its minutes<extra></extra>",
             ygap=2,
         )
@@ -100,7 +107,8 @@ def _picture(reports: Sequence[MarketReport]) -> str:
     figure.update_layout(
         template="plotly_white",
         height=120 + 22 * max(len(reports), 3),
-        margin={"l": 110, "r": 20, "t": 20, "b": 40},
+        margin={"l": 110, "r": 20, "t": 50, "b": 20},
+        xaxis={"type": "date", "side": "top"},
         yaxis={"autorange": "reversed", "type": "category"},
         plot_bgcolor="#f2f2f2",
     )
