@@ -273,7 +273,8 @@ class Head:
                 "candidates": list(lost.batch.numbers) if lost.batch else [],
             },
         )
-        self._display.say(f"{lost.worker} was lost: {lost.cause}; a new one takes its place")
+        replaced = "" if lost.node_lost else "; a new one takes its place"
+        self._display.say(f"{lost.worker} was lost: {lost.cause}{replaced}")
         self._again.extend(lost.unstarted)
         if lost.batch is None:
             return
