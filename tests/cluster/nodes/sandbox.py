@@ -54,7 +54,8 @@ mount --make-rprivate /
 mount -t tmpfs -o size=1g tmpfs /dev/shm
 mount --bind "$1" /run/own
 hostname "$2"
-shift 2
+[ -z "$OTHER_BUILD" ] || mount --bind "$OTHER_BUILD" "$3"
+shift 3
 "$@"
 exit $?
 """
@@ -169,7 +170,7 @@ class Sandbox:
         head
             Whether it is the head.
         changes
-            Of its environment.
+            Of its environment. ``OTHER_BUILD`` is a folder that lies there in place of ``cluster/``.
         """
         address = f"10.77.0.{index}"
         folder = self.folder / f"node{index}"
@@ -191,7 +192,16 @@ class Sandbox:
                     f"--net=/run/netns/n{index}",
                     "unshare",
                     *(word for word in _NAMESPACES if word != "--net"),
-                    *("bash", "-c", _NODE, "node", str(folder), f"node{index}", *command),
+                    *(
+                        "bash",
+                        "-c",
+                        _NODE,
+                        "node",
+                        str(folder),
+                        f"node{index}",
+                        str(ROOT / "cluster"),
+                        *command,
+                    ),
                 ],
                 env=self.environment(**changes),
                 stdin=subprocess.DEVNULL,

@@ -96,12 +96,11 @@ def test_machine_without_the_wheel(sandbox: Sandbox, head: Node) -> None:
 
 
 def test_machine_with_another_build(sandbox: Sandbox, head: Node) -> None:
-    copy = sandbox.folder / "build"
-    for package in ("cluster", "passivbot"):
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (copy / "cluster" / "pace.py").open("a") as file:
+    build = sandbox.folder / "cluster"
+    shutil.copytree(ROOT / "cluster", build, ignore=shutil.ignore_patterns("__pycache__"))
+    with (build / "pace.py").open("a") as file:
         file.write("# a change\n")
-    node = sandbox.start(4, PYTHONPATH=str(copy))
+    node = sandbox.start(4, OTHER_BUILD=str(build))
     sandbox.wait_until_ready(head, node)
     try:
         done = check(sandbox)
