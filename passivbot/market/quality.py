@@ -13,7 +13,7 @@ from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Ints
 from passivbot.market.month import Facts, check_month, read_facts, read_table
 from passivbot.market.spans import Span, minus, month_span, within
 from passivbot.market.store import Store, exchange_name
-from passivbot.market.tidy import Mask
+from passivbot.market.tidy import Mask, counted
 
 OUTLIER = 0.05
 """Share by which a price may differ from another exchange's, once their usual ratio is taken out."""
@@ -82,9 +82,9 @@ class MarketReport:
             more = f" and {len(self.unfetched) - 3} more" if len(self.unfetched) > 3 else ""
             lines.append(f"never fetched: {minutes:,} minutes: {spans}{more}")
         if self.inconsistent:
-            lines.append(f"open or close outside low … high: {self.inconsistent:,} candles")
+            lines.append(f"open or close outside low … high: {counted(self.inconsistent)}")
         if self.outliers:
-            lines.append(f"more than {OUTLIER:.0%} from another exchange: {self.outliers:,} candles")
+            lines.append(f"more than {OUTLIER:.0%} from another exchange: {counted(self.outliers)}")
         return tuple(lines)
 
 

@@ -13,7 +13,7 @@ from passivbot.market.panel_cache import kept
 from passivbot.market.quality import MarketReport, damaged_spans, outliers
 from passivbot.market.spans import month_span
 from passivbot.market.store import PANELS, Store
-from passivbot.market.tidy import INCONSISTENT, Rules, widened
+from passivbot.market.tidy import INCONSISTENT, Rules, counted, widened
 
 ASIDE = ".damaged"
 """Ending of a damaged file that was put aside."""
@@ -89,19 +89,19 @@ def _treat(store: Store, report: MarketReport, path: Path, rules: Rules, act: bo
         drop = np.zeros(facts.rows, dtype=np.bool_)
         odd = inconsistent(table)
         if odd.any() and rules.inconsistent in ("widen", "drop"):
-            lines.append(f"{int(odd.sum()):,} candles {INCONSISTENT[rules.inconsistent]}")
+            lines.append(f"{counted(int(odd.sum()))} {INCONSISTENT[rules.inconsistent]}")
             if rules.inconsistent == "widen":
                 table = widened(table)
             else:
                 drop |= odd
         idle = table.column("volume").to_numpy() == 0.0
         if idle.any() and rules.idle == "drop":
-            lines.append(f"{int(idle.sum()):,} candles without volume: left out")
+            lines.append(f"{counted(int(idle.sum()))} without volume: left out")
             drop |= idle
         if rules.outliers == "drop":
             far, _ = outliers(store, report.exchange, report.coin, path.stem)
             if far.any():
-                lines.append(f"{int(far.sum()):,} candles far from another exchange's: left out")
+                lines.append(f"{counted(int(far.sum()))} far from another exchange's: left out")
                 drop |= far
         if lines and act:
             _rewrite(path, table.filter(pa.array(~drop)), facts, lines)

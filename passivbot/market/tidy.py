@@ -115,8 +115,12 @@ class Defect:
 
     def __str__(self) -> str:
         """As a person reads it."""
-        candles = "1 candle" if self.count == 1 else f"{self.count:,} candles"
-        return f"{candles} {self.text}, the first at {utc(self.first_ms)}"
+        return f"{counted(self.count)} {self.text}, the first at {utc(self.first_ms)}"
+
+
+def counted(candles: int) -> str:
+    """Return a number of candles as a phrase."""
+    return "1 candle" if candles == 1 else f"{candles:,} candles"
 
 
 def tidy(table: pa.Table, rules: Rules, what: str) -> tuple[pa.Table, tuple[Defect, ...]]:

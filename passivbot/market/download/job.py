@@ -23,6 +23,9 @@ from passivbot.market.spans import Span, month_span, months, runs, union, within
 API, ARCHIVE = "api", "archive"
 """Sources as the store names them."""
 
+NOT_YET = "not there yet"
+"""Why minutes of the last hour may be missing."""
+
 _MONTH_FROM = 5 * 1440
 _DAY_FROM = 1000
 """Missing minutes from which on a file of a month or a day is worth it."""
@@ -103,7 +106,7 @@ class Job:
             return f"the exchange keeps only the last {kept} minutes" + (
                 " and publishes no file of it" if self.archive else ""
             )
-        return "not there yet"
+        return NOT_YET
 
     def _say_begin(self, asked: Span) -> None:
         """Say that there is nothing in what was asked for, or nothing at its beginning."""
@@ -158,9 +161,12 @@ class Job:
         """Take what is missing out of one file; return what it had of that."""
         try:
             rows = await host.candles(host.archive.file(self.market_id, period, begin_ms), self.contract)
-        except (CandleError, ExchangeFault) as error:
+        except CandleError as error:
             # Most likely the API has it too.
             self.target.note(f"archive: {error}")
+            return ()
+        except ExchangeFault as fault:
+            self.target.told.note(self.target.exchange, "", f"archive: {fault.text}")
             return ()
         if rows is None:
             return ()

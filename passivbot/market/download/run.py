@@ -15,7 +15,7 @@ from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.registry import connect
 from passivbot.market.clean import DAY_MS, utc
 from passivbot.market.download.archives import ARCHIVES
-from passivbot.market.download.job import Job
+from passivbot.market.download.job import NOT_YET, Job
 from passivbot.market.download.pace import Pace, Patience
 from passivbot.market.download.remains import Remains
 from passivbot.market.download.request import WHERE, Request
@@ -27,6 +27,13 @@ from passivbot.market.store import Store, exchange_name
 
 _COINS_AT_ONCE = 8
 """Markets of an exchange that are fetched side by side; the exchange's rate limit is what bounds them."""
+
+_WAIT_TOLD_S = 2.0
+"""A shorter wait is not worth a line."""
+_TIMEOUT_S = 30.0
+"""After which a request counts as not answered; a list of markets may take a while."""
+_ARCHIVE_PATIENCE = Patience(total_s=60.0, silence_s=120.0)
+"""The API has what an archive does not give."""
 
 Sessions = Callable[[], aiohttp.ClientSession]
 
@@ -92,7 +99,7 @@ async def download(
         plan = _Plan(request, store, told, patience)
         session = await stack.enter_async_context((sessions or plain_session)())
         for name in request.exchanges:
-            exchange = connect(name, session=session, rate_limit_ms=rate_limit_ms)
+            exchange = connect(name, session=session, rate_limit_ms=rate_limit_ms, timeout_s=_TIMEOUT_S)
             stack.push_async_callback(exchange.close)
             pace = Pace(name, patience=patience, on_wait=plan.wait_of(exchange_name(name)))
             plan.sources.append(Source(exchange, pace))
@@ -100,7 +107,11 @@ async def download(
         for source in plan.sources:
             archive = ARCHIVES.get(source.store_name) if request.archives else None
             if archive:
-                pace = Pace(archive.exchange, patience=patience, on_wait=plan.wait_of(archive.exchange))
+                pace = Pace(
+                    archive.exchange,
+                    patience=patience or _ARCHIVE_PATIENCE,
+                    on_wait=plan.wait_of(archive.exchange),
+                )
                 plan.hosts[source.store_name] = ArchiveHost(archive, session, pace)
         return await plan.run()
 
@@ -122,11 +133,19 @@ class _Plan:
         self.hosts: dict[str, ArchiveHost] = {}
         self.missing: list[Missing] = []
         self._unreached: dict[str, str] = {}
+        self._quiet_until = 0.0
         self._gone: dict[str, dict[str, Remains]] = {}
 
     def wait_of(self, exchange: str) -> Callable[[float, str], None]:
         """Return what tells of an exchange's waits."""
-        return lambda seconds, why: self.told.note(exchange, "", f"waits {seconds:.1f} s: {why}")
+
+        def tell(seconds: float, why: str) -> None:
+            # Many questions wait at a time, most of them shortly; one line now and then is enough.
+            if seconds >= _WAIT_TOLD_S and time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + _WAIT_TOLD_S
+                self.told.note(exchange, "", f"waits {seconds:.1f} s: {why}")
+
+        return tell
 
     async def open(self) -> None:
         """Connect all exchanges, keep their market rules; those that can't be reached are left out."""
@@ -169,7 +188,8 @@ class _Plan:
 
         async def one(job: Job | Remains) -> None:
             async with slots[job.target.exchange]:
-                self.missing += await job.run()
+                for missing in await job.run():
+                    self._miss(missing)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -188,6 +208,13 @@ class _Plan:
             sum(job.target.changed for job in jobs),
             len(jobs),
         )
+
+    def _miss(self, missing: Missing) -> None:
+        """Take down what could not be fetched; up to now, the very last minutes often can't yet."""
+        if self.request.end_ms is None and missing.why == NOT_YET:
+            self.told.note(missing.exchange, missing.coin, f"{NOT_YET}: {missing.span}")
+        else:
+            self.missing.append(missing)
 
     # ---- what is asked for
 
@@ -243,7 +270,13 @@ class _Plan:
     async def _top(self, count: int) -> tuple[str, ...]:
         total: dict[str, float] = {}
         for source in self.sources:
-            for coin, turnover in (await source.turnovers()).items():
+            try:
+                turnovers = await source.turnovers()
+            except ExchangeFault as fault:
+                raise ExchangeError(
+                    f"{source.store_name} does not say what was traded, so its top coins are unknown: {fault.text}"
+                ) from None
+            for coin, turnover in turnovers.items():
                 total[coin] = total.get(coin, 0.0) + turnover
         ranked = sorted(total, key=lambda coin: (-total[coin], coin))
         if len(ranked) < count:

@@ -83,8 +83,10 @@ class Source:
         await self.pace.ask(self.exchange.open, FIRST_CONTACT)
         self.listings = listings(self.exchange)
         # Which minute is finished, the exchange's clock decides; what is late, the slower of both clocks.
-        said = await self.ask(lambda: self.exchange.client.fetch_time())
-        self.now_ms = int(said) // MINUTE_MS * MINUTE_MS
+        said = machine_ms
+        if self.exchange.client.has.get("fetchTime"):
+            said = int(await self.ask(lambda: self.exchange.client.fetch_time()))
+        self.now_ms = said // MINUTE_MS * MINUTE_MS
         self.settled_ms = min(self.now_ms, machine_ms) // MINUTE_MS * MINUTE_MS - _SETTLING_MS
 
     async def ask(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -108,10 +110,11 @@ class Source:
         unit = self.exchange.candle_volume_unit(market)
 
         async def ask(interval: str, since_ms: int, count: int) -> Floats:
-            rows = await self.ask(
-                lambda: self.exchange.client.fetch_ohlcv(market.symbol, interval, since_ms, count)
-            )
-            return _table(rows, unit)
+            async def request() -> Floats:
+                client = self.exchange.client
+                return _table(await client.fetch_ohlcv(market.symbol, interval, since_ms, count), unit)
+
+            return await self.ask(request)
 
         return Pager(ask, self.paging.size, self.settled_ms)
 
@@ -120,7 +123,13 @@ class Source:
         return self.now_ms - self.paging.kept * MINUTE_MS if self.paging.kept else 0
 
     async def turnovers(self) -> dict[str, float]:
-        """Return what was traded in the last 24 hours, in quote currency, by coin."""
+        """Return what was traded in the last 24 hours, in quote currency, by coin.
+
+        Raises
+        ------
+        ExchangeFault
+            The exchange does not say.
+        """
         symbols = [market.symbol for market in self.exchange.markets.values() if market.active]
         tickers = await self.ask(lambda: self.exchange.client.fetch_tickers(symbols))
         rows = self.exchange.client.markets

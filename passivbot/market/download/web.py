@@ -33,6 +33,7 @@ class ArchiveHost:
         self.archive = archive
         self._session = session
         self._pace = pace
+        self._down: ExchangeFault | None = None
 
     async def candles(self, file: ArchiveFile, contract: float = 1.0) -> Floats | None:
         """Return the candles of a file; None: there is no such file.
@@ -99,4 +100,12 @@ class ArchiveHost:
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 raise ExchangeFault(Failure.RETRY, f"{url}: {type(error).__name__} {error}") from error
 
-        return await self._pace.ask(question)
+        if self._down is not None:
+            # It did not answer however long it was asked; the next file need not find that out again.
+            raise self._down
+        try:
+            return await self._pace.ask(question)
+        except ExchangeFault as fault:
+            if fault.failure is not Failure.REFUSED:
+                self._down = fault
+            raise
