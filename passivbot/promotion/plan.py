@@ -27,6 +27,7 @@ from passivbot.promotion.account import Plan
 
 _ATTEMPTS = 3
 _CYCLES = 3
+_ALL = 10_000
 _MOST_NOTES = 20
 
 
@@ -80,13 +81,19 @@ class DryPlanner:
                 watch = _Notes(journal, notes)
                 feed = Feed(exchange, cache, trailing_grid, watch.candles)
                 pace = Pace(self._policy, watch.tell)
-                source = Fixed(config, "the new configuration")
+                # All of the plan, however many cycles it takes to send.
+                source = Fixed(_in_one_batch(config), "the new configuration")
                 parts = Parts(exchange, source, journal, feed, self._clock, self._policy, pace, watch, True)
                 decision = await _decided(Bot(parts), notes)
             finally:
                 journal.close()
                 cache.close()
-        return _plan_of(decision, notes)
+        live = config.live
+        at_once = (
+            f"sent by at most {live.max_n_cancellations_per_batch} cancels and "
+            f"{live.max_n_creations_per_batch} creates a cycle"
+        )
+        return _plan_of(decision, [*dict.fromkeys(notes)][:_MOST_NOTES], at_once)
 
 
 class _Notes(Watch):
@@ -109,7 +116,12 @@ async def _decided(bot: Bot, notes: Sequence[str]) -> Decision:
     raise PromotionError(f"the bot comes to no plan: {'; '.join(notes) or report.outcome}")
 
 
-def _plan_of(decision: Decision, notes: Sequence[str]) -> Plan:
+def _in_one_batch(config: Config) -> Config:
+    update = {"max_n_cancellations_per_batch": _ALL, "max_n_creations_per_batch": _ALL}
+    return config.model_copy(update={"live": config.live.model_copy(update=update)})
+
+
+def _plan_of(decision: Decision, notes: Sequence[str], at_once: str) -> Plan:
     cancels = tuple(
         f"{rest.order.coin} {rest.type} {rest.order.left:.10g} at {rest.order.price:.10g}"
         for rest in decision.cancel
@@ -119,8 +131,7 @@ def _plan_of(decision: Decision, notes: Sequence[str]) -> Plan:
         + ("the market" if market else f"{order.price:.10g}")
         for order, market in decision.create
     )
-    later = ("more follow in the next cycles",) if decision.left else ()
-    return Plan(cancels, creates, (*dict.fromkeys(notes[:_MOST_NOTES]), *later))
+    return Plan(cancels, creates, (*notes, at_once))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -28,7 +28,7 @@ def print_proposal(proposal: Proposal, console: Console) -> None:
     if proposal.plan is not None:
         plan = proposal.plan
         console.print(
-            f"\nfirst cycle: {len(plan.cancels)} cancels, {len(plan.creates)} creates; nothing is sent now",
+            f"\ndry plan: {len(plan.cancels)} cancels, {len(plan.creates)} creates; nothing is sent now",
             style="bold",
         )
         for line in (

@@ -51,7 +51,7 @@ def test_from_study_to_live_and_back(
     for part in ("replay", "unseen data", "worst-case exposure", "minimum cost", "coins", "account", "holds"):
         assert part in shown
     assert "3 of 3 coins are traded" in shown
-    assert "first cycle: 0 cancels," in shown
+    assert "dry plan: 0 cancels," in shown
     assert venue.writes() == [], "nothing but questions"
     first = read("main", tmp_path / "live")
     assert first.account == ACCOUNT

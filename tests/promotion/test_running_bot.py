@@ -113,15 +113,7 @@ def planned(root: Path, version: int) -> tuple[list[str], list[str]]:
 
 def test_study_to_promotion_to_running_bot_to_rollback(venue: AtVenue, made: Made, tmp_path: Path) -> None:
     root = tmp_path / "live"
-    # Every order at once, so that the first cycle is the whole plan.
-    batches = (
-        "--set",
-        "live.max_n_creations_per_batch=100",
-        "--set",
-        "live.max_n_cancellations_per_batch=100",
-    )
-    batches += ("--set", "live.price_distance_threshold=1")
-    assert promote(made, made.good[1], *batches) == 0
+    assert promote(made, made.good[1]) == 0
     orders: dict[int, list[str]] = {}
 
     async def during(bot: asyncio.Task[None]) -> None:
@@ -138,7 +130,7 @@ def test_study_to_promotion_to_running_bot_to_rollback(venue: AtVenue, made: Mad
 
         await settled(1)
         writes = len(venue.writes())
-        assert await asyncio.to_thread(promote, made, made.good[2], *batches) == 0
+        assert await asyncio.to_thread(promote, made, made.good[2]) == 0
         await settled(2)
         assert len(venue.writes()) > writes
         back = ["promote", "rollback", "main", "--confirm", ACCOUNT]
