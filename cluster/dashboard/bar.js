@@ -80,13 +80,15 @@
 
   let due = false;
   const watcher = new MutationObserver(() => {
-    if (due || (item && item.isConnected && !opened())) return;
+    // Ray's router tells nobody where it goes; what it draws then is seen here.
+    const shown = Boolean(frame) && !frame.hidden;
+    if (due || (item && item.isConnected && shown === opened())) return;
     due = true;
-    requestAnimationFrame(() => { due = false; if (!item || !item.isConnected) renew(); });
+    requestAnimationFrame(() => { due = false; renew(); });
   });
   document.addEventListener("DOMContentLoaded", () => {
     watcher.observe(document.body, { childList: true, subtree: true });
     renew();
   });
-  for (const name of ["hashchange", "resize"]) window.addEventListener(name, () => setTimeout(renew));
+  for (const name of ["hashchange", "popstate", "resize"]) window.addEventListener(name, () => setTimeout(renew));
 })();

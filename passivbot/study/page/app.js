@@ -190,7 +190,7 @@ function start() {
     element("to-list").textContent = "passivbot";
     return drawStudy(true);
   }
-  page.first = true;
+  page.first = !location.hash; // a study that is alone need not be chosen
   window.addEventListener("hashchange", follow);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
   follow();

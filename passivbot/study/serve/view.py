@@ -22,7 +22,8 @@ from passivbot.study.study import Results, Study
 
 OTHERS = 4096  # candidates off the front that are sent, at most; half as many at least
 CHUNK = 10_000
-_FRONTS = 24  # earlier fronts that are kept, at most
+FRONTS = 24  # earlier fronts that are kept, at most
+FRONT_STEP = 512  # candidates between two of them; twice as many each time they are too many
 _FRONT_CAP = 300  # members of an earlier front
 _BUDGET = "budget"  # the event in which a run says how many candidates it wants
 
@@ -56,7 +57,7 @@ class View:
         self._stride = 1
         self._kept: list[Rows] = []
         self._fronts: list[_Past] = []
-        self._front_step = 512
+        self._front_step = FRONT_STEP
         self._pulse = Pulse()
         self._seen = 0
         self._tail: tuple[int, int] = (-1, -1)
@@ -141,7 +142,7 @@ class View:
             members = self.study.results(self.study.log.rows(numbers))
             metrics = {name: plain(members.metric(name)) for name in self.study.definition.metrics}
             self._fronts.append(_Past(self._base.told, len(self._base), metrics, numbers))
-        if len(self._fronts) > _FRONTS:
+        if len(self._fronts) > FRONTS:
             self._front_step *= 2
             self._fronts = [past for past in self._fronts if past.told % self._front_step == 0]
 

@@ -1,0 +1,161 @@
+"""A view follows a log as the log is in the end: whatever the order, the gaps and the pauses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passivbot.study import StudyLog
+from passivbot.study.page_data import page_data
+from passivbot.study.publish import default_marks
+from passivbot.study.serve import view as view_module
+from passivbot.study.serve.view import View
+from passivbot.study.study import Study
+from tests.demo_study import demo, write_demo
+
+COUNT = 96
+
+
+def shown(view: View) -> list[int]:
+    return [int(n) for n in view.payload()["front"]["candidate"]]
+
+
+def expected(folder: Path) -> list[int]:
+    with Study.open(folder) as study:
+        return [int(n) for n in study.members().numbers]
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "random"])
+def test_the_front_is_the_log_s_after_every_batch(tmp_path: Path, order: str) -> None:
+    numbers = np.arange(COUNT)
+    if order == "backward":
+        numbers = numbers[::-1]
+    if order == "random":
+        np.random.default_rng(1).shuffle(numbers)
+    _, rows = demo(COUNT)
+    with write_demo(tmp_path / "s", COUNT, only=[]) as log:
+        view = View(tmp_path / "s")
+        try:
+            for batch in np.split(numbers, 8):
+                log.append([rows[n] for n in batch])
+                while view.refresh():
+                    pass
+                assert shown(view) == expected(tmp_path / "s")
+            assert view.told == COUNT
+            others = view.payload()["others"]["candidate"]
+            assert sorted([*others, *shown(view)]) == list(range(COUNT))
+        finally:
+            view.close()
+
+
+def test_a_gap_that_stays_hides_nothing(tmp_path: Path) -> None:
+    """A killed run leaves candidates out; what lies beyond is shown, and a resume fills them in."""
+    _, rows = demo(COUNT)
+    with write_demo(tmp_path / "s", COUNT, only=[n for n in range(COUNT) if n not in (3, 50)]) as log:
+        view = View(tmp_path / "s")
+        view.refresh()
+        assert view.told == 3
+        assert view.payload()["progress"]["logged"] == COUNT - 2
+        assert shown(view) == expected(tmp_path / "s")
+        log.append([rows[3]])
+        view.refresh()
+        assert view.told == 50
+        assert shown(view) == expected(tmp_path / "s")
+        view.close()
+
+
+def test_only_what_is_new_is_sent(tmp_path: Path) -> None:
+    _, rows = demo(COUNT)
+    with write_demo(tmp_path / "s", COUNT, only=range(60)) as log:
+        view = View(tmp_path / "s")
+        view.refresh()
+        first = view.payload()
+        assert set(view.payload(59, first["stamp"])) == {"stamp", "identity", "told", "progress"}
+        log.append(rows[60:])
+        view.refresh()
+        then = view.payload(first["told"] - 1, first["stamp"])
+        assert then["stamp"] > first["stamp"]
+        assert "objectives" not in then
+        assert min(then["others"]["candidate"]) >= 60
+        assert then["others"]["first"] == 60
+        view.refresh()
+        assert view.stamp == then["stamp"]
+        view.close()
+
+
+def test_thinning_is_by_number_and_spares_the_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_module, "OTHERS", 20)
+    monkeypatch.setattr(view_module, "CHUNK", 17)
+    write_demo(tmp_path / "s", COUNT).close()
+    view = View(tmp_path / "s")
+    calls = 1
+    while view.refresh(30):
+        calls += 1
+    assert calls > 1
+    payload = view.payload()
+    assert payload["others"]["stride"] == 8
+    assert all(number % 8 == 0 for number in payload["others"]["candidate"])
+    assert shown(view) == expected(tmp_path / "s")
+    view.close()
+
+
+def test_earlier_fronts_are_those_of_the_candidates_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "FRONT_STEP", 8)
+    monkeypatch.setattr(view_module, "FRONTS", 4)
+    definition, rows = demo(COUNT)
+    write_demo(tmp_path / "s", COUNT).close()
+    view = View(tmp_path / "s")
+    view.refresh()
+    kept = [past["told"] for past in view.payload()["fronts"]]
+    assert kept == [32, 64, 96]
+    for told in kept:
+        with StudyLog.create(tmp_path / f"first {told}", definition) as log:
+            log.append(rows[:told])
+        past = view.past_front(told)
+        assert past is not None
+        assert past["candidate"] == expected(tmp_path / f"first {told}")
+        assert past["metrics"]["adg"] == [
+            rows[n].metrics[definition.metrics.index("adg")] for n in past["candidate"]
+        ]
+    assert view.past_front(33) is None
+    view.close()
+
+
+def test_another_study_in_the_same_folder_is_seen(tmp_path: Path) -> None:
+    write_demo(tmp_path / "s", COUNT, only=range(5)).close()
+    view = View(tmp_path / "s")
+    assert not view.replaced
+    for path in (tmp_path / "s").iterdir():
+        path.unlink()
+    assert view.replaced
+    write_demo(tmp_path / "s", COUNT, only=range(9)).close()
+    assert view.replaced
+    view.close()
+
+
+def test_a_study_without_rows_is_shown(tmp_path: Path) -> None:
+    with write_demo(tmp_path / "s", COUNT, only=[]):
+        view = View(tmp_path / "s")
+        view.refresh()
+        payload = view.payload()
+        assert payload["front"]["candidate"] == []
+        assert payload["others"]["candidate"] == []
+        assert payload["importance"] is None
+        assert payload["progress"]["state"] == "running"
+        view.close()
+
+
+def test_file_and_server_show_the_same(tmp_path: Path) -> None:
+    write_demo(tmp_path / "s", COUNT).close()
+    with Study.open(tmp_path / "s") as study:
+        front = study.front()
+        members = study.members(front)
+        page = page_data(study, front, members, default_marks(members))
+    view = View(tmp_path / "s")
+    view.refresh()
+    served = view.payload()
+    for part in ("front", "others", "importance", "objectives", "parameters", "bounds", "limits", "facts"):
+        assert served[part] == page[part], part
+    view.close()
