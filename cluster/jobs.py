@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import secrets
 import shlex
 import shutil
@@ -201,6 +202,7 @@ def _cause(client: Any, job: str) -> str:
 
 def _client(url: str) -> Any:
     sdk = importlib.import_module("ray.job_submission")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         return sdk.JobSubmissionClient(url)
     except (RuntimeError, OSError, ValueError) as error:

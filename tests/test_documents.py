@@ -36,6 +36,10 @@ def fault(words: list[str]) -> str | None:
     while isinstance(command, TyperGroup):
         if not words or words[0].startswith("-"):
             return None
+        default = getattr(command, "default_command", None)
+        if default is not None and words[0].split("|")[0] not in command.commands:
+            command = command.commands[default]
+            continue
         names = words.pop(0).split("|")
         for name in names:
             if name not in command.commands:
@@ -43,6 +47,9 @@ def fault(words: list[str]) -> str | None:
         path.append(names[0])
         command = command.commands[names[0]]
     known = {option for parameter in command.params for option in parameter.opts}
+    if path[1] == "submit":  # takes what optimize takes
+        whole = cast(TyperGroup, typer.main.get_command(build()))
+        known |= {option for parameter in whole.commands["optimize"].params for option in parameter.opts}
     kind = path[1] if path[1] in {"backtest", "optimize", "config"} else None
     for word in words:
         option = word.strip("[]…").partition("=")[0]
