@@ -28,6 +28,7 @@ _BUILT_IN = (
     "passivbot.cli.promote",
     "passivbot.cli.keys",
     "passivbot.cli.live",
+    "passivbot.cli.paper",
 )
 
 

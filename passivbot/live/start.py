@@ -63,6 +63,8 @@ class Order:
         Listen to the exchange's stream.
     rate_limit_ms
         Least time between two requests; None: as the exchange asks for.
+    stop
+        Ends the bot when it is set, as the signals do; None: these alone.
     """
 
     account: str
@@ -77,6 +79,7 @@ class Order:
     clock: Clock = field(default_factory=WallClock)
     follow: bool = True
     rate_limit_ms: float | None = None
+    stop: asyncio.Event | None = None
 
 
 def open_source(name: str, root: Path = current.LIVE) -> Source:
@@ -120,7 +123,7 @@ async def trade(order: Order, keys: Keys | None = None) -> None:
         )
     keys = keys or resolve(order.account)
     factory = find(order.strategy)
-    stop = asyncio.Event()
+    stop = order.stop or asyncio.Event()
     # Before the log and the status are opened: those of the bot that runs are not touched.
     with closing(lock_account(bot_folder(order.account, order.settings.root), order.account)):
         await _trade(order, keys, factory, stop)

@@ -145,6 +145,13 @@ class MarketSource:
             )
         return self.markets[coin]
 
+    def append(self, coin: str, rows: Floats) -> None:
+        """Add candles that came since: float64 (n, 6), those already known are left out."""
+        fresh = rows[rows[:, 0] > self._times[coin][-1]]
+        if len(fresh):
+            self._candles[coin] = np.concatenate([self._candles[coin], fresh])
+            self._times[coin] = self._candles[coin][:, 0].astype(np.int64)
+
     def change(self, coin: str, **fields: object) -> None:
         """Change a market from now on: ``rules``, ``active``, ``max_leverage`` and so on."""
         self.markets[coin] = replace(self.market(coin), **fields)  # type: ignore[arg-type]

@@ -1,0 +1,121 @@
+"""``passivbot paper NAME|CONFIG``: the live bot against the venue, over recorded or real minutes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from passivbot.venue.paper import Result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("paper")(paper)
+
+
+def paper(
+    name: Annotated[str, typer.Argument(metavar="NAME|CONFIG", help="A promoted configuration, or a file.")],
+    candles: Annotated[
+        Path | None,
+        typer.Option(help="Candle folder to replay. Default: the minutes of --exchange as they end."),
+    ] = None,
+    exchange: Annotated[
+        str, typer.Option(help="Exchange: its market, or with --candles its rules of the game.")
+    ] = "binance",
+    coins: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Coins in place of the approved ones.")
+    ] = None,
+    balance: Annotated[float, typer.Option(min=0.01, help="Balance at the beginning.")] = 10_000.0,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="ISO date or time, UTC; with --candles.")
+    ] = None,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="End after so many minutes of market time; with --candles.")
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Market minutes a second; with --candles. Default: as fast as it goes."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")] = Path("live"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run: journal, log, fills. Default: paper/UTC time.")
+    ] = None,
+) -> None:
+    """Trade on paper until the candles end, Ctrl-C or SIGTERM: the live bot, no keys, no exchange account.
+
+    Orders fill as in a backtest: when a later candle passes their price. No key is asked for, and nothing
+    but public candles is asked of the exchange.
+    """
+    import asyncio
+    from datetime import UTC, datetime
+
+    from passivbot.config.coins import select_coins
+    from passivbot.exchanges import canonical, connect
+    from passivbot.live.clock import WallClock
+    from passivbot.live.start import open_source
+    from passivbot.market.folder import CandleFolder
+    from passivbot.ops.run import Settings
+    from passivbot.venue.market import MarketSource
+    from passivbot.venue.paper import FILLS, follow, replay, write_fills
+
+    source = open_source(name, folder)
+    chosen = canonical(exchange, "the command line", "--exchange")
+    named = None if coins is None else coins.split(",")
+    run = out or Path("paper") / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
+    run.mkdir(parents=True, exist_ok=True)
+    settings = Settings.from_environment(root=run, level=source.now.logging.level)
+
+    async def recorded(path: Path) -> "Result":
+        found = CandleFolder.open(path)
+        wanted = select_coins(source.now, found.coins, named, name)
+        market = MarketSource.from_folder(found, wanted)
+        return await replay(
+            source,
+            market,
+            chosen,
+            settings,
+            balance=balance,
+            start_ms=_start(start),
+            minutes=minutes,
+            speed=speed,
+        )
+
+    async def real() -> "Result":
+        async with connect(chosen) as outside:
+            wanted = select_coins(source.now, list(outside.markets), named, name)
+            return await follow(source, wanted, outside, settings, WallClock(), balance=balance, tell=_tell)
+
+    result = asyncio.run(real() if candles is None else recorded(candles))
+    write_fills(run / FILLS, result.fills)
+    _print(result, run)
+
+
+def _start(text: str | None) -> int | None:
+    from datetime import UTC, datetime
+
+    from passivbot.errors import ConfigError, located
+
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        allowed = "an ISO date or time such as 2025-05-01 or 2025-05-01T12:00"
+        raise ConfigError(located("the command line", "--start", text, allowed)) from None
+    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return int(time.timestamp()) // 60 * 60_000
+
+
+def _tell(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
+
+
+def _print(result: "Result", run: Path) -> None:
+    realised = sum(fill.pnl for fill in result.fills)
+    fees = sum(fill.fee for fill in result.fills)
+    typer.echo(f"{result.minutes} minutes, {len(result.fills)} fills")
+    typer.echo(f"balance {result.start_balance:.2f} → {result.balance:.2f}; equity {result.equity:.2f}")
+    typer.echo(f"realised profit {realised:.2f}, fees {fees:.2f}")
+    typer.echo(f"open: {result.positions} positions, {result.open_orders} orders")
+    typer.echo(f"journal, log and fills: {run}")

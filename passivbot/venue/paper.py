@@ -1,0 +1,358 @@
+"""Paper trading: the live bot, whole, against the venue instead of an exchange.
+
+The bot is the one that trades: real client library, journal, guards. The venue plays the exchange on
+loopback; its market are recorded candles, as fast as the bot can work, or the minutes of a real exchange as
+they end, by its public candles alone. Orders are matched as in the backtest (:mod:`passivbot.venue.core`).
+"""
+
+import asyncio
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from passivbot.errors import ConfigError
+from passivbot.exchanges import Exchange
+from passivbot.exchanges.errors import ExchangeFault
+from passivbot.live.candles import fetch, warmup_start
+from passivbot.live.clock import Clock
+from passivbot.live.policy import Policy
+from passivbot.live.source import Source
+from passivbot.live.start import Order, trade
+from passivbot.live.strategy import warmup
+from passivbot.market.clean import MINUTE_MS
+from passivbot.ops.keys import Keys
+from passivbot.ops.run import Settings
+from passivbot.venue.core import Execution
+from passivbot.venue.market import MarketSource, VenueMarket
+from passivbot.venue.server import Venue
+
+ACCOUNT = "paper"
+FILLS = "fills.csv"
+
+_MINUTE_S = 5.0
+"""A wait of at least so many seconds is one for the next minute; a shorter one is not."""
+_SHORT_WAITS = 30
+"""After so many short waits in one minute market time goes on all the same."""
+_LATE_S = 10.0
+"""How long a candle of the minute that ended is waited for."""
+_UNHURRIED = 10**9
+
+
+class Replay:
+    """The bot's clock over recorded candles: where it would wait for the next minute, that minute passes.
+
+    Parameters
+    ----------
+    venue
+        Whose time it is.
+    stop
+        Set when the candles end.
+    until_ms
+        Market time at which it ends; None: with the last candle.
+    speed
+        Minutes a second; None: as fast as the bot can work.
+    """
+
+    def __init__(
+        self, venue: Venue, stop: asyncio.Event, until_ms: int | None = None, speed: float | None = None
+    ) -> None:
+        last = venue.source.last_ms + MINUTE_MS
+        self._venue, self._stop, self._speed = venue, stop, speed
+        self._until = last if until_ms is None else min(until_ms, last)
+        self._short = 0
+
+    def now_ms(self) -> int:
+        """Return the venue's market time."""
+        return self._venue.clock.now_ms
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        """Let a minute pass, or a moment if it was asked for less."""
+        self._short += 1
+        await asyncio.sleep(0)
+        if (seconds < _MINUTE_S and self._short < _SHORT_WAITS) or self._stop.is_set():
+            return
+        self._short = 0
+        if self._speed is not None:
+            await asyncio.sleep(1.0 / self._speed)
+        self._venue.advance()
+        if self.now_ms() >= self._until:
+            self._stop.set()
+
+
+class Following:
+    """The bot's clock along a real market: market time moves when the venue has the minute's candles.
+
+    Parameters
+    ----------
+    venue
+        Whose time it is.
+    exchange
+        Where the candles come from; public requests only.
+    world
+        Real time.
+    tell
+        Told what could not be had.
+    """
+
+    def __init__(self, venue: Venue, exchange: Exchange, world: Clock, tell: Callable[[str], None]) -> None:
+        self._venue, self._exchange, self._world, self._tell = venue, exchange, world, tell
+
+    def now_ms(self) -> int:
+        """Return the venue's market time: the end of the last minute it has."""
+        return self._venue.clock.now_ms
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        """Wait for real, then take over the minutes that ended meanwhile."""
+        await self._world.wait(seconds, wake)
+        ended = self._world.now_ms() // MINUTE_MS * MINUTE_MS
+        if ended <= self.now_ms():
+            return
+        await self._catch_up(ended)
+        while self.now_ms() < ended:
+            self._venue.advance()
+
+    async def _catch_up(self, ended: int) -> None:
+        missing = set(self._venue.source.coins)
+        pause = asyncio.Event()
+        for attempt in range(5):
+            since = self.now_ms()
+            for coin in sorted(missing):
+                try:
+                    rows = await self._exchange.candles(coin, since, (ended - since) // MINUTE_MS + 2)
+                except ExchangeFault as fault:
+                    self._tell(f"{coin}: {fault.text}")
+                    continue
+                whole = rows[rows[:, 0] < ended]
+                self._venue.source.append(coin, whole)
+                if len(whole) and whole[-1, 0] >= ended - MINUTE_MS:
+                    missing.discard(coin)
+            if not missing:
+                return
+            if attempt < 4:
+                await self._world.wait(_LATE_S / 5, pause)
+        self._tell(
+            f"no candle of the minute yet: {', '.join(sorted(missing))}; no order there can fill in it"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a paper run left.
+
+    Parameters
+    ----------
+    minutes
+        Market time that passed.
+    balance, equity
+        At the end, quote currency.
+    start_balance
+        At the beginning.
+    fills
+        In order.
+    open_orders, positions
+        At the end.
+    """
+
+    minutes: int
+    start_balance: float
+    balance: float
+    equity: float
+    fills: Sequence[Execution]
+    open_orders: int
+    positions: int
+
+
+async def replay(
+    source: Source,
+    market: MarketSource,
+    exchange: str,
+    settings: Settings,
+    *,
+    balance: float,
+    start_ms: int | None = None,
+    minutes: int | None = None,
+    speed: float | None = None,
+    policy: Policy | None = None,
+) -> Result:
+    """Trade recorded candles.
+
+    Parameters
+    ----------
+    source
+        Configuration.
+    market
+        Candles and rules.
+    exchange
+        Whose dialect the venue speaks.
+    settings
+        How the bot is watched; its folder is the run's.
+    balance
+        At the beginning, quote currency.
+    start_ms
+        Market time at the beginning; None: as soon as the warm-up is over.
+    minutes
+        How long; None: to the last candle.
+    speed
+        Minutes a second; None: as fast as it goes.
+    policy
+        Limits; the budget of requests is left out, as market time is not real.
+
+    Raises
+    ------
+    ConfigError
+        There are no candles after the beginning.
+    """
+    needed, _ = warmup(source.now, list(market.coins))
+    begin = market.first_ms + (max(needed, 1) + 2) * MINUTE_MS if start_ms is None else start_ms
+    if begin > market.last_ms:
+        have = (market.last_ms - market.first_ms) // MINUTE_MS + 1
+        raise ConfigError(
+            f"the candles end before paper trading can begin: they are {have} minutes, of which the "
+            f"warm-up takes {needed}; give more candles, or set live.max_warmup_minutes"
+        )
+    until = None if minutes is None else begin + minutes * MINUTE_MS
+    stop = asyncio.Event()
+    chosen = replace(
+        policy or Policy(), requests_per_minute=_UNHURRIED, unknown_seconds=0.0, backoff_seconds=0.05
+    )
+    async with Venue(market, [exchange], start_ms=begin, balance=balance, keep_log=1000) as venue:
+        clock = Replay(venue, stop, until, speed)
+        order = _order(venue, source, settings, chosen, clock, stop, follow=False)
+        await trade(order, _keys(venue, exchange))
+        return _result(venue, begin, balance)
+
+
+async def follow(
+    source: Source,
+    coins: Sequence[str],
+    outside: Exchange,
+    settings: Settings,
+    world: Clock,
+    *,
+    balance: float,
+    tell: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+    policy: Policy | None = None,
+) -> Result:
+    """Trade the minutes of a real exchange as they end.
+
+    Parameters
+    ----------
+    source
+        Configuration.
+    coins
+        Markets to take over.
+    outside
+        The exchange, open; only its public side is used.
+    settings
+        How the bot is watched; its folder is the run's.
+    world
+        Real time.
+    balance
+        At the beginning, quote currency.
+    tell
+        Told what could not be had.
+    stop
+        Ends it when set; SIGINT and SIGTERM do too.
+    policy
+        Limits.
+    """
+    needed, _ = warmup(source.now, list(coins))
+    begin = world.now_ms() // MINUTE_MS * MINUTE_MS
+    market = await _history(outside, coins, warmup_start(begin, needed), begin)
+    stop = stop or asyncio.Event()
+    async with Venue(market, [outside.name], start_ms=begin, balance=balance, keep_log=10_000) as venue:
+        clock = Following(venue, outside, world, tell)
+        order = _order(venue, source, settings, policy or Policy(), clock, stop, follow=True)
+        await trade(order, _keys(venue, outside.name))
+        return _result(venue, begin, balance)
+
+
+def write_fills(path: Path, fills: Sequence[Execution]) -> None:
+    """Write fills as a table, one a line."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Execution)])
+        writer.writerows(astuple(fill) for fill in fills)
+
+
+async def _history(outside: Exchange, coins: Sequence[str], start_ms: int, now_ms: int) -> MarketSource:
+    markets: list[VenueMarket] = []
+    candles = {}
+    for coin in coins:
+        known = outside.market(coin)
+        first, rows = await fetch(outside, coin, start_ms, now_ms, None)
+        if not len(rows):
+            raise ConfigError(f"{outside.name} has no candles of {coin} for the warm-up")
+        times = first + MINUTE_MS * np.arange(len(rows), dtype=np.float64)
+        high, low, close, volume = (rows[:, column] for column in range(4))
+        # Opens are not kept; nothing is decided by them.
+        candles[coin] = np.stack([times, close, high, low, close, volume / np.maximum(close, 1e-12)], axis=1)
+        markets.append(
+            VenueMarket(
+                coin,
+                known.rules,
+                known.maker_fee,
+                known.taker_fee,
+                known.max_leverage or 100.0,
+                known.listed_ms or start_ms,
+                known.active,
+            )
+        )
+    return MarketSource(markets, candles)
+
+
+def _order(
+    venue: Venue,
+    source: Source,
+    settings: Settings,
+    policy: Policy,
+    clock: Clock,
+    stop: asyncio.Event,
+    *,
+    follow: bool,
+) -> Order:
+    def session(trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+        return venue.session(trace_configs=[trace])
+
+    return Order(
+        getattr(source, "account", ACCOUNT),
+        source,
+        settings,
+        policy=policy,
+        session=session,
+        clock=clock,
+        follow=follow,
+        rate_limit_ms=1,
+        stop=stop,
+    )
+
+
+def _keys(venue: Venue, exchange: str) -> Keys:
+    key = venue.account(exchange).new_key()
+    entry = {
+        "exchange": exchange,
+        "key": key.key,
+        "secret": key.secret,
+        "passphrase": key.password,
+        "wallet_address": f"0x{key.key}",
+        "private_key": f"0x{key.secret}",
+    }
+    return Keys(ACCOUNT, entry, "the paper venue")
+
+
+def _result(venue: Venue, begin: int, balance: float) -> Result:
+    core = venue.core()
+    return Result(
+        minutes=(venue.clock.now_ms - begin) // MINUTE_MS,
+        start_balance=balance,
+        balance=core.balance,
+        equity=core.equity(),
+        fills=tuple(core.executions),
+        open_orders=len(core.open_orders),
+        positions=len(core.positions),
+    )
