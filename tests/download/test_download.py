@@ -120,7 +120,12 @@ def test_a_late_candle_is_missing_not_absent(tmp_path: Path) -> None:
     venue = venue_of(["bybit"], {"BTC": rows[:-3]}, now_ms=BEGIN + 600 * MINUTE_MS)
     got = fetch(venue, request(["bybit"], ["BTC"], BEGIN, None), tmp_path / "s")
     late = Span(BEGIN + 597 * MINUTE_MS, BEGIN + 600 * MINUTE_MS)
-    assert [(m.span, m.why) for m in got.report.missing] == [(late, "not there yet")]
+    assert got.report.missing == ()
+    assert got.store.missing("bybit", "BTC", BEGIN, late.end_ms) == (late,)
+    assert "bybit BTC: not there yet: 2025-03-01 09:57 … 2025-03-01 09:59" in got.heard.notes
+    asked = request(["bybit"], ["BTC"], BEGIN, late.end_ms)
+    asked_for = fetch(venue_of(["bybit"], {"BTC": rows[:-3]}, now_ms=late.end_ms), asked, tmp_path / "s")
+    assert [(m.span, m.why) for m in asked_for.report.missing] == [(late, "not there yet")]
     again = fetch(venue_of(["bybit"], {"BTC": rows}), request(["bybit"], ["BTC"], None, None), tmp_path / "s")
     assert again.report.missing == ()
     assert again.report.added == 3

@@ -226,7 +226,22 @@ def test_after_a_fault_of_the_archive_the_store_equals_the_venue(fault: str, tmp
     assert got.report.missing == ()
     assert_equals_truth(got, "binanceusdm", "BTC", rows, span)
     if fault.startswith("always"):
-        assert any(note.startswith("binance BTC: archive: ") for note in got.heard.notes)
+        assert any(": archive: " in note for note in got.heard.notes)
+
+
+def test_an_archive_that_is_down_is_not_asked_for_each_file(tmp_path: Path) -> None:
+    """Two coins, sixteen files: the first of them finds out."""
+    rows = {coin: truth("binanceusdm", BEGIN, 8 * 1440, coin_number=i) for i, coin in enumerate("AB")}
+    venue = venue_of(["binanceusdm"], rows)
+    venue.faults.add("archive", "drop", times=10**6)
+    span = Span(BEGIN, BEGIN + 8 * DAY_MS)
+    patience = Patience(0.02, 0.1, 0.5, 1.0)
+    wanted = request(["binanceusdm"], ["A", "B"], *span)
+    got = fetch(venue, wanted, tmp_path / "s", patience=patience)
+    for coin in "AB":
+        assert_equals_truth(got, "binanceusdm", coin, rows[coin], span)
+    assert venue.counts["binanceusdm", "archive"] < 30
+    assert len([note for note in got.heard.notes if note.startswith("binance: archive: ")]) >= 1
 
 
 def test_a_file_without_some_days_is_completed(tmp_path: Path) -> None:

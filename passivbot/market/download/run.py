@@ -274,7 +274,7 @@ class _Plan:
                 turnovers = await source.turnovers()
             except ExchangeFault as fault:
                 raise ExchangeError(
-                    f"{source.store_name} does not say what was traded, so its top coins are unknown: {fault.text}"
+                    f"{source.store_name}: what was traded, and so --coins top, is unknown: {fault.text}"
                 ) from None
             for coin, turnover in turnovers.items():
                 total[coin] = total.get(coin, 0.0) + turnover
