@@ -235,6 +235,7 @@ def import_(
         complete=complete,
         rules=Rules.parse(rule or ()),
         told=told,
+        skipped=lambda why: typer.echo(f"skipped: {why}", err=True),
     )
 
 

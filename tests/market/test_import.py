@@ -392,6 +392,26 @@ def test_places_and_names(store: Store, table: pa.Table, tmp_path: Path) -> None
     assert done.coin == "XYZ"
 
 
+def test_a_folder_of_freqtrade(store: Store, table: pa.Table, tmp_path: Path) -> None:
+    """Spot and perpetual candles of a coin stay apart; what are no minutes of trades is skipped, and said."""
+    folder = tmp_path / "data" / "binance"
+    (folder / "futures").mkdir(parents=True)
+    feather.write_feather(dated(table.slice(0, 100)), folder / "BTC_USDT-1m.feather")
+    feather.write_feather(dated(table), folder / "futures" / "BTC_USDT_USDT-1m-futures.feather")
+    for name in ("BTC_USDT-5m.feather", "futures/BTC_USDT_USDT-1m-mark.feather"):
+        (folder / name).write_bytes(b"")
+    skipped: list[str] = []
+    done = import_files(store, [tmp_path / "data"], skipped=skipped.append)
+    assert [(one.exchange, one.coin, one.written.added) for one in done] == [
+        ("binance", "BTC", 2 * DAY),
+        ("binance-spot", "BTC", 100),
+    ]
+    assert [line.partition(": ")[2] for line in skipped] == [
+        "holds candles of 5m; needed are candles of 1m",
+        "holds mark prices, not those of trades",
+    ]
+
+
 def _empty(tmp_path: Path) -> Path:
     folder = tmp_path / "empty"
     folder.mkdir()

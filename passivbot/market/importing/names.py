@@ -8,12 +8,12 @@ from passivbot.config.coins import coin_of
 from passivbot.errors import CandleError
 from passivbot.market.clean import DAY_MS
 from passivbot.market.spans import Span, month_of, month_span
-from passivbot.market.store import exchange_name
+from passivbot.market.store import EXCHANGES, exchange_name
 
 _PERIOD = r"(?P<period>\d{4}-\d{2}(?:-\d{2})?)"
 _PATTERNS = (
     # freqtrade: BTC_USDT_USDT-1m-futures.feather, BTC_USDT-1m.json.gz
-    re.compile(r"(?P<symbol>[^-]+?)-(?P<bar>\d+[smhdwMy])(?:-(?:futures|spot|mark|index))?"),
+    re.compile(r"(?P<pair>[^-]+?)-(?P<bar>\d+[smhdwMy])(?:-(?P<kind>\w+))?"),
     # Binance's archive: BTCUSDT-1m-2024-05.zip
     re.compile(rf"(?P<symbol>[^-]+?)-(?P<bar>\d+[smhdwMy])-{_PERIOD}"),
     # Bybit's archives: BTCUSDT_1_2024-05-01_2024-05-31.csv.gz, BTCUSDT2024-05-01.csv.gz
@@ -34,7 +34,7 @@ class Named:
     coin
         The coin.
     exchange
-        Name in the store.
+        Name in the store; with the label ``-spot`` where the name is that of a spot pair.
     period
         The whole month or day of an archive's file.
     """
@@ -50,7 +50,7 @@ def named(path: Path) -> Named:
     Raises
     ------
     CandleError
-        It says that the file has bars of another length than a minute.
+        It says that the file has bars of another length than a minute, or prices of another kind.
     """
     stem = path.name
     while stem.lower().endswith(_ENDINGS):
@@ -60,9 +60,15 @@ def named(path: Path) -> Named:
     bar = groups.get("bar") or (f"{groups['minutes']}m" if groups.get("minutes") else "1m")
     if bar != "1m":
         raise CandleError(f"{path}: holds candles of {bar}; needed are candles of 1m")
-    symbol = groups.get("symbol") or (path.parent.name if groups.get("day") else stem)
+    if groups.get("kind") not in (None, "futures", "spot"):
+        raise CandleError(f"{path}: holds {groups['kind']} prices, not those of trades")
+    symbol = groups.get("pair") or groups.get("symbol") or (path.parent.name if groups.get("day") else stem)
     period = groups.get("period")
-    return Named(_coin(symbol), _exchange(path), _span(period) if period else None)
+    exchange = _exchange(path)
+    # A pair of two parts is freqtrade's name of a spot market; perpetuals have a third one.
+    if exchange in EXCHANGES and symbol.count("_") == 1 and groups.get("pair"):
+        exchange = f"{exchange}-spot"
+    return Named(_coin(symbol), exchange, _span(period) if period else None)
 
 
 def _coin(symbol: str) -> str:

@@ -14,7 +14,7 @@ from passivbot.engine import MarketRules
 from passivbot.errors import CandleError
 from passivbot.market.clean import MINUTE_MS
 from passivbot.market.folder import MARKETS, CandleFolder
-from passivbot.market.importing.names import named
+from passivbot.market.importing.names import Named, named
 from passivbot.market.importing.readers import ending_of, read
 from passivbot.market.listings import Market
 from passivbot.market.spans import Span
@@ -63,6 +63,7 @@ def import_files(
     rules: Rules | None = None,
     date: str | None = None,
     told: Callable[[Imported], None] = lambda _: None,
+    skipped: Callable[[str], None] = lambda _: None,
 ) -> list[Imported]:
     """Import files, or all known files below folders, into a store.
 
@@ -84,6 +85,8 @@ def import_files(
         Day of the import, ``YYYY-MM-DD``; None: today.
     told
         Called for each market that is done.
+    skipped
+        Called for each file of a folder that holds longer bars or other prices, with the reason.
 
     Raises
     ------
@@ -96,8 +99,7 @@ def import_files(
         raise CandleError(f"--volume is {volume!r}; allowed is {' or '.join(VOLUMES)}")
     fixed = exchange_name(exchange) if exchange else None
     groups: dict[tuple[str, str], list[tuple[Path, Span | None]]] = {}
-    for path in _files(paths):
-        said = named(path)
+    for path, said in _files(paths, skipped):
         where = fixed or said.exchange
         if where is None:
             raise CandleError(
@@ -156,8 +158,9 @@ def _all_inside(stamps: np.ndarray[tuple[int], np.dtype[np.int64]], periods: Seq
     return bool(inside.all())
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    found: list[Path] = []
+def _files(paths: Sequence[Path], skipped: Callable[[str], None]) -> list[tuple[Path, Named]]:
+    """Return the files to read and what their names say; of folders, those that hold candles of minutes."""
+    found: dict[Path, Named] = {}
     for path in paths:
         if path.is_dir():
             below = sorted(file for file in path.rglob("*") if file.is_file() and ending_of(file))
@@ -165,12 +168,18 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             below = [file for file in below if file.name != MARKETS and file.name[0] != "."]
             if not below:
                 raise CandleError(f"{path}: holds no file of a known format")
-            found += below
+            for file in below:
+                try:
+                    found[file] = named(file)
+                except CandleError as error:
+                    skipped(str(error))
         elif path.exists():
-            found.append(path)
+            found[path] = named(path)
         else:
             raise CandleError(f"{path}: there is no such file or folder")
-    return list(dict.fromkeys(found))
+    if not found:
+        raise CandleError(f"{paths[0]}: holds no candles of one minute")
+    return list(found.items())
 
 
 def _import_rules(store: Store, exchange: str, folder: Path, date: str | None) -> None:
