@@ -22,6 +22,7 @@ START_SECONDS = 180.0
 class RayHead:
     """Where it answers, and where its logs are."""
 
+    pid: int
     port: int
     dashboard: str
     folder: Path
@@ -66,7 +67,7 @@ def ray_head(cpus: int = 1, **environment: str) -> Iterator[RayHead]:
             command, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         stack.callback(_end, process)
-        head = RayHead(port, f"http://{HOST}:{dashboard}", folder, variables)
+        head = RayHead(process.pid, port, f"http://{HOST}:{dashboard}", folder, variables)
         _wait(head, process)
         yield head
 

@@ -1,16 +1,21 @@
 """The page inside Ray's own dashboard: a real head with a token, a real study, a real browser."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cluster.metrics import COUNTERS, GAUGES
 from passivbot.study.study import Study
 from tests.browser.conftest import Browser
 from tests.demo_study import write_demo
@@ -62,8 +67,6 @@ def test_without_the_token_nothing_is_told(head: RayHead) -> None:
 
 
 def test_only_reading_is_answered(head: RayHead) -> None:
-    import urllib.request
-
     for method in ("POST", "PUT", "DELETE"):
         request = urllib.request.Request(
             f"{head.dashboard}/pareto/api/studies",
@@ -97,6 +100,23 @@ def test_the_item_of_the_bar_opens_the_page(page: Browser, studies: Path) -> Non
     page.until("return !document.getElementById('passivbot-frame').hidden")
 
 
+def exported(head: RayHead) -> set[str]:
+    """Names of our metrics at the address that Ray tells Prometheus, once they are all there."""
+    found: set[str] = set()
+    deadline = time.monotonic() + 90
+    while len(found) < len(GAUGES) + len(COUNTERS) and time.monotonic() < deadline:
+        time.sleep(1)
+        (service, *_) = json.loads((head.folder / "prom_metrics_service_discovery.json").read_text())
+        for target in service["targets"]:
+            with suppress(OSError), urllib.request.urlopen(f"http://{target}/metrics", timeout=30) as answer:
+                found |= set(
+                    re.findall(
+                        r'^(\w*passivbot_\w+)\{.*study="growing"', answer.read().decode(), re.MULTILINE
+                    )
+                )
+    return found
+
+
 def test_a_study_of_the_cluster_grows_on_the_page(
     page: Browser, head: RayHead, studies: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +138,7 @@ def test_a_study_of_the_cluster_grows_on_the_page(
         page.open(f"{head.dashboard}/pareto/#nothing")
         page.click("to-list")
         page.until("return document.querySelector('#list .running')", seconds=180)
+        page.errors()  # that there is no study "nothing"
         page.run("document.querySelector('#list .running').closest('a').click()")
         page.until("return page.study && page.study.name === 'growing'", seconds=120)
         before = page.until("return page.study.told", seconds=120)
@@ -125,6 +146,7 @@ def test_a_study_of_the_cluster_grows_on_the_page(
         assert page.text("state") == "running"
         assert page.run("return page.study.progress.budget") == 100_000
         assert page.errors() == []
+        assert exported(head) == {f"ray_{name}" for name in (*GAUGES, *COUNTERS)}
     finally:
         driver.send_signal(signal.SIGINT)
         output, _ = driver.communicate(timeout=120)
@@ -139,23 +161,14 @@ def test_a_study_of_the_cluster_grows_on_the_page(
 
 def test_a_killed_page_comes_back(head: RayHead) -> None:
     def pids() -> list[int]:
-        return [
-            p.pid
-            for p in psutil.process_iter(["cmdline"])
-            if "ray-dashboard-Pareto" in " ".join(p.info["cmdline"] or ())
-            and str(head.folder)
-            in " ".join(p.environ().get(name, "") for name in ("RAY_TMPDIR",)) + _files(p)
-        ]
+        family = psutil.Process(head.pid).children(recursive=True)
+        return [p.pid for p in family if "ray-dashboard-Pareto" in " ".join(p.cmdline())]
 
     (before,) = pids()
     psutil.Process(before).kill()
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if before not in pids() and pids() and head.get("/pareto/api/studies", TOKEN)[0] == 200:
+        if before not in pids() and head.get("/pareto/api/studies", TOKEN)[0] == 200:
             return
         time.sleep(0.5)
     pytest.fail("the page did not come back")
-
-
-def _files(process: psutil.Process) -> str:
-    return " ".join(opened.path for opened in process.open_files())
