@@ -15,6 +15,8 @@ def group_with_default(default: str) -> type[TyperGroup]:
     """
 
     class DefaultGroup(TyperGroup):
+        default_command = default
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             if args and args[0] not in self.commands and args[0] != "--help":
                 args = [default, *args]
