@@ -1,0 +1,73 @@
+"""The stand-in for Ray: the head's own code over it gives the study that real workers give."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.display import Progress
+from cluster.run import drive
+from cluster.simulate import Sleeper, simulated_ray
+from passivbot.config import Scoring
+from tests.cluster.toy import METRICS, WIDTH, Silent, config, content, create, problem, settings
+
+OBJECTIVES = ((0, -1), (1, 1), (3, 1))
+
+
+class Watching(Silent):
+    """Notes what the simulated workers have done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worked: list[tuple[float, float]] = []
+
+    def show(self, progress: Progress, *, last: bool = False) -> None:
+        super().show(progress, last=last)
+        self.worked.append((time.monotonic(), self.simulated.worked()))
+
+
+def simulate(
+    folder: Path, workers: int, budget: int, lag: int, seconds_each: float
+) -> tuple[Watching, list[object]]:
+    display = Watching()
+    with simulated_ray(workers, cpus=8) as display.simulated, create(folder, lag=lag) as log:
+        outcome = drive(
+            log,
+            problem(),
+            settings(lag=lag),
+            Scoring.from_config(config()),
+            Sleeper(seconds_each, WIDTH, OBJECTIVES),
+            budget=budget,
+            workers=None,
+            display=display,
+        )
+        assert outcome.finished
+        return display, content(log)
+
+
+def test_workers_change_nothing_in_the_log(tmp_path: Path) -> None:
+    _, one = simulate(tmp_path / "one", 1, 300, 40, 0.001)
+    display, many = simulate(tmp_path / "many", 20, 300, 40, 0.001)
+    assert one == many
+    assert max(progress.workers_ready for progress in display.shown) == 20
+
+
+def test_evaluations_are_those_of_the_sleeper(tmp_path: Path) -> None:
+    with simulated_ray(3), create(tmp_path / "s") as log:
+        sleeper = Sleeper(0.001, WIDTH, OBJECTIVES)
+        scoring = Scoring.from_config(config())
+        drive(log, problem(), settings(), scoring, sleeper, budget=60, workers=None, display=Silent())
+        rows = log.read()
+        assert np.array_equal(rows.metrics, sleeper.evaluate(rows.parameters).metrics)
+        assert (rows.metrics[:, METRICS.index("loss_profit_ratio")] == 0.5).all()
+
+
+def test_time_is_real_and_no_worker_does_two_things_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    display, _ = simulate(tmp_path / "s", 10, 400, 200, 0.02)
+    seconds = time.monotonic() - began
+    assert seconds > 400 * 0.02 / 10 * 0.5
+    for at, worked in display.worked:
+        assert 0 <= worked <= 10 * (at - began)
+    assert display.worked[-1][1] == pytest.approx(400 * 0.02, rel=0.5)
