@@ -34,7 +34,9 @@ def optimize(
     ] = None,
     candles: Annotated[
         Path | None,
-        typer.Option(help="Candle folder: one Parquet file a coin. Default: the embedded demo candles."),
+        typer.Option(
+            help="Candle folder, store, or demo. Default: the store (see passivbot data), else demo."
+        ),
     ] = None,
     coins: Annotated[
         str | None, typer.Option(metavar="all|A,B,…", help="Coins in place of the approved ones.")
