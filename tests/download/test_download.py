@@ -164,10 +164,10 @@ def test_the_most_traded_coins_are_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("exchange", ["binanceusdm", "gate"])
 def test_published_files_come_first_and_the_api_does_the_rest(exchange: str, tmp_path: Path) -> None:
-    """Two months and some days: the whole months by their files, the rest by the API (or by days)."""
-    rows = truth(exchange, BEGIN, 64 * 1440)
+    """The end of a month, a month, three days: months by their files, the rest by the API or by days."""
+    span = Span(ms("2025-03-22"), ms("2025-05-04"))
+    rows = truth(exchange, span.begin_ms, span.minutes)
     venue = venue_of([exchange], {"BTC": rows})
-    span = Span(BEGIN, BEGIN + 64 * DAY_MS)
     got = fetch(venue, request([exchange], ["BTC"], *span), tmp_path / "s")
     assert got.report.missing == ()
     assert_equals_truth(got, exchange, "BTC", rows, span)
@@ -182,8 +182,8 @@ def test_published_files_come_first_and_the_api_does_the_rest(exchange: str, tmp
 
 def test_files_and_api_give_the_same_bytes(tmp_path: Path) -> None:
     """But for the word that says where they came from."""
-    rows = without(truth("binanceusdm", BEGIN, 33 * 1440), BEGIN + 10 * DAY_MS, 300)
-    span = Span(BEGIN, BEGIN + 33 * DAY_MS)
+    span = Span(ms("2025-03-22"), ms("2025-04-03"))
+    rows = without(truth("binanceusdm", span.begin_ms, span.minutes), BEGIN + 25 * DAY_MS, 300)
     tables = []
     for name, archives in (("files", True), ("api", False)):
         venue = venue_of(["binanceusdm"], {"BTC": rows})

@@ -154,9 +154,9 @@ def test_silence_is_kept_by_all_and_as_long_as_asked(tmp_path: Path) -> None:
         assert_equals_truth(got, "binanceusdm", coin, rows, SPAN)
     lines = list(venue.log)
     limited = next(i for i, line in enumerate(lines) if line.fault == "limit")
-    # Some were on their way already; they were sent before the answer came.
     after = [line.wall_s - lines[limited].wall_s for line in lines[limited + 1 :]]
-    assert [gap for gap in after if 0.3 < gap < 1.9] == []
+    # The three other coins may each have had a question on its way; no further one is sent.
+    assert len([gap for gap in after if gap < 1.9]) <= 3
     assert any("waits 2.0 s: " in note for note in got.heard.notes)
 
 
@@ -217,10 +217,11 @@ ARCHIVE_FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fault", ARCHIVE_FAULTS)
 def test_after_a_fault_of_the_archive_the_store_equals_the_venue(fault: str, tmp_path: Path) -> None:
-    rows = truth("binanceusdm", BEGIN, 32 * 1440)
+    """A month's file and a day's."""
+    span = Span(ms("2025-03-24"), ms("2025-04-02"))
+    rows = truth("binanceusdm", span.begin_ms, span.minutes)
     venue = venue_of(["binanceusdm"], {"BTC": rows})
     met = venue.faults.add("archive", **ARCHIVE_FAULTS[fault])
-    span = Span(BEGIN + 24 * DAY_MS, BEGIN + 32 * DAY_MS)
     got = fetch(venue, request(["binanceusdm"], ["BTC"], *span), tmp_path / "s")
     assert met.met >= 1
     assert got.report.missing == ()
@@ -240,8 +241,9 @@ def test_an_archive_that_is_down_is_not_asked_for_each_file(tmp_path: Path) -> N
     got = fetch(venue, wanted, tmp_path / "s", patience=patience)
     for coin in "AB":
         assert_equals_truth(got, "binanceusdm", coin, rows[coin], span)
-    assert venue.counts["binanceusdm", "archive"] < 30
-    assert len([note for note in got.heard.notes if note.startswith("binance: archive: ")]) >= 1
+    # Each file by itself would be asked for some fifteen times within this patience.
+    assert venue.counts["binanceusdm", "archive"] < 80
+    assert any(note.startswith("binance: archive: ") for note in got.heard.notes)
 
 
 def test_a_file_without_some_days_is_completed(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     return Exchange(minutes, {call: draw(st.sampled_from(LIES)) for call in spread})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(exchanges(), st.integers(-100, 50), st.integers(60, 400))
 def test_whatever_an_exchange_answers_wrongly_the_candles_are_right(
     exchange: Exchange, begin: int, end: int
@@ -99,7 +99,7 @@ def test_whatever_an_exchange_answers_wrongly_the_candles_are_right(
         assert ((page.rows[:, 0] >= page.span.begin_ms) & (page.rows[:, 0] < page.span.end_ms)).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(exchanges(), st.integers(0, 400))
 def test_of_unsettled_minutes_only_those_with_a_candle_count_as_fetched(
     exchange: Exchange, settled: int

@@ -36,6 +36,7 @@ class BinanceFiles:
 
     def __init__(self, dialect: PublicDialect) -> None:
         self._dialect = dialect
+        self._made: dict[str, bytes] = {}
         for folder in ("monthly", "daily"):
             path = f"/data/futures/um/{folder}/klines/{{symbol}}/1m/{{name}}"
             dialect.add("archive", self.HOST, path, self._file)
@@ -53,6 +54,8 @@ class BinanceFiles:
 
     def content(self, name: str) -> bytes | None:
         """Return a file by its name, or None."""
+        if name in self._made:
+            return self._made[name]
         found = re.fullmatch(r"(\w+)-1m-(\d{4}-\d\d)(-\d\d)?\.zip", name)
         coin = self._dialect.coin(found[1]) if found else None
         if not found or coin is None:
@@ -73,7 +76,8 @@ class BinanceFiles:
             archive.writestr(
                 zipfile.ZipInfo(f"{name[:-4]}.csv"), "\n".join(lines) + "\n", zipfile.ZIP_DEFLATED
             )
-        return packed.getvalue()
+        self._made[name] = packed.getvalue()
+        return self._made[name]
 
     async def _index(self, call: Call) -> Reply:
         prefix = call.query.get("prefix", "")
