@@ -24,7 +24,7 @@ from passivbot.live.policy import Policy
 from passivbot.live.send import Sender, moved
 from passivbot.live.snapshot import Key, Snapshot
 from passivbot.live.source import Source
-from passivbot.live.universe import approved, leverage, survey
+from passivbot.live.universe import Universe, approved, leverage, survey
 from passivbot.live.watch import Report, Watch
 from passivbot.planner import SIDES
 
@@ -82,6 +82,8 @@ class Bot:
         self._fates: Fates | None = None
         self._sender: Sender | None = None
         self.decision: Decision | None = None
+        """Of the last cycle."""
+        self.universe = Universe()
         """Of the last cycle."""
 
     # ---- life
@@ -171,7 +173,7 @@ class Bot:
         accounts = await fates.account(seen, self._fills_by_id(), now)
         prices = {coin: ticker.last for coin, ticker in seen.tickers.items()}
         entries = self._loss.look(equity(balance, seen.positions, prices, p.exchange.markets))
-        universe = survey(
+        universe = self.universe = survey(
             self.config,
             p.exchange.markets,
             {key: position.size for key, position in seen.positions.items()},

@@ -111,6 +111,10 @@ class Fates:
         for intent in live.values():
             if intent.id in seen:
                 continue
+            if intent.coin not in self._exchange.markets:
+                # The exchange does not list the market any more, nor its orders.
+                open_keys.add((intent.coin, intent.side))
+                continue
             found, state, why = await self._look(intent, fills)
             if found is not None and found.left:
                 # The list was not complete.

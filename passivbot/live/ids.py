@@ -34,9 +34,15 @@ def client_id(
     number
         How many orders just like it have ended before.
     """
-    text = "\0".join((account, coin, side, order_type, repr(price), repr(float(qty)), str(number)))
+    told = "market" if price is None else repr(exact(price))
+    text = "\0".join((account, coin, side, order_type, told, repr(exact(qty)), str(number)))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return _NUMBER[order_type] + digest[: CLIENT_ID_DIGITS - _TYPE_DIGITS]
+
+
+def exact(value: float) -> float:
+    """Return a price or quantity without the last digits, which differ between a plan and what comes back."""
+    return float(f"{value:.12g}")
 
 
 def order_type(text: str) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from passivbot.errors import LiveError, ResourceError, StudyError
 from passivbot.exchanges.types import Fill
-from passivbot.live.ids import client_id
+from passivbot.live.ids import client_id, exact
 from passivbot.planner import PlannedOrder
 from passivbot.study.sqlite import sqlite_errors
 
@@ -132,7 +132,8 @@ class Journal:
         return made
 
     def _intend(self, order: PlannedOrder, price: float | None, now_ms: int) -> Intent:
-        alike = (order.coin, order.side, order.type, order.qty, price)
+        qty, price = exact(order.qty), None if price is None else exact(price)
+        alike = (order.coin, order.side, order.type, qty, price)
         row = self._db.execute(
             "SELECT state, number, id FROM orders WHERE coin = ? AND side = ? AND type = ? AND qty = ? "
             "AND price IS ? ORDER BY number DESC LIMIT 1",
@@ -146,9 +147,9 @@ class Journal:
                 )
             return self.order(row[2]) or _unreachable()
         number = 0 if row is None else row[1] + 1
-        name = client_id(self.account, order.coin, order.side, order.type, price, order.qty, number)
+        name = client_id(self.account, order.coin, order.side, order.type, price, qty, number)
         intent = Intent(
-            name, order.coin, order.side, order.type, order.qty, price, "intended", "", now_ms, now_ms, False
+            name, order.coin, order.side, order.type, qty, price, "intended", "", now_ms, now_ms, False
         )
         self._db.execute(
             "INSERT INTO orders (id, coin, side, type, qty, price, number, state, made_ms, changed_ms) "
@@ -168,8 +169,8 @@ class Journal:
                     intent.coin,
                     intent.side,
                     intent.type,
-                    intent.qty,
-                    intent.price,
+                    exact(intent.qty),
+                    None if intent.price is None else exact(intent.price),
                     self._number_of(intent),
                     intent.exchange_id,
                     intent.made_ms,

@@ -43,13 +43,14 @@ def within_exposure(
     if balance <= 0.0:
         return [order for order in orders if order.reduces]
     used: dict[Key, float] = defaultdict(float)
+    held: dict[Key, float] = {}
 
     def cost(coin: str, qty: float, price: float) -> float:
         market = markets.get(coin)
         return abs(qty) * price * (market.rules.c_mult if market else 1.0) / balance
 
     for (coin, side), position in positions.items():
-        used[coin, side] += cost(coin, position.size, position.price)
+        held[coin, side] = used[coin, side] = cost(coin, position.size, position.price)
     for rest in resting:
         if not rest.type.startswith("close"):
             used[rest.key] += cost(rest.order.coin, rest.order.left, rest.order.price)
@@ -63,16 +64,20 @@ def within_exposure(
         more = cost(order.coin, order.qty, order.price)
         rules = markets[order.coin].rules
         least = max(rules.min_cost, (rules.min_qty + rules.qty_step) * order.price * rules.c_mult) / balance
-        sides = {side: sum(value for (_, s), value in used.items() if s == side) for side in SIDES}
+        used[key] += more
+        # What a position takes above its cap by rounding does not count a second time.
+        sides = dict.fromkeys(SIDES, 0.0)
+        for other, value in used.items():
+            sides[other[1]] += max(held.get(other, 0.0), min(value, caps.position.get(other, 0.0)))
         fits = (
-            used[key] + more <= caps.position.get(key, 0.0) * slack + 2 * least
-            and sides[order.side] + more <= caps.side[order.side] * slack + 2 * least
-            and sum(sides.values()) + more <= caps.account * slack + 2 * least
+            used[key] <= caps.position.get(key, 0.0) * slack + 2 * least
+            and sides[order.side] <= caps.side[order.side] * slack
+            and sum(sides.values()) <= caps.account * slack
         )
         if fits:
-            used[key] += more
             passed.append(order)
         else:
+            used[key] -= more
             dropped += 1
     if dropped:
         tell(EXPOSURE, f"{dropped} entries would take the exposure above its limit: not placed")

@@ -11,13 +11,16 @@ import numpy as np
 
 from passivbot.config import Config
 from passivbot.engine import MarketRules
-from passivbot.exchanges import Exchange, connect
+from passivbot.exchanges import Exchange, ExchangeFault, connect
+from passivbot.exchanges.types import Failure, Fill
 from passivbot.live.bot import Bot, Parts
 from passivbot.live.candles import CandleCache
 from passivbot.live.feed import Feed
 from passivbot.live.guards import Pace
+from passivbot.live.ids import order_type
 from passivbot.live.journal import Journal
 from passivbot.live.policy import Policy
+from passivbot.live.run import begin
 from passivbot.live.source import Fixed
 from passivbot.live.strategy import trailing_grid
 from passivbot.live.watch import Report, Watch
@@ -33,12 +36,18 @@ RULES = {
 }
 PRICE = {"BTC": 60_000.0, "DOGE": 0.2}
 # A minute of market time passes in a moment, so requests of a minute of the wall say nothing.
-EAGER = Policy(unknown_seconds=0.0, requests_per_minute=10**9)
+EAGER = Policy(
+    unknown_seconds=0.0,
+    requests_per_minute=10**9,
+    price_tolerance=0.0,
+    qty_tolerance=0.0,
+    backoff_seconds=0.05,
+)
 BOTH = ("binanceusdm", "bybit")
 
 
 def walk_source(
-    minutes: int = 3000, seed: int = 1, volatility: float = 0.0006, coins: Sequence[str] = ("BTC", "DOGE")
+    minutes: int = 3000, seed: int = 1, volatility: float = 0.0015, coins: Sequence[str] = ("BTC", "DOGE")
 ) -> MarketSource:
     """A random walk on price steps."""
     rng = np.random.default_rng(seed)
@@ -55,6 +64,18 @@ def walk_source(
     return MarketSource(
         [VenueMarket(coin, RULES[coin], listed_ms=START_MS - 10**10) for coin in coins], candles
     )
+
+
+def falling_source(at: int, by: float) -> MarketSource:
+    """A walk whose price is multiplied from a minute on."""
+    source = walk_source()
+    candles = {}
+    for coin in source.coins:
+        rows = source.candles(coin, source.first_ms, source.last_ms + 1).copy()
+        step = RULES[coin].price_step
+        rows[at:, 1:5] = np.round(np.round(rows[at:, 1:5] * by / step) * step, 10)
+        candles[coin] = rows
+    return MarketSource(list(source.markets.values()), candles)
 
 
 def config_of(coins: Sequence[str] = ("BTC", "DOGE"), **changes: Any) -> Config:
@@ -135,6 +156,10 @@ class Rig:
     bot: Bot | None = None
     source: Fixed | None = None
     exchange: Exchange | None = None
+    cycles: int = 0
+    sent: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    starts: int = 0
 
     @property
     def core(self) -> Core:
@@ -177,7 +202,8 @@ class Rig:
             self.dry_run,
         )
         self.bot = Bot(parts)
-        await self.bot.start()
+        self.starts += 1
+        await begin(self.bot, parts.clock, asyncio.Event())
         return self.bot
 
     async def end(self) -> None:
@@ -189,19 +215,42 @@ class Rig:
             self.bot = None
 
     async def settle(self, most: int = 25) -> Report:
-        """Run cycles in one minute until what rests is what is planned."""
-        assert self.bot is not None
+        """Run cycles in one minute until what rests is what is planned; failed ones are tried again."""
+        report: object = None
         for _ in range(most):
-            report = await self.bot.cycle()
-            if report.settled and not report.again:
+            report = await self.look()
+            if isinstance(report, Report) and report.settled and not report.again:
                 return report
-        raise AssertionError(f"nothing settled within {most} cycles: {report}")
+        raise AssertionError(f"nothing settled within {most} cycles: {report}; {self.told[-5:]}")
+
+    async def look(self) -> Report | ExchangeFault:
+        """One cycle, as the loop runs it: a failure is waited out."""
+        assert self.bot is not None
+        self.cycles += 1
+        try:
+            report = await self.bot.cycle()
+        except ExchangeFault as fault:
+            self.failed.append(fault.failure)
+            return fault
+        self.sent += report.created + report.cancelled
+        wait = self.bot.parts.pace.wait_seconds()
+        if wait:
+            await asyncio.sleep(min(wait, 3.0))
+        return report
 
     async def minutes(self, count: int = 1) -> None:
         """Let market time pass, settled in each minute."""
         for _ in range(count):
             self.venue.advance()
             await self.settle()
+
+    async def until_met(self, most: int = 40) -> None:
+        """Let market time pass until every queued fault has met a request."""
+        for _ in range(most):
+            if not self.venue.faults.waiting:
+                return
+            await self.minutes(1)
+        raise AssertionError(f"no request met {self.venue.faults.waiting}")
 
     # ---- the four assertions
 
@@ -210,7 +259,7 @@ class Rig:
         found: dict[tuple[str, str, float, float], int] = {}
         for order in self.core.open_orders:
             sign = 1.0 if order.side == "buy" else -1.0
-            key = (order.coin, order.position_side, round(sign * order.left, 9), order.price)
+            key = (order.coin, order.position_side, round(sign * order.left, 9), round(order.price, 9))
             found[key] = found.get(key, 0) + 1
         return found
 
@@ -220,7 +269,7 @@ class Rig:
         assert self.bot.decision is not None
         found: dict[tuple[str, str, float, float], int] = {}
         for order in self.bot.decision.plan.orders:
-            key = (order.coin, order.side, round(order.qty, 9), order.price)
+            key = (order.coin, order.side, round(order.qty, 9), round(order.price, 9))
             found[key] = found.get(key, 0) + 1
         return found
 
@@ -231,6 +280,35 @@ class Rig:
             c_mult = self.venue.source.market(held.coin).rules.c_mult
             sums[held.side] += abs(held.size) * held.price * c_mult / self.core.balance
         return sums
+
+    def check(self) -> None:
+        """What holds after every fault: plan, exposure, requests, and nothing lost."""
+        assert self.bot is not None
+        resting, planned = self.resting(), self.planned()
+        assert resting == planned, (set(resting.items()) ^ set(planned.items()), self.told[-5:])
+        for side, exposure in self.exposure().items():
+            limit = getattr(self.bot.config.bot, side).total_wallet_exposure_limit
+            assert exposure <= limit * (1 + self.policy.exposure_slack), (side, exposure)
+        requests = sum(self.venue.counts.values())
+        budget = 80 * self.starts + 20 * self.cycles + 4 * self.sent
+        assert requests <= budget, f"{requests} requests, {budget} would do: {self.venue.counts}"
+        self.check_books()
+
+    def check_books(self) -> None:
+        """The journal has each order that rests and each fill, once."""
+        mine = {o.client_id[-28:] for o in self.core.open_orders if order_type(o.client_id[-28:]) is not None}
+        live = {intent.id for intent in self.journal.live()}
+        assert mine == live
+        told = sorted((e.coin, e.position_side, e.qty, e.price) for e in self.core.executions)
+        kept = sorted(
+            (fill.coin, self.side_of(fill), abs(fill.qty), fill.price) for fill in self.journal.fills()
+        )
+        assert kept == told
+
+    def side_of(self, fill: Fill) -> str:
+        """The side of a kept fill."""
+        kind = order_type(fill.client_id)
+        return fill.position_side or ("long" if str(kind).endswith("long") else "short")
 
 
 @asynccontextmanager
