@@ -103,7 +103,8 @@ class Scenario:
         """
         place = place_of(candles)
         if place != DEMO and is_store(place):
-            return cls._from_store(config, Store.open(place), coins, insist=candles is None)
+            # Its own name for the messages, not the absolute one.
+            return cls._from_store(config, Store.open(candles), coins, insist=candles is None)
         folder = CandleFolder.open(demo_folder() if place == DEMO else str(candles))
         chosen, notes = _choose(config, folder, coins)
         start_ms = config.backtest.start_ms
@@ -216,7 +217,7 @@ class Scenario:
         found = prepare_from_store(config, store, coins=coins, insist=insist)
         scenario = cls._of(
             config,
-            str(store.root),
+            str(store.root.resolve()),
             found.candles,
             found.panel,
             markets=found.markets,

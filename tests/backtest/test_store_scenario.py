@@ -105,10 +105,10 @@ def test_what_is_lacking_names_the_command(store: Store, write_config: Any) -> N
     with pytest.raises(CandleError) as caught:
         Scenario.prepare(config)
     assert str(caught.value) == (
-        f"{store.root.resolve()}: lacks candles of the period: BTC 2025-03-09 00:00 … 2025-03-12 00:00; "
+        "candles: lacks candles of the period: BTC 2025-03-09 00:00 … 2025-03-12 00:00; "
         "ETH 2025-03-09 00:00 … 2025-03-12 00:00; SOL 2025-03-09 00:00 … 2025-03-12 00:00; "
-        "`passivbot data download --exchange binance --coins BTC,ETH,SOL --from 2025-03-09 --to 2025-03-13` "
-        f"brings them, --candles {store.root.resolve()} runs on what is there"
+        "`passivbot data download --exchange binance --coins BTC,ETH,SOL --from 2025-03-09 --to 2025-03-12` "
+        "brings them, --candles candles runs on what is there"
     )
     scenario = Scenario.prepare(config, store.root)
     assert scenario.panel.last_ms == END_MS - MINUTE_MS
@@ -175,7 +175,7 @@ def test_exchanges_are_combined(store: Store, made: Any, write_config: Any) -> N
     }
     assert scenario.markets["SOL"] == step
     assert scenario.maker_fee == 0.0002
-    assert f"{store.root.resolve()} has no candles of gateio: not compared" in scenario.notes
+    assert "candles has no candles of gateio: not compared" in scenario.notes
     assert "candles: BTC, ETH from binance; SOL from bybit" in scenario.notes
     assert "market rules as of binance 2025-04-01, bybit 2025-04-01" in scenario.notes
     assert Scenario.replay(config, scenario.describe()).digest == scenario.digest
