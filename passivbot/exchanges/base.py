@@ -21,7 +21,6 @@ An exchange is one file: a subclass with its table of codes and the few calls wh
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -123,6 +122,7 @@ class Exchange:
         self.private = bool(credentials)
         self._markets: dict[str, Market] = {}
         self._coins: dict[str, str] = {}
+        self._renew = asyncio.Event()
         self._margin_modes: dict[str, MarginMode] = {}
         self._leverages: dict[str, float] = {}
 
@@ -297,14 +297,12 @@ class Exchange:
 
     async def watch(self) -> AsyncIterator[Hint]:
         """Give hints until cancelled; a broken connection is a hint too, and is opened again."""
-        async for hint in hints(self.client, self._coins):
+        async for hint in hints(self.client, self._coins, self._renew, self.forget_stream_key):
             yield hint
 
     async def resubscribe(self) -> None:
-        """Drop the websockets; :meth:`watch` opens new ones with new keys."""
-        self.forget_stream_key()
-        with contextlib.suppress(Exception):
-            await self.client.close_ws_clients()
+        """Let :meth:`watch` close its streams and open new ones with new keys."""
+        self._renew.set()
 
     def margin_mode_of(self, coin: str) -> MarginMode:
         """Return the margin mode that was set up for a coin; cross if none was."""

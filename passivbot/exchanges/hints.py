@@ -1,16 +1,20 @@
 """Hints from the private websockets: that something changed, never what is true."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
 from passivbot.exchanges.types import Hint
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_CLOSE_S = 5.0
 
 
-async def hints(client: Any, coins: Mapping[str, str]) -> AsyncIterator[Hint]:
+async def hints(
+    client: Any, coins: Mapping[str, str], renew: asyncio.Event, forget_key: Callable[[], None]
+) -> AsyncIterator[Hint]:
     """Give hints until cancelled; a broken connection is a hint too, and is opened again.
 
     Parameters
@@ -19,18 +23,46 @@ async def hints(client: Any, coins: Mapping[str, str]) -> AsyncIterator[Hint]:
         ccxt.pro's client.
     coins
         Symbol → coin.
+    renew
+        When it is set, the streams are closed and opened anew with new keys.
+    forget_key
+        Lets the client forget the stream's key.
     """
+    renew.clear()
     queue: asyncio.Queue[Hint] = asyncio.Queue()
-    tasks = [asyncio.create_task(_follow(client.watch_orders, "order", coins, queue))]
-    if client.has.get("watchPositions"):
-        tasks.append(asyncio.create_task(_follow(client.watch_positions, "position", coins, queue)))
+    keeper = asyncio.create_task(_keep(client, coins, queue, renew, forget_key))
     try:
         while True:
             yield await queue.get()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+async def _keep(
+    client: Any,
+    coins: Mapping[str, str],
+    queue: asyncio.Queue[Hint],
+    renew: asyncio.Event,
+    forget_key: Callable[[], None],
+) -> None:
+    while True:
+        tasks = [asyncio.create_task(_follow(client.watch_orders, "order", coins, queue))]
+        if client.has.get("watchPositions"):
+            tasks.append(asyncio.create_task(_follow(client.watch_positions, "position", coins, queue)))
+        try:
+            await renew.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        renew.clear()
+        # ccxt leaves who waits on a closed stream waiting for ever; so nobody does any more.
+        forget_key()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await client.close_ws_clients()
+        queue.put_nowait(Hint("lost", text="opened anew"))
 
 
 async def _follow(

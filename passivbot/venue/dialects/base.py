@@ -64,6 +64,12 @@ class Dialect(abc.ABC):
     def messages(self, event: Event) -> list[tuple[str, Any]]:
         """Return an event as (channel, message) of the exchange's private stream."""
 
+    def expire_stream_keys(self) -> None:
+        """Let open streams lose what they were allowed: they stay open and say nothing more."""
+        for stream in self.streams:
+            stream.key = None
+            stream.channels.clear()
+
     def unknown_body(self) -> Any:
         """Return the body of an answer that leaves open whether a request was carried out."""
         return self.error_reply("timeout").body

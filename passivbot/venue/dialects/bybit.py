@@ -560,12 +560,6 @@ class Bybit(Dialect):
         stream.key = key if hmac.compare_digest(str(arguments[2]), expected) else None
         return stream.key is not None
 
-    def expire_stream_keys(self) -> None:
-        """Let the streams lose what they were allowed, without a word."""
-        for stream in self.streams:
-            stream.key = None
-            stream.channels.clear()
-
     def messages(self, event: Event) -> list[tuple[str, Any]]:
         """Return an event as Bybit's private stream tells it."""
         _, thing = event

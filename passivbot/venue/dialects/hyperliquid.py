@@ -322,11 +322,6 @@ class Hyperliquid(Dialect):
 
         await self.serve(ws, on_message)
 
-    def expire_stream_keys(self) -> None:
-        """Let the streams fall silent: there are no keys here to expire."""
-        for stream in self.streams:
-            stream.channels.clear()
-
     def messages(self, event: Event) -> list[tuple[str, Any]]:
         """Return an event as Hyperliquid's streams tell it."""
         _, thing = event
