@@ -42,6 +42,18 @@ def test_the_store_has_the_venue_s_candles_from_the_listing_on(exchange: str, tm
     assert got.store.coverage(exchange_name(exchange), "BTC").listed_ms == BEGIN
 
 
+@pytest.mark.parametrize("exchange", NAMES)
+def test_a_listing_long_after_the_start_is_found(exchange: str, tmp_path: Path) -> None:
+    """Seven months before it; each exchange has another way to page its daily candles."""
+    rows = truth(exchange, BEGIN, 300)
+    venue = venue_of([exchange], {"BTC": rows})
+    span = Span(BEGIN - 211 * DAY_MS, BEGIN + 300 * MINUTE_MS)
+    got = fetch(venue, request([exchange], ["BTC"], *span, archives=False), tmp_path / "store")
+    assert got.report.missing == ()
+    assert_equals_truth(got, exchange, "BTC", rows, span)
+    assert venue.counts[exchange, "candles"] < 25
+
+
 @pytest.mark.parametrize("exchange", KEPT)
 def test_what_an_exchange_keeps_no_more_is_missing_not_absent(exchange: str, tmp_path: Path) -> None:
     """Twelve days of which the API has the last ones; nothing is claimed of the days before."""
@@ -226,6 +238,18 @@ def test_of_a_market_that_is_gone_trades_are_joined(tmp_path: Path) -> None:
     assert any("not listed any more; published files of it go from 2025-03-01" in n for n in got.heard.notes)
     # Files come two days late: only there may something still come.
     assert [m.span for m in got.report.missing] == [Span(BEGIN + 98 * DAY_MS, span.end_ms)]
+
+
+def test_a_market_that_is_gone_on_one_exchange_alone_is_taken_from_its_files(tmp_path: Path) -> None:
+    rows = truth("bybit", BEGIN, 5 * 1440)
+    venue = venue_of(["bybit", "okx"], {"BTC": rows, "ETH": rows})
+    bybit = venue.publics["bybit"]
+    bybit.listed = lambda: iter([venue.source.market("ETH")])  # type: ignore[method-assign]
+    span = Span(BEGIN, BEGIN + 2 * DAY_MS)
+    got = fetch(venue, request(["bybit", "okx"], ["BTC"], *span), tmp_path / "s")
+    assert got.report.missing == ()
+    for exchange in ("bybit", "okx"):
+        np.testing.assert_array_equal(stored(got.store, exchange, "BTC")[:, 4], rows[: 2 * 1440, 4])
 
 
 def test_of_a_market_that_is_gone_months_are_taken(tmp_path: Path) -> None:

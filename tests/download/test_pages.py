@@ -90,7 +90,7 @@ def test_whatever_an_exchange_answers_wrongly_the_candles_are_right(
     exchange: Exchange, begin: int, end: int
 ) -> None:
     span = Span(BEGIN + begin * MINUTE_MS, BEGIN + end * MINUTE_MS)
-    pages = read(Pager(exchange.ask, SIZE, settled_ms=span.end_ms), span)
+    pages = read(Pager(exchange.ask, SIZE, span.end_ms, SIZE), span)
     rows = np.concatenate([page.rows for page in pages])
     inside = (exchange.rows[:, 0] >= span.begin_ms) & (exchange.rows[:, 0] < span.end_ms)
     np.testing.assert_array_equal(rows, exchange.rows[inside])
@@ -106,7 +106,7 @@ def test_of_unsettled_minutes_only_those_with_a_candle_count_as_fetched(
 ) -> None:
     span = Span(BEGIN, BEGIN + 400 * MINUTE_MS)
     settled_ms = BEGIN + settled * MINUTE_MS
-    pages = read(Pager(exchange.ask, SIZE, settled_ms=settled_ms), span)
+    pages = read(Pager(exchange.ask, SIZE, settled_ms, SIZE), span)
     fetched = union(page.span for page in pages)
     stamps = exchange.rows[:, 0].astype(int)
     there = union(Span(t, t + MINUTE_MS) for t in stamps.tolist())
@@ -118,7 +118,7 @@ def test_of_unsettled_minutes_only_those_with_a_candle_count_as_fetched(
 def test_a_hole_is_asked_for_twice_and_a_whole_page_once(missing: int) -> None:
     minutes = [m for m in range(SIZE) if m >= missing]
     exchange = Exchange(minutes, {})
-    read(Pager(exchange.ask, SIZE, settled_ms=2**60), Span(BEGIN, BEGIN + SIZE * MINUTE_MS))
+    read(Pager(exchange.ask, SIZE, 2**60, SIZE), Span(BEGIN, BEGIN + SIZE * MINUTE_MS))
     assert exchange.calls == (2 if missing else 1)
 
 
@@ -126,7 +126,7 @@ def test_years_before_the_listing_cost_a_few_questions() -> None:
     """Three years with pages of 40 candles: 28 pages of days, not 40,000 of minutes."""
     exchange = Exchange(range(100), {})
     span = Span(BEGIN - 1100 * DAY_MS, BEGIN + 100 * MINUTE_MS)
-    pages = read(Pager(exchange.ask, SIZE, settled_ms=2**60), span)
+    pages = read(Pager(exchange.ask, SIZE, 2**60, SIZE), span)
     assert sum(len(page.rows) for page in pages) == 100
     assert exchange.calls < 70
 
@@ -136,7 +136,7 @@ def test_candles_that_stay_senseless_are_counted() -> None:
     exchange.rows[3, 2] = 1.0  # high below low
     exchange.rows[7, 4] = np.nan
     exchange.rows[9, 5] = -1.0
-    pager = Pager(exchange.ask, SIZE, settled_ms=2**60)
+    pager = Pager(exchange.ask, SIZE, 2**60, SIZE)
     pages = read(pager, Span(BEGIN, BEGIN + SIZE * MINUTE_MS))
     assert sum(len(page.rows) for page in pages) == SIZE - 3
     assert pager.senseless == 3

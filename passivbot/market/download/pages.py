@@ -48,6 +48,8 @@ class Pager:
         Most candles of an answer.
     settled_ms
         Minutes from here on may still come late: if they lack, they are missing, not absent.
+    days
+        Most daily candles of an answer.
     senseless
         Counts candles that make no sense (no finite positive price, high below low, two of one minute that
         differ) and kept being sent so.
@@ -56,6 +58,7 @@ class Pager:
     ask: Ask
     size: int
     settled_ms: int
+    days: int
     senseless: int = field(default=0, init=False)
 
     async def pages(self, span: Span) -> AsyncIterator[Page]:
@@ -79,11 +82,11 @@ class Pager:
         begin = span.begin_ms // DAY_MS * DAY_MS - DAY_MS
         while begin < span.end_ms:
             for _ in range(2):
-                days = (await self.ask("1d", begin, self.size))[:, 0]
+                days = (await self.ask("1d", begin, self.days))[:, 0]
                 days = days[(days > span.begin_ms - DAY_MS) & (days < span.end_ms)]
                 if days.size:
                     return max(span.begin_ms, int(days.min()))
-            begin += self.size * DAY_MS
+            begin += self.days * DAY_MS
         return None
 
     async def _complete(self, window: Span) -> Floats:

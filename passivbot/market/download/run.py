@@ -225,16 +225,13 @@ class _Plan:
             return tuple(sorted({coin for rows in listed for coin, market in rows if market.active}))
         if choice.top:
             return await self._top(choice.top)
-        unknown = [
-            coin
-            for coin in choice.names
-            if not any(coin in source.exchange.markets for source in self.sources)
-        ]
-        self._gone = {coin: await self._files_of(coin) for coin in unknown}
-        for coin in unknown:
-            if not self._gone[coin]:
+        for coin in choice.names:
+            self._gone[coin] = await self._files_of(coin)
+        there = {coin for source in self.sources for coin in source.exchange.markets}
+        known = tuple(coin for coin in choice.names if coin in there or self._gone[coin])
+        for coin in choice.names:
+            if coin not in known:
                 self._refuse(coin, strict=choice.strict)
-        known = tuple(coin for coin in choice.names if coin not in unknown or self._gone[coin])
         if not known:
             raise ConfigError(f"{WHERE}: --coins names no coin that an exchange lists")
         return known
@@ -249,11 +246,11 @@ class _Plan:
             self.told.note(name, coin, f"left out: {why}")
 
     async def _files_of(self, coin: str) -> dict[str, Remains]:
-        """Return what the archives have of a coin that no exchange lists, by exchange."""
+        """Return what archives have of a coin that their exchange does not list, by exchange."""
         found: dict[str, Remains] = {}
         for source in self.sources:
             host = self.hosts.get(source.store_name)
-            if host is None:
+            if host is None or coin in source.exchange.markets:
                 continue
             try:
                 files = await host.files(coin)
@@ -290,8 +287,8 @@ class _Plan:
     async def _job(self, source: Source, coin: str) -> Job | Remains | None:
         if self.request.coins.stored and coin not in self.store.coins(source.store_name):
             return None
-        if coin in self._gone:
-            return self._gone[coin].get(source.store_name)
+        if gone := self._gone.get(coin, {}).get(source.store_name):
+            return gone
         if coin not in source.exchange.markets:
             self.told.note(source.store_name, coin, "not listed there, left out")
             return None

@@ -29,17 +29,20 @@ class Paging(NamedTuple):
         Candles that one answer holds, at the best ratio of candles to request weight.
     kept
         It has the last so many minutes only; None: all since the listing.
+    days
+        Daily candles that one answer holds; None: as many as minutes.
     """
 
     size: int
     kept: int | None = None
+    days: int | None = None
 
 
 PAGING: dict[str, Paging] = {
     "binanceusdm": Paging(499),  # weight 2; 1000 candles weigh 5
     "bybit": Paging(1000),
     "okx": Paging(300),
-    "bitget": Paging(200),
+    "bitget": Paging(200, days=90),  # whatever the limit, its history answers for 90 days at most
     "gate": Paging(1999, 10_000),
     "kucoinfutures": Paging(200),
     "hyperliquid": Paging(5000, 5000),
@@ -116,7 +119,8 @@ class Source:
 
             return await self.ask(request)
 
-        return Pager(ask, self.paging.size, self.settled_ms)
+        size = self.paging.size
+        return Pager(ask, size, self.settled_ms, self.paging.days or size)
 
     def oldest_ms(self) -> int:
         """Return the first minute that the exchange still has; 0 where it keeps all."""
