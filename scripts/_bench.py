@@ -17,6 +17,7 @@ from _bench_cluster import bench_cluster
 from _bench_data import bench_data
 from _bench_engine import bench_engine
 from _bench_memory import bench_memory
+from _bench_page import bench_page
 from _bench_scale import bench_scale
 from _bench_scaling import bench_scaling
 from _bench_study import bench_study
@@ -79,14 +80,16 @@ def _cell(value: object) -> str:
 def main() -> int:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("cluster", "data", "engine", "memory", "scale", "scaling", "study"))
+    parser.add_argument(
+        "what", choices=("cluster", "data", "engine", "memory", "page", "scale", "scaling", "study")
+    )
     parser.add_argument(
         "--runs",
         type=int,
         default=5,
         help="cluster, data, engine, scaling: runs of a measurement; the least counts",
     )
-    parser.add_argument("--only", help="study: a candle set or a search")
+    parser.add_argument("--only", help="study: a candle set or a search; page: a number of candidates")
     parser.add_argument(
         "--candidates",
         type=int,
@@ -98,7 +101,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}; allowed is a whole number from 1 on")
-    if options.what not in ("memory", "scale") and not (SHARED / "candles").is_dir():
+    if options.what not in ("memory", "page", "scale") and not (SHARED / "candles").is_dir():
         print("error: the benchmarks need the candles in shared/ beside the project", file=sys.stderr)
         return 2
     here = machine()
@@ -112,6 +115,7 @@ def main() -> int:
             "cluster": lambda: bench_cluster(options.runs),
             "data": lambda: bench_data(options.runs),
             "memory": bench_memory,
+            "page": lambda: bench_page(options.only),
             "scaling": lambda: bench_scaling(options.runs),
             "study": lambda: bench_study(options.only),
         }[options.what]()
