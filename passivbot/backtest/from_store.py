@@ -84,7 +84,7 @@ def prepare_from_store(
     lacks = _lacking(config, store, exchanges, wanted, choice, window, start_ms, coin_start_ms, known)
     if lacks and insist:
         raise CandleError(_lack_message(store, lacks))
-    held, refused = choice.holdings, _refused(store, exchanges, choice, known)
+    held, refused = choice.holdings, _refused(store, exchanges, choice, known, window)
     if not any(start_ms is None or h.last_ms >= start_ms for h in held.values()):
         raise CandleError(_nothing(store, wanted, window, start_ms, refused))
     if coins is not None and [name.lower() for name in coins] != ["all"]:
@@ -275,7 +275,7 @@ def _command(exchanges: Sequence[str], coins: Sequence[str], span: Span | None) 
     words = f"passivbot data download --exchange {','.join(exchanges)} --coins {','.join(coins)}"
     if span is None:
         return f"`{words}`"
-    return f"`{words} --from {utc(span.begin_ms)[:10]} --to {utc(span.end_ms - MINUTE_MS + DAY_MS)[:10]}`"
+    return f"`{words} --from {utc(span.begin_ms)[:10]} --to {utc(span.end_ms - MINUTE_MS)[:10]}`"
 
 
 def _refused(
@@ -283,16 +283,19 @@ def _refused(
     exchanges: Sequence[str],
     choice: Choice,
     known: Mapping[tuple[str, str], Coverage],
+    window: Span,
 ) -> dict[str, str]:
-    """Return why coins are left out; one that no exchange lists says so."""
-    markets = [store.markets(exchange) for exchange in exchanges]
-    return {
-        coin: f"not listed on {', '.join(exchanges)}"
-        if all(of.date and coin not in of.by_coin for of in markets)
-        and not any(known[exchange, coin].months for exchange in exchanges)
-        else why
-        for coin, why in choice.refused.items()
-    }
+    """Return why coins are left out; one that no exchange lists, or listed later only, says so."""
+    markets = {exchange: store.markets(exchange) for exchange in exchanges}
+    reasons = dict(choice.refused)
+    for coin in reasons:
+        stored = any(known[exchange, coin].months for exchange in exchanges)
+        first = _first_traded(coin, markets, known)
+        if not stored and all(of.date and coin not in of.by_coin for of in markets.values()):
+            reasons[coin] = f"not listed on {', '.join(exchanges)}"
+        elif first is not None and first >= window.end_ms:
+            reasons[coin] = f"first traded {utc(first)}, after the period"
+    return reasons
 
 
 def _nothing(

@@ -130,6 +130,20 @@ def test_a_start_before_the_store_is_lacking_and_one_before_the_listing_is_not(
     assert Scenario.prepare(config, coins=["BTC", "ETH"]).panel.first_ms == START_MS
 
 
+def test_a_period_before_the_listing_says_so(store: Store, write_config: Any) -> None:
+    markets = dict(store.markets("binance").by_coin)
+    for coin in ("BTC", "ETH"):
+        markets[coin] = dataclasses.replace(markets[coin], listing_ms=START_MS)
+    store.write_markets("binance", markets, "2025-04-02")
+    config = load(write_config, backtest={"start_date": "2024-01-01", "end_date": "2024-02-01"})
+    with pytest.raises(CandleError) as caught:
+        Scenario.prepare(config)
+    assert str(caught.value) == (
+        "candles: BTC (and 2 more coins): first traded 2025-03-03 00:00, after the period, "
+        "2024-01-01 00:00 … 2024-02-01 00:00"
+    )
+
+
 def test_warmup_before_the_start_is_included_and_may_be_short(store: Store, write_config: Any) -> None:
     scenario = Scenario.prepare(load(write_config, backtest={"start_date": "2025-03-05"}), coins=["BTC"])
     assert scenario.requested_start_ms == START_MS + 2 * DAY_MS

@@ -10,7 +10,7 @@ from passivbot.errors import ConfigError, located
 from passivbot.exchanges.registry import canonical
 from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.market.spans import Span, month_of, month_span, months
-from passivbot.market.store import Store
+from passivbot.market.store import EXCHANGES, Store
 
 WHERE = "the command line"
 _DATE = "a date such as 2024, 2024-03 or 2024-03-15, or a time such as 2024-03-15T12:00"
@@ -125,7 +125,8 @@ def update_request(
     ConfigError, ExchangeError
         A value is not usable, or the store has nothing of it.
     """
-    there = [name for name in store.exchanges if store.coins(name)]
+    # Labelled data sets, such as binance-spot, were imported; no exchange has more of them.
+    there = [name for name in store.exchanges if name in EXCHANGES and store.coins(name)]
     if exchanges is None and not there:
         raise ConfigError(f"{store.root}: the store is empty; name --exchange, --coins and --from")
     chosen = [exchanges] if exchanges is not None else there
