@@ -44,10 +44,10 @@ def test_the_store_has_the_venue_s_candles_from_the_listing_on(exchange: str, tm
 
 @pytest.mark.parametrize("exchange", NAMES)
 def test_a_listing_long_after_the_start_is_found(exchange: str, tmp_path: Path) -> None:
-    """Seven months before it; each exchange has another way to page its daily candles."""
+    """Five months before it; each exchange has another way to page its daily candles."""
     rows = truth(exchange, BEGIN, 300)
     venue = venue_of([exchange], {"BTC": rows})
-    span = Span(BEGIN - 211 * DAY_MS, BEGIN + 300 * MINUTE_MS)
+    span = Span(BEGIN - 151 * DAY_MS, BEGIN + 300 * MINUTE_MS)
     got = fetch(venue, request([exchange], ["BTC"], *span, archives=False), tmp_path / "store")
     assert got.report.missing == ()
     assert_equals_truth(got, exchange, "BTC", rows, span)
