@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.member import is_member, membership
+from cluster.watch import watched
 from passivbot.errors import ClusterError, ResourceError
 from passivbot.ops.environment import forget
 
@@ -103,7 +104,7 @@ def local_cluster(
             _plasma_directory=str(plasma_folder) if plasma_folder else None,
             **_quiet(),
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a node that is slow to start is one of no better class
         ray.shutdown()
         raise ResourceError(f"Ray does not start on this machine: {_first_line(error)}") from error
     try:
@@ -143,6 +144,8 @@ def attached_cluster(address: str, object_store: int = 0) -> Iterator[Cluster]:
             raise ClusterError(
                 f"--address {address}: can't join the cluster: {_first_line(error)}"
             ) from error
+        if found is not None:
+            stack.enter_context(watched(found))
         alive = [node for node in ray.nodes() if node["Alive"]]
         yield Cluster(
             local=False,

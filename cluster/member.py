@@ -15,7 +15,9 @@ import psutil  # type: ignore[import-untyped]
 
 from passivbot.errors import ClusterError
 
-JOIN_SECONDS = 60.0
+JOIN_SECONDS = 180.0
+"""A loaded machine needs a minute to start a node; others five seconds."""
+
 LEAST_STORE = 80_000_000
 """Bytes of an object store; Ray refuses less than 75 MB."""
 
@@ -80,11 +82,14 @@ def membership(address: str, nodes: Callable[[], Sequence[str]], object_store: i
             until = time.monotonic() + JOIN_SECONDS
             while not is_member(nodes()):
                 if node.poll() is not None or time.monotonic() > until:
-                    output.seek(0)
-                    lines = [line.strip() for line in output.read().splitlines() if line.strip()]
+                    reason = "it takes too long"
+                    if node.returncode is not None:
+                        output.seek(0)
+                        lines = [line.strip() for line in output.read().splitlines() if line.strip()]
+                        reason = lines[-1][:200] if lines else f"exit code {node.returncode}"
                     raise ClusterError(
                         f"--address {address}: this machine is no node of the cluster and can't become one: "
-                        f"{(lines or ['no answer in time'])[-1][:200]}"
+                        f"{reason}"
                     )
                 time.sleep(0.2)
             yield

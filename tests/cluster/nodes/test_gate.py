@@ -11,7 +11,7 @@ import pytest
 from passivbot.config.resources import configs_dir
 from passivbot.study import StudyLog
 from tests.cluster.nodes.sandbox import BIN, OWN, ROOT, Node, Sandbox
-from tests.cluster.nodes.story import ADDRESS
+from tests.cluster.nodes.story import ADDRESS, Study
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -171,6 +171,21 @@ def test_machine_that_is_no_node_drives_a_study(sandbox: Sandbox, head: Node) ->
     assert "it asks for another token" in line
     assert not (notebook.folder / "other").exists()
     sandbox.kill(notebook)
+
+
+def test_head_that_goes_ends_its_drivers_with_a_message(sandbox: Sandbox, head: Node) -> None:
+    study = Study(sandbox, [str(configs_dir() / "quickstart.json"), "--seed", "3", "--iters", "1000000"])
+    study.run()
+    study.wait_for_count(20)
+    # Its Ray alone, as when it is stopped or runs out of memory: the machine stays, and so does the driver.
+    (server,) = [pid for pid in head.pids() if "gcs_server" in psutil.Process(pid).name()]
+    psutil.Process(server).kill()
+    assert study.driver is not None
+    assert study.driver.wait(60) == 2
+    text = study.output.read_text()
+    assert "error: the head of the cluster, 10.77.0.1:6379, is gone" in text
+    assert "Traceback" not in text
+    assert study.count() >= 20
 
 
 def test_candles_too_large_for_every_machine(
