@@ -124,7 +124,7 @@ class Head:
         self._again: deque[Batch] = deque()
         self._asked = Batch((), np.empty((0, 0)))
         self._losses: dict[int, int] = {}
-        self._left = budget - _count_below(log, budget)
+        self._left = budget - log.count(budget)
         self._total = log.count()
         self._failed = 0
         self._stopped_early = 0
@@ -446,8 +446,3 @@ class _HeldBack:
 
     def share(self) -> float:
         return self._idle / self._time if self._time else 0.0
-
-
-def _count_below(log: StudyLog, budget: int) -> int:
-    """Return how many candidates of the budget are in the log."""
-    return log.count() if log.last() < budget else sum(1 for n in log.read().numbers if n < budget)

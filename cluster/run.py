@@ -272,9 +272,7 @@ def change_lag(log: StudyLog, lag: int) -> None:
 
 def missing(log: StudyLog, budget: int) -> int:
     """Return how many candidates of a budget are not in the log."""
-    if log.last() < budget:
-        return budget - log.count()
-    return budget - sum(int((rows.numbers < budget).sum()) for rows in log.chunks())
+    return budget - log.count(budget)
 
 
 def _least(*sizes: int | None) -> int | None:

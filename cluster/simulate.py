@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -245,5 +244,13 @@ def simulated_ray(workers: int, cpus: int = 16) -> Iterator[Simulated]:
         "ray._private.state": simulated,
         "ray.util.scheduling_strategies": strategies,
     }
-    with patch.dict(sys.modules, modules):
+    former = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
         yield simulated
+    finally:
+        for name, module in former.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module

@@ -286,10 +286,11 @@ class StudyLog:
         wanted = range(0, last + 1, max(1, -(-(last + 1) // size)))
         return self._rows(_NAMED, (json.dumps(list(wanted)),))
 
-    def count(self) -> int:
-        """Return the number of logged candidates."""
+    def count(self, below: int = 2**63 - 1) -> int:
+        """Return the number of logged candidates, or of those below a number."""
         with self._reading() as connection:
-            return int(connection.execute("SELECT count(*) FROM evaluations").fetchone()[0])
+            query = "SELECT count(*) FROM evaluations WHERE number < ?"
+            return int(connection.execute(query, (below,)).fetchone()[0])
 
     def statuses(self) -> dict[str, int]:
         """Return status → number of candidates."""
