@@ -91,9 +91,20 @@ def page_data(study: Study, front: Front, members: Results, marks: Mapping[int, 
     }
 
 
-def front_part(study: Study, front: Front, members: Results, marks: Mapping[int, str]) -> dict[str, Any]:
-    """Return a front's members with metrics, parameters, ranks and marks, and how the front came to be."""
+def front_part(
+    study: Study,
+    front: Front,
+    members: Results,
+    marks: Mapping[int, str],
+    known: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """Return a front's members with metrics, parameters, ranks and marks, and how the front came to be.
+
+    Of ``known`` candidates metrics, parameters and violations are left out; ``sent`` names those that have
+    them.
+    """
     definition = study.definition
+    fresh = members if known is None else members.take(~np.isin(members.numbers, known))
     told, volume = front.history
     return {
         "headline": headline(front, members),
@@ -103,9 +114,10 @@ def front_part(study: Study, front: Front, members: Results, marks: Mapping[int,
         "hypervolume": front.hypervolume,
         "hypervolume_text": "–" if front.hypervolume is None else number(front.hypervolume),
         "candidate": members.numbers.tolist(),
-        "metrics": {name: plain(members.metric(name)) for name in definition.metrics},
-        "parameters": _parameters(members, definition.space.free),
-        "violation": plain(members.total),
+        "sent": fresh.numbers.tolist(),
+        "metrics": {name: plain(fresh.metric(name)) for name in definition.metrics},
+        "parameters": _parameters(fresh, definition.space.free),
+        "violation": plain(fresh.total),
         "ranks": ranking(members),
         "marks": {str(candidate): mark for candidate, mark in marks.items()},
         "chosen": next(iter(marks), -1),

@@ -78,6 +78,12 @@ def test_only_what_is_new_is_sent(tmp_path: Path) -> None:
         assert "objectives" not in then
         assert min(then["others"]["candidate"]) >= 60
         assert then["others"]["first"] == 60
+        # Of the front only the members that the page lacks, though all are named.
+        had, now = set(first["front"]["candidate"]), then["front"]["candidate"]
+        assert now == expected(tmp_path / "s")
+        assert then["front"]["sent"] == [n for n in now if n not in had]
+        assert len(then["front"]["metrics"]["adg"]) == len(then["front"]["sent"]) < len(now)
+        assert view.payload(59, 12345)["front"]["sent"] == now
         view.refresh()
         assert view.stamp == then["stamp"]
         view.close()

@@ -44,6 +44,19 @@ function kept(source, keep) {
   return taken;
 }
 
+// Of members that the page has already only the numbers are sent.
+function completed(front, old) {
+  if (!front.sent || front.sent.length === front.candidate.length) return front;
+  const sent = new Map(front.sent.map((candidate, i) => [candidate, i]));
+  const had = new Map(old.candidate.map((candidate, i) => [candidate, i]));
+  const column = (fresh, before) => front.candidate.map((candidate) =>
+    (sent.has(candidate) ? fresh[sent.get(candidate)] : before[had.get(candidate)]));
+  const table = (kind) => Object.fromEntries(Object.keys(front[kind]).map((name) => [name, column(front[kind][name], old[kind][name])]));
+  return Object.assign({}, front, {
+    metrics: table("metrics"), parameters: table("parameters"), violation: column(front.violation, old.violation),
+  });
+}
+
 // Candidates off the front are sent once. Who left the front joins them; who is thinned out leaves.
 function merge(answer) {
   const old = page.study;
@@ -51,6 +64,7 @@ function merge(answer) {
     page.study = Object.assign({}, old || {}, answer);
   } else {
     const { stride } = answer.others;
+    answer.front = completed(answer.front, old.front);
     const members = new Set(answer.front.candidate);
     const known = new Set(old.others.candidate);
     const others = Object.assign(kept(old.others, () => true), { stride });

@@ -25,6 +25,7 @@ CHUNK = 10_000
 FRONTS = 24  # earlier fronts that are kept, at most
 FRONT_STEP = 512  # candidates between two of them; twice as many each time they are too many
 _FRONT_CAP = 300  # members of an earlier front
+_STAMPS = 32  # for so many changes it is known what a page has
 _BUDGET = "budget"  # the event in which a run says how many candidates it wants
 
 
@@ -63,6 +64,7 @@ class View:
         self._tail: tuple[int, int] = (-1, -1)
         self._shown: Front | None = None
         self._members: Results | None = None
+        self._shown_then: dict[int, NDArray[np.int64]] = {}  # stamp → members, of the last stamps
         self._outline = outline(self.study)
         self._importance: tuple[int, dict[str, Any] | None] = (-1, None)
         self.lock = threading.Lock()
@@ -162,6 +164,9 @@ class View:
         self._shown = front
         self._members = self.study.members(front)
         self.stamp += 1
+        self._shown_then[self.stamp] = self._members.numbers
+        for old in sorted(self._shown_then)[:-_STAMPS]:
+            del self._shown_then[old]
 
     def find(self, candidate: int) -> Results:
         """Return one candidate.
@@ -199,7 +204,8 @@ class View:
         after
             The page has all candidates off the front up to this number; −1: it has none.
         stamp
-            Of what the page has; with the present one nothing but ``progress`` is sent.
+            Of what the page has; with the present one nothing but ``progress`` is sent. With a recent one
+            metrics and parameters of the members that it has are left out.
         """
         data: dict[str, Any] = {
             "stamp": self.stamp,
@@ -218,7 +224,13 @@ class View:
         return {
             **data,
             **(self._outline if after < 0 else {}),
-            "front": front_part(self.study, self.front, self.members, marks),
+            "front": front_part(
+                self.study,
+                self.front,
+                self.members,
+                marks,
+                self._shown_then.get(stamp) if after >= 0 else None,
+            ),
             "others": others_part(fresh, self.members.numbers, free, self._stride, after + 1),
             "series": self._pulse.series(),
             "importance": self._importance[1],
