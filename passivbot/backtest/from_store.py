@@ -15,6 +15,7 @@ from passivbot.market import Panel
 from passivbot.market.choose import Choice, choose
 from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.market.folder import DEFAULT_MAKER_FEE, DEFAULT_RULES, described, listed
+from passivbot.market.holding import Holding
 from passivbot.market.listings import Markets
 from passivbot.market.spans import Span, minus
 from passivbot.market.store import Coverage, Store, exchange_name
@@ -84,7 +85,7 @@ def prepare_from_store(
     lacks = _lacking(config, store, exchanges, wanted, choice, window, start_ms, coin_start_ms, known)
     if lacks and insist:
         raise CandleError(_lack_message(store, lacks))
-    held, refused = choice.holdings, _refused(store, exchanges, choice, known, window)
+    held, refused = choice.holdings, _refused(store, exchanges, choice, known, window, coin_start_ms)
     if not any(start_ms is None or h.last_ms >= start_ms for h in held.values()):
         raise CandleError(_nothing(store, wanted, window, start_ms, refused))
     if coins is not None and [name.lower() for name in coins] != ["all"]:
@@ -107,6 +108,7 @@ def prepare_from_store(
             *notes,
             *age_notes,
             *(f"{coin} is left out: {why}" for coin, why in refused.items()),
+            *_held_back(held, coin_start_ms, window),
             *choice.notes,
             *([_lack_note(lacks)] if lacks else []),
             *panel.notes,
@@ -284,6 +286,7 @@ def _refused(
     choice: Choice,
     known: Mapping[tuple[str, str], Coverage],
     window: Span,
+    coin_start_ms: Mapping[str, int],
 ) -> dict[str, str]:
     """Return why coins are left out; one that no exchange lists, or listed later only, says so."""
     markets = {exchange: store.markets(exchange) for exchange in exchanges}
@@ -295,7 +298,19 @@ def _refused(
             reasons[coin] = f"not listed on {', '.join(exchanges)}"
         elif first is not None and first >= window.end_ms:
             reasons[coin] = f"first traded {utc(first)}, after the period"
+        elif coin_start_ms.get(coin, 0) >= window.end_ms:
+            reasons[coin] = f"it is old enough only from {utc(coin_start_ms[coin])} on"
     return reasons
+
+
+def _held_back(
+    held: Mapping[str, Holding], coin_start_ms: Mapping[str, int], window: Span
+) -> tuple[str, ...]:
+    """Say which coins take part later than they could, for their age."""
+    late = [coin for coin in held if coin_start_ms.get(coin, 0) > window.begin_ms]
+    parts = [f"{coin} from {utc(coin_start_ms[coin])}" for coin in late]
+    shown = "; ".join(parts if len(parts) <= 6 else [*parts[:5], f"{len(parts) - 5} more"])
+    return (f"too young before: {shown}",) if parts else ()
 
 
 def _nothing(

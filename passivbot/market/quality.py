@@ -1,6 +1,8 @@
 """What there is to say about a store's candles: damage, holes, defects, prices that no other exchange has."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,14 +101,16 @@ def check(store: Store, markets: Iterable[tuple[str, str]], *, deep: bool = True
         Read every candle: compare checksums, order, values, and prices with those of other exchanges; else
         only what the files say of themselves.
     """
-    reports = []
-    for exchange, coin in markets:
-        facts, damaged = _facts(store, exchange, coin, deep)
-        report = _report(store, exchange, coin, facts, damaged)
+
+    def one(market: tuple[str, str]) -> MarketReport:
+        facts, damaged = _facts(store, *market, deep)
+        report = _report(store, *market, facts, damaged)
         if deep and not damaged:
-            report = replace(report, outliers=_outliers(store, exchange, coin))
-        reports.append(report)
-    return tuple(reports)
+            report = replace(report, outliers=_outliers(store, *market))
+        return report
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return tuple(pool.map(one, markets))
 
 
 def market_names(
@@ -152,7 +156,10 @@ def outliers(store: Store, exchange: str, coin: str, month: str) -> tuple[Mask, 
         theirs = store.folder(other, coin) / path.name
         if other == exchange or not theirs.exists():
             continue
-        table, _ = read_table(theirs, ["timestamp", "high", "low", "close"])
+        try:
+            table, _ = read_table(theirs, ["timestamp", "high", "low", "close"])
+        except CandleError:
+            continue  # its own report says so
         _, left, right = np.intersect1d(
             _stamps(mine), _stamps(table), assume_unique=True, return_indices=True
         )

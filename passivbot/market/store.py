@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from passivbot.errors import CandleError, nearest
-from passivbot.market.clean import MINUTE_MS, Ints
+from passivbot.market.clean import DAY_MS, MINUTE_MS, Ints
 from passivbot.market.files import locked, make_folder, replace_file
 from passivbot.market.listings import Market, Markets
 from passivbot.market.month import (
@@ -121,12 +121,12 @@ class Coverage:
 
     @property
     def listed_ms(self) -> int | None:
-        """The first candle where it is known that there is none before it; else None."""
+        """The first candle where it is known that there is none in the day before it; else None."""
         first = self.first_ms
         if first is None:
             return None
         before = next(span for span in self.spans if span.begin_ms <= first < span.end_ms)
-        return first if before.begin_ms < first else None
+        return first if first - before.begin_ms >= DAY_MS else None
 
     def sha256(self, window: Span) -> tuple[str, ...]:
         """Return the checksums of the months that a window touches, ascending."""
@@ -195,7 +195,7 @@ class Store:
     @property
     def exchanges(self) -> tuple[str, ...]:
         """Exchanges that the store has a folder of, ascending."""
-        return tuple(sorted(entry.name for entry in self._entries(self.root)))
+        return tuple(sorted(entry.name for entry in self._entries(self.root) if _is_exchange(entry.name)))
 
     def coins(self, exchange: str) -> tuple[str, ...]:
         """Return the coins that the store has files of, ascending; none of an exchange it does not have."""
@@ -412,6 +412,14 @@ class Store:
         if not folder.is_dir():
             return []
         return [entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."]
+
+
+def _is_exchange(name: str) -> bool:
+    """Return whether a folder is one that a store makes; others in it are none of its business."""
+    try:
+        return exchange_name(name) == name
+    except CandleError:
+        return False
 
 
 def _checked(candles: pa.Table, what: str) -> pa.Table:

@@ -167,6 +167,9 @@ def test_age_of_a_coin(store: Store, write_config: Any) -> None:
     assert scenario.coin_start_ms == {"SOL": first + DAY_MS}
     assert scenario.panel.first_valid[2] == (first + DAY_MS - START_MS) // MINUTE_MS
     assert "age unknown, taken as old enough: BTC, ETH" in scenario.notes
+    assert "too young before: SOL from 2025-03-05 12:00" in scenario.notes
+    scenario = Scenario.prepare(load(write_config, live={"minimum_coin_age_days": 30.0}))
+    assert "SOL is left out: it is old enough only from 2025-04-03 12:00 on" in scenario.notes
 
 
 def test_exchanges_are_combined(store: Store, made: Any, write_config: Any) -> None:

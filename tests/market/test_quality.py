@@ -105,6 +105,8 @@ def test_outliers_are_those_that_another_exchange_does_not_have(store: Store) ->
     assert one(store, "bybit").outliers == 2
     put(store, "okx", "ETH", candles(range(10)))
     assert one(store, "okx", "ETH").outliers is None
+    store.files("bybit", "BTC")[0].write_bytes(b"")
+    assert one(store).outliers is None
 
 
 def test_damage_is_found_wherever_it_lies(store: Store) -> None:
