@@ -91,7 +91,7 @@ def test_balance_and_average_follow_the_specification() -> None:
     assert held.size == 0.04
     assert held.price == 99.0 * (0.03 / 0.04) + 97.0 * (0.01 / 0.04)
     fees = 0.03 * 99.0 * 0.0002 + 0.01 * 97.0 * 0.0002
-    assert core.balance == pytest.approx(100_000.0 - fees, abs=1e-12)
+    assert core.balance == pytest.approx(100_000.0 - fees, abs=1e-9)
     before = core.balance
     closing = entry(core, 101.0, side="sell", qty=0.1, reduce_only=True)
     fill = core.fill(closing.id)

@@ -1,0 +1,161 @@
+"""Paper trading: the bot as a process over recorded candles, and in this one along a market that goes on."""
+
+import asyncio
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passivbot.cli.main import main
+from passivbot.config import Config
+from passivbot.errors import ConfigError
+from passivbot.exchanges import connect
+from passivbot.live.source import Fixed
+from passivbot.market.clean import MINUTE_MS
+from passivbot.market.synthetic import generate
+from passivbot.ops.run import Settings
+from passivbot.venue import MarketSource, Venue
+from passivbot.venue.paper import follow, replay
+
+
+def config() -> Config:
+    """A long grid that trades much."""
+    data = Config().to_dict()
+    data["bot"]["long"] |= {
+        "ema_span_0": 10.0,
+        "ema_span_1": 20.0,
+        "entry_initial_ema_dist": -0.001,
+        "entry_initial_qty_pct": 0.05,
+        "entry_grid_spacing_pct": 0.003,
+        "close_grid_markup_start": 0.003,
+        "close_grid_markup_end": 0.001,
+        "close_trailing_grid_ratio": 0.0,
+        "entry_trailing_grid_ratio": 0.0,
+        "filter_log_range_ema_span": 10.0,
+        "filter_volume_ema_span": 10.0,
+        "n_positions": 2.0,
+        "total_wallet_exposure_limit": 1.0,
+    }
+    data["bot"]["short"] |= {"n_positions": 0.0, "total_wallet_exposure_limit": 0.0}
+    data["live"] |= {
+        "approved_coins": {"long": ["BTC", "ETH"], "short": []},
+        "minimum_coin_age_days": 0.0,
+        "max_warmup_minutes": 60.0,
+        "execution_delay_seconds": 0.0,
+    }
+    return Config.from_dict(data)
+
+
+def market(minutes: int = 600) -> MarketSource:
+    tables, rules = generate({"BTC": "calm", "ETH": "trend"}, seed=11, minutes=minutes)
+    return MarketSource.from_tables(tables, rules)
+
+
+def quiet(folder: Path) -> Settings:
+    return Settings(root=folder, port=None, console=None)
+
+
+def test_the_command_replays_the_demo_candles(tmp_path: Path) -> None:
+    file = tmp_path / "grid.json"
+    file.write_text(json.dumps(config().to_dict()))
+    demo = Path(__file__).resolve().parents[2] / "passivbot" / "market" / "demo_candles"
+    command = [sys.executable, "-m", "passivbot", "paper", str(file), "--candles", str(demo)]
+    options = ["--coins", "BTC,ETH", "--minutes", "60", "--out", str(tmp_path / "run"), "--exchange", "bybit"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "fills.csv").open() as rows:
+        fills = list(csv.DictReader(rows))
+    assert fills
+    assert f"60 minutes, {len(fills)} fills" in done.stdout
+    last = float(fills[-1]["balance_after"])
+    assert f"→ {last:.2f}" in done.stdout
+
+
+def test_what_a_user_gets_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "grid.json"
+    file.write_text(json.dumps(config().to_dict()))
+    demo = Path(__file__).resolve().parents[2] / "passivbot" / "market" / "demo_candles"
+    run = ["--out", str(tmp_path / "run")]
+    for options, message in (
+        (["--candles", str(tmp_path / "none")], "there is no such candle folder"),
+        (["--exchange", "bynance"], "the nearest is binance"),
+        (["--exchange", "defx"], "removed it in March 2026"),
+        (["--candles", str(demo), "--coins", "XYZ"], "XYZ"),
+        (["--candles", str(demo), "--coins", "BTC", "--start", "yesterday"], "ISO date"),
+        (["--candles", str(demo), "--coins", "BTC", "--start", "2030-01-01"], "the candles end before"),
+    ):
+        assert main(["paper", str(file), *options, *run]) == 2, options
+        said = capsys.readouterr().err
+        assert message in said
+        assert len(said.strip().splitlines()) == 1, said
+
+
+def test_candles_that_end_within_the_warm_up_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the warm-up takes"):
+        asyncio.run(replay(Fixed(config()), market(40), "binanceusdm", quiet(tmp_path), balance=10_000.0))
+
+
+class OutsideClock:
+    """Real time, as far as the test goes: waiting lets the outer market's time pass."""
+
+    def __init__(self, venue: Venue, stop: asyncio.Event, minutes: int) -> None:
+        self.venue, self.stop = venue, stop
+        self.until = venue.clock.now_ms + minutes * MINUTE_MS
+
+    def now_ms(self) -> int:
+        return self.venue.clock.now_ms
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        if seconds >= 5.0:
+            self.venue.advance()
+        if self.venue.clock.now_ms >= self.until:
+            self.stop.set()
+
+
+@pytest.mark.parametrize("name", ["bybit", "okx"])
+def test_a_market_that_goes_on_gives_the_fills_of_its_recording(name: str, tmp_path: Path) -> None:
+    """Following an exchange minute by minute and replaying the same minutes later are the same trades."""
+    minutes = 30
+
+    async def run() -> tuple[Any, Any]:
+        source = market()
+        async with Venue(source, [name], private=False, start_ms=source.first_ms + 300 * MINUTE_MS) as outer:
+            stop = asyncio.Event()
+            began = outer.clock.now_ms
+            async with connect(name, session=outer.session(), rate_limit_ms=1) as outside:
+                notes: list[str] = []
+                along = await follow(
+                    Fixed(config()),
+                    ["BTC", "ETH"],
+                    outside,
+                    quiet(tmp_path / "along"),
+                    OutsideClock(outer, stop, minutes),
+                    balance=10_000.0,
+                    tell=notes.append,
+                    stop=stop,
+                )
+            assert notes == []
+            assert {line.kind for line in outer.log} == {"public"}
+        again = await replay(
+            Fixed(config()),
+            market(),
+            name,
+            quiet(tmp_path / "again"),
+            balance=10_000.0,
+            start_ms=began,
+            minutes=minutes,
+        )
+        return along, again
+
+    along, again = asyncio.run(run())
+    assert along.minutes >= minutes - 1
+    assert len(again.fills) > 3
+    pairs = [(f.coin, f.side, f.qty, f.price, f.time_ms) for f in again.fills]
+    followed = [(f.coin, f.side, f.qty, f.price, f.time_ms) for f in along.fills]
+    assert followed == pairs[: len(followed)]
+    assert len(followed) >= len(pairs) - 4, "the last minute may not have been traded"
