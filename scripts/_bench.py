@@ -16,6 +16,7 @@ import psutil
 from _bench_cluster import bench_cluster
 from _bench_data import bench_data
 from _bench_engine import bench_engine
+from _bench_live import bench_live
 from _bench_memory import bench_memory
 from _bench_page import bench_page
 from _bench_scale import bench_scale
@@ -81,7 +82,7 @@ def main() -> int:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "what", choices=("cluster", "data", "engine", "memory", "page", "scale", "scaling", "study")
+        "what", choices=("cluster", "data", "engine", "live", "memory", "page", "scale", "scaling", "study")
     )
     parser.add_argument(
         "--runs",
@@ -101,7 +102,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}; allowed is a whole number from 1 on")
-    if options.what not in ("memory", "page", "scale") and not (SHARED / "candles").is_dir():
+    if options.what not in ("live", "memory", "page", "scale") and not (SHARED / "candles").is_dir():
         print("error: the benchmarks need the candles in shared/ beside the project", file=sys.stderr)
         return 2
     here = machine()
@@ -114,6 +115,7 @@ def main() -> int:
         rows = {
             "cluster": lambda: bench_cluster(options.runs),
             "data": lambda: bench_data(options.runs),
+            "live": lambda: bench_live(options.runs),
             "memory": bench_memory,
             "page": lambda: bench_page(options.only),
             "scaling": lambda: bench_scaling(options.runs),

@@ -66,24 +66,32 @@ class Feed:
             Market time.
         """
         coins = sorted(markets)
-        total, self._warmup = warmup(config, coins)
-        kept = max(int(config.live.max_memory_candles_per_symbol), total + 2)
+        total, _ = warmup(config, coins)
         needed = candles.warmup_start(now_ms, total)
-        known = {coin: self._cache.load(coin, minute_of(now_ms) - kept * MINUTE_MS) for coin in coins}
+        oldest = minute_of(now_ms) - self._kept(config, total) * MINUTE_MS
+        known = {coin: self._cache.load(coin, oldest) for coin in coins}
         # A stretch on the disk counts if it reaches back far enough; else the coin begins anew.
         known = {
             coin: (start, rows)
             for coin, (start, rows) in known.items()
             if len(rows) and start <= needed and start + len(rows) * MINUTE_MS > needed
         }
-        first = min([needed, *(start for start, _ in known.values())])
-        self._strategy = self._factory(config, markets, first_ms=first, kept=kept)
-        self._close, self._asked_ms = {}, {}
-        self._first = {}
+        self.prime(config, markets, min([needed, *(start for start, _ in known.values())]))
         for coin, (start, rows) in known.items():
-            self._absorb(coin, start, rows)
+            self.absorb(coin, start, rows)
         self._needed = needed
         await self.update(coins, now_ms)
+
+    def prime(self, config: Config, markets: Mapping[str, MarketRules], first_ms: int) -> None:
+        """Make the strategy anew, over candles from ``first_ms`` on that are still to come."""
+        total, self._warmup = warmup(config, sorted(markets))
+        self._strategy = self._factory(config, markets, first_ms=first_ms, kept=self._kept(config, total))
+        self._close, self._asked_ms, self._first = {}, {}, {}
+        self._needed = first_ms
+
+    @staticmethod
+    def _kept(config: Config, warmup_minutes: int) -> int:
+        return max(int(config.live.max_memory_candles_per_symbol), warmup_minutes + 2)
 
     async def update(self, coins: Iterable[str], now_ms: int) -> None:
         """Ask for the minutes of these coins that are over and not known.
@@ -115,10 +123,11 @@ class Feed:
         self._asked_ms[coin] = now_ms
         first, rows = await candles.fetch(self._source, coin, start, now_ms, self._close.get(coin))
         if len(rows):
-            self._absorb(coin, first, rows)
+            self.absorb(coin, first, rows)
             self._cache.store(coin, first, rows)
 
-    def _absorb(self, coin: str, start_ms: int, rows: candles.Rows) -> None:
+    def absorb(self, coin: str, start_ms: int, rows: candles.Rows) -> None:
+        """Feed the strategy with minutes of a coin."""
         self.strategy.absorb(coin, start_ms, rows)
         self._first.setdefault(coin, start_ms)
         self._close[coin] = float(rows[-1, 2])

@@ -54,6 +54,14 @@ def within_exposure(
     for rest in resting:
         if not rest.type.startswith("close"):
             used[rest.key] += cost(rest.order.coin, rest.order.left, rest.order.price)
+
+    def counted(key: Key, value: float) -> float:
+        # What a position takes above its cap by rounding does not count a second time.
+        return max(held.get(key, 0.0), min(value, caps.position.get(key, 0.0)))
+
+    sides = dict.fromkeys(SIDES, 0.0)
+    for key, value in used.items():
+        sides[key[1]] += counted(key, value)
     passed, dropped = [], 0
     slack = 1.0 + policy.exposure_slack
     for order in orders:
@@ -64,20 +72,18 @@ def within_exposure(
         more = cost(order.coin, order.qty, order.price)
         rules = markets[order.coin].rules
         least = max(rules.min_cost, (rules.min_qty + rules.qty_step) * order.price * rules.c_mult) / balance
-        used[key] += more
-        # What a position takes above its cap by rounding does not count a second time.
-        sides = dict.fromkeys(SIDES, 0.0)
-        for other, value in used.items():
-            sides[other[1]] += max(held.get(other, 0.0), min(value, caps.position.get(other, 0.0)))
+        total = used[key] + more
+        step = counted(key, total) - counted(key, used[key])
         fits = (
-            used[key] <= caps.position.get(key, 0.0) * slack + 2 * least
-            and sides[order.side] <= caps.side[order.side] * slack
-            and sum(sides.values()) <= caps.account * slack
+            total <= caps.position.get(key, 0.0) * slack + 2 * least
+            and sides[order.side] + step <= caps.side[order.side] * slack
+            and sum(sides.values()) + step <= caps.account * slack
         )
         if fits:
+            used[key] = total
+            sides[order.side] += step
             passed.append(order)
         else:
-            used[key] -= more
             dropped += 1
     if dropped:
         tell(EXPOSURE, f"{dropped} entries would take the exposure above its limit: not placed")

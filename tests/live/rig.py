@@ -15,6 +15,7 @@ from passivbot.exchanges import Exchange, ExchangeFault, connect
 from passivbot.exchanges.types import Failure, Fill
 from passivbot.live.bot import Bot, Parts
 from passivbot.live.candles import CandleCache
+from passivbot.live.clock import Clock
 from passivbot.live.feed import Feed
 from passivbot.live.guards import Pace
 from passivbot.live.ids import order_type
@@ -165,7 +166,7 @@ class Rig:
     def core(self) -> Core:
         return self.venue.core(self.name)
 
-    async def start(self, **settings: Any) -> Bot:
+    async def start(self, *, clock: Clock | None = None, **settings: Any) -> Bot:
         """Make a bot over what lies in the folder, as a process that starts would."""
         await self.end()
         journal = Journal(self.folder / "journal.sqlite", ACCOUNT)
@@ -195,7 +196,7 @@ class Rig:
             self.source,
             journal,
             feed,
-            VenueClock(self.venue),
+            clock or VenueClock(self.venue),
             self.policy,
             pace,
             watch,
@@ -296,14 +297,31 @@ class Rig:
 
     def check_books(self) -> None:
         """The journal has each order that rests and each fill, once."""
-        mine = {o.client_id[-28:] for o in self.core.open_orders if order_type(o.client_id[-28:]) is not None}
-        live = {intent.id for intent in self.journal.live()}
-        assert mine == live
+        self.check_orders()
+        self.check_positions()
         told = sorted((e.coin, e.position_side, e.qty, e.price) for e in self.core.executions)
         kept = sorted(
             (fill.coin, self.side_of(fill), abs(fill.qty), fill.price) for fill in self.journal.fills()
         )
         assert kept == told
+
+    def check_positions(self) -> None:
+        """The fills of the journal add up to the venue's positions."""
+        sums: dict[tuple[str, str], float] = {}
+        for fill in self.journal.fills():
+            key = (fill.coin, self.side_of(fill))
+            sums[key] = sums.get(key, 0.0) + fill.qty
+        held = {key: value.size for key, value in self.core.positions.items()}
+        for key in set(sums) | set(held):
+            assert abs(sums.get(key, 0.0) - held.get(key, 0.0)) < 1e-6 * max(1.0, abs(held.get(key, 0.0))), (
+                key
+            )
+
+    def check_orders(self) -> None:
+        """The journal has exactly the orders that rest."""
+        mine = {o.client_id[-28:] for o in self.core.open_orders if order_type(o.client_id[-28:]) is not None}
+        live = {intent.id for intent in self.journal.live()}
+        assert mine == live, mine ^ live
 
     def side_of(self, fill: Fill) -> str:
         """The side of a kept fill."""
