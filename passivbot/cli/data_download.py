@@ -82,9 +82,8 @@ def _print(report: "Report", seconds: float, root: str) -> None:
     from passivbot.market.download.progress import duration
 
     changed = f", {report.changed:,} replaced" if report.changed else ""
-    typer.echo(
-        f"{root}: {report.added:,} candles added{changed}; {report.markets} markets, {duration(seconds)}"
-    )
+    markets = "1 market" if report.markets == 1 else f"{report.markets} markets"
+    typer.echo(f"{root}: {report.added:,} candles added{changed}; {markets}, {duration(seconds)}")
     for missing in report.missing[:_SHOWN]:
         typer.echo(f"missing: {missing.exchange} {missing.coin} {missing.span}: {missing.why}")
     if len(report.missing) > _SHOWN:

@@ -150,6 +150,24 @@ def test_a_store_is_brought_up_to_date_with_the_coins_each_exchange_has(tmp_path
     assert [note for note in got.heard.notes if "not listed" in note] == []
 
 
+def test_a_damaged_file_of_the_store_is_one_market_s_trouble(tmp_path: Path) -> None:
+    rows = {coin: truth("bybit", BEGIN, 2 * 1440, coin_number=i) for i, coin in enumerate(("BTC", "ETH"))}
+    first = request(["bybit"], ["BTC", "ETH"], BEGIN, BEGIN + DAY_MS)
+    fetch(venue_of(["bybit"], rows), first, tmp_path / "s")
+    (path,) = Store(tmp_path / "s").files("bybit", "BTC")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+    span = Span(BEGIN, BEGIN + 2 * DAY_MS)
+    got = fetch(venue_of(["bybit"], rows), request(["bybit"], ["BTC", "ETH"], *span), tmp_path / "s")
+    ((exchange, coin, _, why),) = got.report.missing
+    assert (exchange, coin) == ("bybit", "BTC")
+    assert "2025-03.parquet: is damaged" in why
+    assert "passivbot data repair" in why
+    assert_equals_truth(got, "bybit", "ETH", rows["ETH"], span)
+    assert path.read_bytes() == bytes(content)
+
+
 def test_a_full_disk_is_said_and_what_came_stays(tmp_path: Path) -> None:
     """A disk of half a megabyte; afterwards, with room, the download goes on where it stopped."""
     rows = {coin: truth("bybit", BEGIN, 20 * 1440, coin_number=i) for i, coin in enumerate("ABCD")}

@@ -58,7 +58,7 @@ def test_again_without_options_it_brings_all_up_to_date(
     first = "data download -e bybit -s BTC --from 2025-03-01 --to 2025-03-01 --store there"
     assert typed(venue_of(["bybit"], rows), first, monkeypatch) == 0
     assert typed(venue_of(["bybit"], rows), "data download --store there", monkeypatch) == 0
-    assert "there: 1,440 candles added; 1 markets, " in capsys.readouterr().out
+    assert "there: 1,440 candles added; 1 market, " in capsys.readouterr().out
 
 
 def test_what_lacks_is_listed_and_the_exit_code_is_1(

@@ -139,7 +139,7 @@ def test_a_candle_that_never_makes_sense_is_left_out_and_said(tmp_path: Path) ->
     span = Span(BEGIN, BEGIN + 300 * MINUTE_MS)
     got = fetch(venue, request(["binanceusdm"], ["BTC"], *span, archives=False), tmp_path / "s")
     assert len(stored(got.store, "binanceusdm", "BTC")) == 299
-    assert "binance BTC: 1 candles made no sense and were left out" in got.heard.notes
+    assert "binance BTC: candles that made no sense, left out: 1" in got.heard.notes
 
 
 def test_silence_is_kept_by_all_and_as_long_as_asked(tmp_path: Path) -> None:

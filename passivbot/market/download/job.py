@@ -91,7 +91,7 @@ class Job:
                 trouble = fault
             self._say_begin(missing[0])
             if self.pager.senseless:
-                target.note(f"{self.pager.senseless} candles made no sense and were left out")
+                target.note(f"candles that made no sense, left out: {self.pager.senseless}")
         target.told.finished(target.exchange, target.coin)
         return [
             Missing(target.exchange, target.coin, span, self._why(span, trouble))
@@ -139,7 +139,7 @@ class Job:
                 for name in names:
                     group.create_task(self._month(host, name, wanted))
         except BaseExceptionGroup as errors:
-            # All of them fail alike: a full disk, a damaged file of the store.
+            # A full disk, or a damaged file of the store.
             raise errors.exceptions[0] from None
 
     async def _month(self, host: ArchiveHost, name: str, wanted: Sequence[Span]) -> None:
@@ -192,13 +192,15 @@ class Job:
         rows: list[Floats] = []
         spans: list[Span] = []
         written = time.monotonic()
+        target = self.target
         try:
             async for page in self.pager.pages(span):
                 rows.append(page.rows)
                 spans.append(page.span)
+                target.told.done(target.exchange, target.coin, page.span.minutes)
                 if sum(map(len, rows)) >= _FLUSH_ROWS or time.monotonic() - written > _FLUSH_S:
-                    await self.target.write(np.concatenate(rows), spans, API)
+                    await target.write(np.concatenate(rows), spans, API, tell=False)
                     rows, spans, written = [], [], time.monotonic()
         finally:
             if spans:
-                await self.target.write(np.concatenate(rows), spans, API)
+                await target.write(np.concatenate(rows), spans, API, tell=False)

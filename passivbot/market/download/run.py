@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import certifi
 
-from passivbot.errors import ConfigError, ExchangeError, nearest
+from passivbot.errors import CandleError, ConfigError, ExchangeError, nearest
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.registry import connect
 from passivbot.market.clean import DAY_MS, utc
@@ -93,7 +93,7 @@ async def download(
     ConfigError
         No coin is left, or no time.
     CandleError, ResourceError
-        The store can't be written.
+        The store can't be written, or the disk is full.
     """
     async with AsyncExitStack() as stack:
         plan = _Plan(request, store, told, patience)
@@ -187,9 +187,15 @@ class _Plan:
             raise ConfigError(f"{WHERE}: no exchange named has candles of {', '.join(coins)} in that time")
 
         async def one(job: Job | Remains) -> None:
-            async with slots[job.target.exchange]:
-                for missing in await job.run():
-                    self._miss(missing)
+            target = job.target
+            async with slots[target.exchange]:
+                try:
+                    found = await job.run()
+                except CandleError as error:
+                    # A damaged file of the store is this market's trouble alone.
+                    found = [Missing(target.exchange, target.coin, target.wanted, str(error))]
+            for missing in found:
+                self._miss(missing)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -77,7 +77,7 @@ class Target:
         """Tell a person something."""
         self.told.note(self.exchange, self.coin, text)
 
-    async def write(self, rows: Floats, spans: Iterable[Span], source: str) -> None:
+    async def write(self, rows: Floats, spans: Iterable[Span], source: str, *, tell: bool = True) -> None:
         """Put candles into the store.
 
         Parameters
@@ -88,6 +88,8 @@ class Target:
             What was fetched whole: minutes of it without a candle are absent at the source.
         source
             Where they come from.
+        tell
+            Whether it has to be told that so much is done; False: it was, when the candles came.
 
         Raises
         ------
@@ -112,7 +114,8 @@ class Target:
             )
         self.added += written.added
         self.changed += written.changed
-        self.told.done(self.exchange, self.coin, minutes(whole))
+        if tell:
+            self.told.done(self.exchange, self.coin, minutes(whole))
 
 
 def table_of(rows: Floats) -> pa.Table:
