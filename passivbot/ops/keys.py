@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, SupportsIndex
 
 from passivbot.errors import KeysError, located, nearest
-from passivbot.ops import redact
+from passivbot.ops import redact, ring
 from passivbot.ops.environment import ACCOUNT as ENVIRONMENT
 from passivbot.ops.vault import Vault, default_vault
 
@@ -132,20 +132,28 @@ def resolve(account: str, *, vault: Vault | None = None) -> Keys:
     Raises
     ------
     KeysError
-        There are none, they are not complete, or a store can't be read.
+        There are none, they are not complete, or a store can't be read; a keyring that can't is passed over.
     """
     checked_account(account)
     vault = default_vault() if vault is None else vault
+    locked = ""
     for origin, find in _sources(vault):
-        entry = find(account)
+        try:
+            entry = find(account)
+        except KeysError as error:
+            if origin != ring.ORIGIN:
+                raise
+            # A desktop's keyring is locked while nobody is logged in; the file may have the account.
+            locked = f"; {error}"
+            continue
         if entry is not None:
             return Keys(account, entry, origin)
-    known = [listed.account for listed in accounts(vault=vault, unlock=False)]
-    near = nearest(account, known)
+    near = None if locked else nearest(account, [a.account for a in accounts(vault=vault, unlock=False)])
     raise KeysError(
         f"there are no keys of the account {account}: neither {_variable(account, 'key')} in the "
         f"environment, nor in the keyring, nor in {vault.path}; passivbot keys import brings them in"
         + (f" (nearest: {near})" if near else "")
+        + locked
     )
 
 
@@ -164,8 +172,6 @@ def accounts(*, vault: Vault | None = None, unlock: bool = True) -> list[Listed]
     KeysError
         A store can't be read.
     """
-    from passivbot.ops import ring
-
     vault = default_vault() if vault is None else vault
     found: dict[str, Listed] = {}
     entries: list[tuple[str, str, Mapping[str, Any]]] = []
@@ -179,8 +185,6 @@ def accounts(*, vault: Vault | None = None, unlock: bool = True) -> list[Listed]
 
 
 def _sources(vault: Vault) -> list[tuple[str, Callable[[str], Mapping[str, Any] | None]]]:
-    from passivbot.ops import ring
-
     return [("environment", _from_environment), (ring.ORIGIN, ring.find), (str(vault.path), vault.find)]
 
 

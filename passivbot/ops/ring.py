@@ -95,5 +95,5 @@ def _get(name: str) -> str | None:
         return keyring.get_password(SERVICE, name)
     except NoKeyringError:
         return None
-    except KeyringError as error:
+    except (KeyringError, OSError, RuntimeError) as error:  # backends let errors of their bus through
         raise KeysError(f"keyring: can't be read ({error})") from None

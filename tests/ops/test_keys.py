@@ -84,11 +84,17 @@ def test_a_machine_without_keyring_uses_the_file(passphrase: str, key_file: Writ
         import_file(key_file(), to="keyring")
 
 
-def test_a_locked_keyring_is_said(ring_file: Path, key_file: Writer) -> None:
+def test_a_locked_keyring_is_passed_over_and_said(ring_file: Path, passphrase: str, key_file: Writer) -> None:
     import_file(key_file(), to="keyring")
     ring_file.with_suffix(".locked").touch()
-    with pytest.raises(KeysError, match=r"keyring: can't be read .*locked"):
+    with pytest.raises(
+        KeysError, match=r"no keys of the account bybit_01.*; keyring: can't be read .*locked"
+    ):
         resolve("bybit_01")
+    with pytest.raises(KeysError, match=r"^keyring: can't be read .*locked"):
+        import_file(key_file(), to="keyring")
+    import_file(key_file(), to="file")
+    assert resolve("bybit_01").origin == str(default_vault().path)
 
 
 # ---- the encrypted file

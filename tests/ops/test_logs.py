@@ -19,6 +19,7 @@ from passivbot.ops.keys import Keys
 from passivbot.ops.logs import TRACE, logging_to
 from passivbot.ops.redact import MASK
 from passivbot.ops.remote import RemoteHandler
+from tests.disks import mount, unmount
 from tests.ops.conftest import BYBIT, KEY, SECRET
 
 log = logging.getLogger("passivbot.test")
@@ -172,3 +173,20 @@ def test_a_copy_goes_to_syslog() -> None:
 def test_an_address_that_is_none_is_an_error(url: str) -> None:
     with pytest.raises(LiveError, match="allowed is https://HOST/PATH"):
         RemoteHandler(url)
+
+
+def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount(disk, "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+    try:
+        with logging_to(disk / "bot.log", console=None):
+            for number in range(2000):
+                log.info("line %d", number)
+            room = disk / "bot.log"
+            assert room.stat().st_size >= 60_000
+            room.write_text("")
+            log.info("there is room again")
+        assert "there is room again" in room.read_text()
+    finally:
+        unmount(disk)

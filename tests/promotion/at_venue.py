@@ -40,7 +40,8 @@ class AtVenue:
     def environment(self, account: str, key: ApiKey | None = None) -> dict[str, str]:
         """The account's keys as variables."""
         key, start = key or self.key, f"PASSIVBOT_ACCOUNT_{account.upper()}"
-        return {f"{start}_EXCHANGE": self.name, f"{start}_KEY": key.key, f"{start}_SECRET": key.secret}
+        found = {f"{start}_EXCHANGE": self.name, f"{start}_KEY": key.key, f"{start}_SECRET": key.secret}
+        return {**found, f"{start}_PASSPHRASE": key.password}
 
     @asynccontextmanager
     async def connect(self, name: str, credentials: Credentials | None = None) -> AsyncIterator[Exchange]:

@@ -1,11 +1,13 @@
 """A study made by the engine itself over the first 12 of 30 days of synthetic candles."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keyring
 import numpy as np
 import pytest
+from keyring.backends import fail
 
 from passivbot.backtest.scenario import Scenario
 from passivbot.config import ParameterSpace, load_config
@@ -29,6 +31,15 @@ class Made:
     infeasible: int
     stopped: int
     failed: int
+
+
+@pytest.fixture(autouse=True)
+def no_keyring() -> Iterator[None]:
+    """What the user of this machine has in a keyring is none of the tests' business."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())
+    yield
+    keyring.set_keyring(before)
 
 
 @pytest.fixture(scope="session")

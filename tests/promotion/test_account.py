@@ -25,9 +25,11 @@ from tests.promotion.at_venue import AtVenue, at_venue
 from tests.promotion.conftest import ACCOUNT, Made, make_study
 
 
-@pytest.fixture
-def venue(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AtVenue]:
-    with at_venue(made.candles) as running:
+@pytest.fixture(params=["binanceusdm"])
+def venue(
+    request: pytest.FixtureRequest, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AtVenue]:
+    with at_venue(made.candles, name=request.param) as running:
         for name, value in running.environment(ACCOUNT).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PASSIVBOT_KEYS_FILE", str(tmp_path / "keys.enc"))
@@ -43,6 +45,7 @@ def promote(made: Made, candidate: int | None = None, *more: str) -> int:
     return main(["promote", str(made.folder), "--candidate", str(number), "--to", "main", *more])
 
 
+@pytest.mark.parametrize("venue", ["binanceusdm", "bybit", "okx"], indirect=True)
 def test_from_study_to_live_and_back(
     venue: AtVenue, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
