@@ -100,6 +100,22 @@ def test_larger_budget_continues_the_same_stream(tmp_path: Path, reference: list
         assert content(log) == reference
 
 
+def test_a_study_of_scheme_1_goes_on_with_it(tmp_path: Path, reference: list[Any]) -> None:
+    """As studies did whose children were made one at a time."""
+    found = []
+    for workers, first in ((1, BUDGET), (3, 60)):
+        with create(tmp_path / str(workers) / "s", scheme=1) as log:
+            run(log, workers=workers, budget=first)
+        with StudyLog.open(tmp_path / str(workers) / "s", write=True) as log:
+            assert log.definition.scheme == 1
+            assert run(log, workers=workers, budget=BUDGET).finished
+            found.append(content(log))
+    assert found[0] == found[1]
+    start = 24  # one population of Sobol points, the same in both schemes
+    assert found[0][:start] == reference[:start]
+    assert found[0][start:] != reference[start:]
+
+
 def test_equal_studies_print_the_same_front(tmp_path: Path) -> None:
     printed = []
     for workers in (1, 2):
