@@ -141,6 +141,7 @@ async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event
 
             async def life() -> None:
                 async with connected(order, keys, watch) as (exchange, pace):
+                    ops.metrics.requests.set_function(lambda: float(pace.total))
                     cache = CandleCache(ops.folder / candles.FILE)
                     try:
                         feed = Feed(exchange, cache, factory, watch.candles)

@@ -66,7 +66,9 @@ class Metrics:
         self.exchange_errors = Counter(
             "passivbot_exchange_errors", "Errors of the exchange, by class.", ["kind"], registry=own
         )
-        self.requests = Counter("passivbot_requests", "Requests to the exchange.", ["call"], registry=own)
+        self.requests = Gauge(
+            "passivbot_requests", "Requests to the exchange since the loop began.", registry=own
+        )
         self.websocket_up = Gauge(
             "passivbot_websocket_up", "1 while a websocket is alive.", ["stream"], registry=own
         )
