@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,16 @@ class ClusterDesk(Desk):
             cards.values(), key=lambda card: (card["state"] == "running", card["created"]), reverse=True
         )
 
-    def view(self, key: str) -> tuple[Shown, dict[str, Any] | None]:
-        """Return a study; see :meth:`passivbot.study.serve.desk.Desk.view`."""
+    def _view(self, key: str) -> Shown:
         notice = self.notices().get(key)
         if notice is None or self._folder(key):
-            return super().view(key)
+            return super()._view(key)
         with self._board_mutex:
             view = self._remote.get(key)
             if view is None:
-                view = self._remote[key] = RemoteView(self._definition(notice), Path(notice.folder))
-        with view.lock:
-            view.renew(self._board.get("front", key))
-        return view, None
+                read = partial(self._board.get, "front", key)
+                view = self._remote[key] = RemoteView(self._definition(notice), Path(notice.folder), read)
+            return view
 
     def progress(self, key: str) -> dict[str, Any]:
         """Return how far a running study is, by its own account; nothing of one that does not run."""

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,18 +30,29 @@ class RemoteView:
     """A study of the board; for one thread at a time.
 
     Its front is complete. Of the other candidates it has a sample, and it has no earlier fronts.
+
+    Parameters
+    ----------
+    definition, folder
+        Of the study.
+    read
+        Returns what its driver last sent, :func:`passivbot.study.page_data.page_data` as JSON, None if
+        nothing.
     """
 
-    def __init__(self, definition: Definition, folder: Path) -> None:
+    def __init__(self, definition: Definition, folder: Path, read: Callable[[], bytes | None]) -> None:
         self.lock = threading.Lock()
+        self.closed = False
+        self._read = read
         self.study = Study(cast(StudyLog, _NoLog(definition, folder)))
         self.stamp = int(time.time() * 1000)
         self._text: bytes | None = None
         self._data: dict[str, Any] = {}
         self._members: Results | None = None
 
-    def renew(self, text: bytes | None) -> None:
-        """Take what lies on the board now (:func:`passivbot.study.page_data.page_data` as JSON)."""
+    def renew(self) -> None:
+        """Take what lies on the board now."""
+        text = self._read()
         if text is not None and text != self._text:
             self._data, self._text, self._members = json.loads(text), text, None
             self.stamp += 1

@@ -32,8 +32,8 @@ def board_text(study: Study) -> bytes:
 
 
 def test_members_are_the_log_s_to_the_bit(study: Study) -> None:
-    view = RemoteView(study.definition, FAR)
-    view.renew(board_text(study))
+    view = RemoteView(study.definition, FAR, lambda: board_text(study))
+    view.renew()
     here, there = study.members(), view.members
     assert there.numbers.tolist() == here.numbers.tolist()
     assert there.rows.parameters.tobytes() == here.rows.parameters.tobytes()
@@ -43,8 +43,8 @@ def test_members_are_the_log_s_to_the_bit(study: Study) -> None:
 
 
 def test_a_candidate_is_told_and_run_as_from_the_log(study: Study) -> None:
-    view = RemoteView(study.definition, FAR)
-    view.renew(board_text(study))
+    view = RemoteView(study.definition, FAR, lambda: board_text(study))
+    view.renew()
     for candidate in (int(view.members.numbers[0]), view.payload()["others"]["candidate"][0]):
         there = facts(view.study, view.members, view.find(candidate))
         here = facts(study, study.members(), study.results(study.row(candidate)))
@@ -55,21 +55,24 @@ def test_a_candidate_is_told_and_run_as_from_the_log(study: Study) -> None:
 
 
 def test_it_is_renewed_when_the_board_changed(study: Study) -> None:
-    view = RemoteView(study.definition, FAR)
+    sent: list[bytes] = []
+    view = RemoteView(study.definition, FAR, lambda: sent[-1] if sent else None)
+    view.renew()
     with pytest.raises(StudyError, match="not sent its front yet"):
         view.payload()
-    text = board_text(study)
-    view.renew(text)
+    sent.append(board_text(study))
+    view.renew()
     stamp = view.payload()["stamp"]
-    view.renew(text)
+    view.renew()
     assert set(view.payload(stamp=stamp)) == {"stamp", "identity", "told", "progress"}
-    view.renew(text.replace(b'"told"', b'"told" '))
+    sent.append(sent[0].replace(b'"told"', b'"told" '))
+    view.renew()
     assert view.payload(stamp=stamp)["stamp"] > stamp
 
 
 def test_what_the_driver_did_not_send_is_said(study: Study) -> None:
-    view = RemoteView(study.definition, FAR)
-    view.renew(board_text(study))
+    view = RemoteView(study.definition, FAR, lambda: board_text(study))
+    view.renew()
     with pytest.raises(StudyError, match="driver's machine"):
         view.find(10**6)
     assert view.past_front(32) is None

@@ -1,5 +1,6 @@
 """A view follows a log as the log is in the end: whatever the order, the gaps and the pauses."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from passivbot.study import StudyLog
 from passivbot.study.page_data import page_data
 from passivbot.study.publish import default_marks
 from passivbot.study.serve import view as view_module
+from passivbot.study.serve.desk import Desk, study_id
 from passivbot.study.serve.view import View
 from passivbot.study.study import Study
 from tests.demo_study import demo, write_demo
@@ -132,12 +134,48 @@ def test_earlier_fronts_are_those_of_the_candidates_before(
 def test_another_study_in_the_same_folder_is_seen(tmp_path: Path) -> None:
     write_demo(tmp_path / "s", COUNT, only=range(5)).close()
     view = View(tmp_path / "s")
-    assert not view.replaced
+    assert not view.replaced()
     for path in (tmp_path / "s").iterdir():
         path.unlink()
-    assert view.replaced
+    assert view.replaced()
     write_demo(tmp_path / "s", COUNT, only=range(9)).close()
-    assert view.replaced
+    assert view.replaced()
+    view.close()
+
+
+def test_a_study_that_is_put_away_while_it_is_wanted_is_opened_again(tmp_path: Path) -> None:
+    """More readers than studies that are kept open, all at once."""
+    folders = [tmp_path / f"s{n}" for n in range(7)]
+    for folder in folders:
+        write_demo(folder, COUNT, only=range(20)).close()
+    desk, seen = Desk(folders=folders), []
+
+    def read(shift: int) -> None:
+        for turn in range(25):
+            with desk.using(study_id(folders[(shift + turn) % len(folders)])) as (view, reading):
+                assert reading is None
+                seen.append(len(view.find(turn % 20)))
+
+    threads = [threading.Thread(target=read, args=(shift,)) for shift in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 200
+    desk.close()
+
+
+def test_whether_it_stopped_before_its_budget_is_told(tmp_path: Path) -> None:
+    with write_demo(tmp_path / "s", COUNT) as log:
+        log.event("budget", {"iters": 200})
+    view = View(tmp_path / "s")
+    view.refresh()
+    assert view.payload()["progress"]["state"] == "stopped"
+    (card,) = Desk(roots=[tmp_path]).cards()
+    assert card["state"] == "stopped"
+    with StudyLog.open(tmp_path / "s", write=True) as log:
+        log.event("budget", {"iters": COUNT})
+    assert view.progress()["state"] == "done"
     view.close()
 
 

@@ -4,7 +4,8 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,11 +13,10 @@ from passivbot.errors import PassivbotError, StudyError
 from passivbot.study.lock import holder
 from passivbot.study.log import LOG_FILE, StudyLog
 from passivbot.study.serve.equity import Replays
-from passivbot.study.serve.view import View
+from passivbot.study.serve.view import View, budget_of
 from passivbot.study.study import Results, Study, listing
 
 OPEN_VIEWS = 4  # read studies that are kept; each has the sample and the front in memory
-AT_ONCE = 40_000  # rows read before whoever asked is told how far it is
 
 
 class Shown(Protocol):
@@ -24,6 +24,10 @@ class Shown(Protocol):
 
     lock: threading.Lock
     study: Study
+    closed: bool
+
+    def renew(self) -> dict[str, Any] | None:
+        """Take what is new; return how far that is if it is not all yet."""
 
     @property
     def members(self) -> Results:
@@ -71,32 +75,38 @@ class Desk:
         cards = [self._card(key, folder) for key, folder in self.places().items()]
         return sorted(cards, key=lambda card: (card["state"] == "running", card["created"]), reverse=True)
 
-    def view(self, key: str) -> tuple[Shown, dict[str, Any] | None]:
-        """Return a study, read as far as it goes, and how far that is if it is not all yet.
+    @contextmanager
+    def using(self, key: str) -> Iterator[tuple[Shown, dict[str, Any] | None]]:
+        """Give a study for the body alone, read as far as it goes, and how far that is if it is not all yet.
 
         Raises
         ------
         StudyError
             There is none of that id, or it can't be read.
         """
+        while True:
+            view = self._view(key)
+            with view.lock:
+                # While this waited for the lock the study may have been put away for others.
+                if not view.closed:
+                    yield view, view.renew()
+                    return
+
+    def _view(self, key: str) -> Shown:
         folder = self.places().get(key)
         if folder is None:
             raise StudyError(f"{key}: no such study here")
         with self._mutex:
             view = self._views.get(key)
-            if view is None or view.replaced:
-                if view is not None:
-                    view.close()
+            if view is None or view.replaced():
+                # Who still uses a study that was replaced sees the old one to the end.
                 view = self._views[key] = View(folder)
             self._views.move_to_end(key)
-            while len(self._views) > OPEN_VIEWS:
-                _, oldest = self._views.popitem(last=False)
-                with oldest.lock:
-                    oldest.close()
-        with view.lock:
-            if view.refresh(AT_ONCE):
-                return view, {"told": view.told, "last": view.study.log.last() + 1}
-        return view, None
+            put_away = [self._views.popitem(last=False)[1] for _ in range(len(self._views) - OPEN_VIEWS)]
+        for old in put_away:
+            with old.lock:
+                old.close()
+        return view
 
     def progress(self, key: str) -> dict[str, Any]:
         """Return what is known of a study's progress besides its log; nothing here."""
@@ -152,10 +162,11 @@ def _read_card(folder: Path) -> dict[str, Any]:
     try:
         with StudyLog.open(folder) as log:
             definition, last = log.definition, log.last()
+            budget = budget_of(log.events())
             scenario = definition.scenario
             return {
                 **card,
-                "state": "done",
+                "state": "stopped" if budget is not None and last + 1 < budget else "done",
                 "created": definition.created,
                 "search": definition.search,
                 "candidates": last + 1,

@@ -32,7 +32,7 @@ def facts(study: Study, members: Results, one: Results) -> dict[str, Any]:
         "candidate": number,
         "status": str(one.rows.status[0]),
         "stopped": one.rows.stopped[0],
-        "member": bool(len(place)),
+        "member": bool(len(place) and members.feasible.all()),
         "members": len(members),
         "metrics": dict(zip(one.metric_names, plain(one.rows.metrics[0]), strict=True)),
         "parameters": {name: vector[name] for name in space.free},

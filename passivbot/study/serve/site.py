@@ -106,23 +106,21 @@ class Site:
         return _json({"studies": self.desk.cards()})
 
     def _study(self, query: Mapping[str, str], key: str) -> Answer:
-        view, reading = self.desk.view(key)
-        if reading:
-            return _json({"id": key, "reading": reading})
-        with view.lock:
+        with self.desk.using(key) as (view, reading):
+            if reading:
+                return _json({"id": key, "reading": reading})
             payload = view.payload(_number(query, "after"), _number(query, "stamp"))
         payload["progress"] = {**payload["progress"], **self.desk.progress(key)}
         return _json({"id": key, **payload})
 
     def _candidate(self, query: Mapping[str, str], key: str, number: str) -> Answer:
-        view, _ = self.desk.view(key)
-        with view.lock:
+        with self.desk.using(key) as (view, reading):
+            _complete(reading)
             found = facts(view.study, view.members, view.find(int(number)))
             return _json({**found, "replay": self.desk.replays.known(view.study, int(number))})
 
     def _config(self, query: Mapping[str, str], key: str, number: str) -> Answer:
-        view, _ = self.desk.view(key)
-        with view.lock:
+        with self.desk.using(key) as (view, _):
             ((_, document),) = exported(view.study, view.find(int(number)))
         name = f"{int(number):07d}.json"
         headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -130,15 +128,13 @@ class Site:
         return Answer(200, text.encode(), "application/json", headers)
 
     def _equity(self, query: Mapping[str, str], key: str, number: str) -> Answer:
-        view, _ = self.desk.view(key)
-        with view.lock:
+        with self.desk.using(key) as (view, _):
             study, one = view.study, view.find(int(number))
         # Not under the lock: the page goes on being renewed meanwhile.
         return _json(self.desk.replays.run(study, one))
 
     def _front(self, query: Mapping[str, str], key: str, told: str) -> Answer:
-        view, _ = self.desk.view(key)
-        with view.lock:
+        with self.desk.using(key) as (view, _):
             past = view.past_front(int(told))
         if past is None:
             raise StudyError(f"the front after {told} candidates was not kept")
@@ -149,6 +145,11 @@ def _number(query: Mapping[str, str], name: str) -> int:
     """Return a whole number of the query; −1 where it is none."""
     text = query.get(name, "")
     return int(text) if re.fullmatch(r"\d{1,15}", text) else -1
+
+
+def _complete(reading: Mapping[str, Any] | None) -> None:
+    if reading is not None:
+        raise StudyError(f"the log is being read: {reading['told']:,} of {reading['last']:,} candidates")
 
 
 def _json(value: Any, status: int = 200) -> Answer:

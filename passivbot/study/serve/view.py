@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from passivbot.study.lock import holder
 from passivbot.study.log import LOG_FILE
 from passivbot.study.page_data import front_part, others_part, outline, plain
 from passivbot.study.publish import default_marks
-from passivbot.study.rows import Rows
+from passivbot.study.rows import Event, Rows
 from passivbot.study.serve.importance import importance
 from passivbot.study.serve.pulse import Pulse
 from passivbot.study.study import Results, Study
 
 OTHERS = 4096  # candidates off the front that are sent, at most; half as many at least
 CHUNK = 10_000
+AT_ONCE = 40_000  # rows read before whoever asked is told how far it is
 FRONTS = 24  # earlier fronts that are kept, at most
 FRONT_STEP = 512  # candidates between two of them; twice as many each time they are too many
 _FRONT_CAP = 300  # members of an earlier front
@@ -52,6 +53,7 @@ class View:
         self.study = Study.open(folder)
         self.stamp = int(time.time() * 1000)
         """Grows with every change of what is shown, also over a new beginning of this process."""
+        self.closed = False
         self._identity = _identity(folder)
         self._name = f"{self.study.definition.created} {self._identity}"
         self._base = self._new_front()
@@ -72,9 +74,15 @@ class View:
 
     def close(self) -> None:
         """Close the log."""
+        self.closed = True
         self.study.log.close()
 
-    @property
+    def renew(self) -> dict[str, Any] | None:
+        """Read some of what was logged since the last call; return how far that is if it is not all yet."""
+        if self.refresh(AT_ONCE):
+            return {"told": self.told, "last": self.study.log.last() + 1}
+        return None
+
     def replaced(self) -> bool:
         """Whether another study lies in the folder now."""
         return _identity(self.study.folder) != self._identity
@@ -252,15 +260,17 @@ class View:
     def progress(self) -> dict[str, Any]:
         """Return how far the study is: state, logged, budget, rate, workers, seconds left."""
         series, writer = self._pulse.series(), self.running
-        budget = next(
-            (e.payload.get("iters") for e in reversed(self.study.log.events()) if e.kind == _BUDGET), None
-        )
+        budget = budget_of(self.study.log.events())
         logged = self.told + self._tail[0] if self._tail[0] > 0 else self.told
         recent = series["rate"][-3:]
         rate = sum(recent) / len(recent) if recent else 0.0
         running = writer is not None
         return {
-            "state": "running" if running else "done",
+            "state": "running"
+            if running
+            else "stopped"
+            if budget is not None and logged < budget
+            else "done",
             "writer": writer,
             "logged": logged,
             "budget": budget,
@@ -268,6 +278,14 @@ class View:
             "workers": (series["workers"] or [0])[-1] if running else None,
             "seconds_left": (budget - logged) / rate if running and budget and rate > 0 else None,
         }
+
+
+def budget_of(events: Sequence[Event]) -> int | None:
+    """Return how many candidates the last run wanted; None if no run said it."""
+    for event in reversed(events):
+        if event.kind == _BUDGET and "iters" in event.payload:
+            return int(event.payload["iters"])
+    return None
 
 
 def join(parts: list[Rows]) -> Rows:
