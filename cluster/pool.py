@@ -9,6 +9,7 @@ The pool follows the cluster: machines that join get workers, those of a machine
 
 import importlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ _STILLBORN = 3  # workers that die before they are ready, one after the other, u
 # A process is dead for the head some moments before its machine is; a connection, for longer.
 _JUDGING_SECONDS = 1.0
 _UNREACHABLE_SECONDS = 8.0
+
+
+_MACHINE_LOST = "its machine was lost"
 
 
 class _Suspicion:
@@ -200,7 +204,8 @@ class Pool:
             answer = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             unreachable = isinstance(error, self._ray.exceptions.ActorUnavailableError)
-            self._lose(slot, _cause(error), unreachable=unreachable)
+            cause = _cause(error)
+            self._lose(slot, cause, unreachable=unreachable, gone=cause == _MACHINE_LOST)
             return
         del self._owners[reference]
         if isinstance(answer, Introduction):
@@ -259,7 +264,7 @@ class Pool:
             Whether its machine has gone.
         """
         batches = [*(call.batch for call in slot.calls), *([slot.reserved] if slot.reserved else [])]
-        if not slot.ready and not gone:
+        if not slot.ready and not gone and not unreachable:
             self._note_stillborn(slot, cause)
         self._remove(slot)
         self._next_look = 0.0
@@ -287,7 +292,7 @@ class Pool:
             if gone or now >= suspicion.until:
                 self._suspicions.remove(suspicion)
                 self._in_flight -= len(suspicion.batch)
-                cause = "its machine was lost" if gone else suspicion.cause
+                cause = _MACHINE_LOST if gone else suspicion.cause
                 self._lost.append(Lost(suspicion.worker, cause, suspicion.batch, (), node_lost=gone))
 
     def _note_stillborn(self, slot: Slot, cause: str) -> None:
@@ -318,7 +323,7 @@ class Pool:
         self._machines = {node: m for node, m in self._machines.items() if node in present}
         for slot in list(self._slots):
             if slot.node not in present:
-                self._lose(slot, "its machine was lost", gone=True)
+                self._lose(slot, _MACHINE_LOST, gone=True)
         known = bool(self._machines)
         for machine in self._admit([m for m in present.values() if m.id not in self._left_out]):
             if machine.id not in self._machines and known:
@@ -333,13 +338,11 @@ class Pool:
         for slot in [s for s in self._slots if not s.placed and now - s.since > _PENDING_SECONDS]:
             if free.get(slot.node, 0.0) < 1.0:
                 self._remove(slot)  # somebody else has its processor
-        have: dict[str, int] = {}
+        placed = Counter(slot.node for slot in self._slots if slot.placed)
+        have = Counter(slot.node for slot in self._slots if not slot.retiring)
         room: dict[str, int] = {}
         for machine in usable:
-            there = [slot for slot in self._slots if slot.node == machine.id]
-            have[machine.id] = sum(not slot.retiring for slot in there)
-            placed = sum(slot.placed for slot in there)
-            unused = placed + int(free.get(machine.id, 0.0))
+            unused = placed[machine.id] + int(free.get(machine.id, 0.0))
             room[machine.id] = min(machine.cpus, max(unused, have[machine.id]))
         wanted = spread(room, have, self._size)
         for node, count in wanted.items():
@@ -409,7 +412,7 @@ def _cause(error: Exception) -> str:
     if "low on memory" in text or "OutOfMemory" in type(error).__name__:
         return "its worker was ended by Ray because the machine ran low on memory"
     if "node" in text and "has died" in text and "worker process has died" not in text:
-        return "its machine was lost"
+        return _MACHINE_LOST
     if "worker process has died" in text or "unexpectedly" in text:
         return "its worker process died"
     if "navailable" in type(error).__name__:
