@@ -165,8 +165,8 @@ def place_of(candles: str | Path | None) -> str:
     Parameters
     ----------
     candles
-        What was named: a folder, a store, ``demo``; None: the store at its usual place, and the demo candles
-        where there is none.
+        What was named: a folder, a store, ``demo`` where there is no such folder; None: the store at its
+        usual place, and the demo candles where there is none.
 
     Raises
     ------
@@ -174,7 +174,10 @@ def place_of(candles: str | Path | None) -> str:
         The environment names a store that is not there.
     """
     if candles is not None:
-        return DEMO if str(candles) == DEMO else str(Path(candles).resolve())
+        path = Path(candles)
+        # What a person names may be a folder of that name; what a description names is not.
+        demo = str(candles) == DEMO and (isinstance(candles, str) or not path.exists())
+        return DEMO if demo else str(path.resolve())
     root = default_root()
     if os.environ.get(VARIABLE):
         Store.open(root)

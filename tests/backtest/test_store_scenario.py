@@ -269,6 +269,9 @@ def test_commands_use_the_store(
     assert "repeated to the bit" in capsys.readouterr().out
     assert main(["backtest", path, "--out", "three", "-dp", "--candles", "demo"]) == 0
     assert "embedded demo candles" in capsys.readouterr().err
+    Path("demo").symlink_to(store.root.resolve(), target_is_directory=True)
+    assert main(["backtest", path, "--out", "four", "-dp", "--candles", "demo"]) == 0
+    assert "embedded demo candles" not in capsys.readouterr().err
     assert main(["backtest", path, "--backtest.end_date", "2026-01-01"]) == 2
     assert "`passivbot data download --exchange binance" in capsys.readouterr().err
 
