@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from passivbot.cli.main import main
 from passivbot.config.values import date_ms
 from passivbot.engine import MarketRules
 from passivbot.market.clean import MINUTE_MS, Floats
@@ -144,3 +146,14 @@ def assert_equals_truth(outcome: Outcome, exchange: str, coin: str, rows: Floats
     np.testing.assert_array_equal(got[:, :5], inside[:, :5])
     np.testing.assert_allclose(got[:, 5], inside[:, 5], rtol=1e-12)
     assert outcome.store.missing(exchange_name(exchange), coin, *span) == ()
+
+
+def typed(venue: Venue, words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the program while the venue serves; only its session is put in place of the plain one."""
+
+    async def run() -> int:
+        async with venue:
+            monkeypatch.setattr("passivbot.market.download.run.plain_session", venue.session)
+            return await asyncio.to_thread(main, words.split())
+
+    return asyncio.run(run())

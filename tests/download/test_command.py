@@ -1,6 +1,5 @@
 """``passivbot data download`` as a person types it, against a venue."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from passivbot.market.clean import DAY_MS
 from passivbot.market.download.progress import duration
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
-from passivbot.venue import Venue
-from tests.download.harness import ms, stored, truth, venue_of
+from tests.download.harness import ms, stored, truth, typed, venue_of
 
 BEGIN = ms("2025-03-01")
 
@@ -21,17 +19,6 @@ BEGIN = ms("2025-03-01")
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PASSIVBOT_STORE", raising=False)
-
-
-def typed(venue: Venue, words: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run the program while the venue serves; only its session is put in place of the plain one."""
-
-    async def run() -> int:
-        async with venue:
-            monkeypatch.setattr("passivbot.market.download.run.plain_session", venue.session)
-            return await asyncio.to_thread(main, words.split())
-
-    return asyncio.run(run())
 
 
 def test_candles_and_rules_come_into_the_store(

@@ -174,6 +174,18 @@ def test_the_most_traded_coins_are_chosen(tmp_path: Path) -> None:
     assert sorted(wanted) == list(got.store.coins("binance")) == list(got.store.coins("bybit"))
 
 
+@pytest.mark.parametrize("exchange", NAMES)
+def test_what_was_traded_is_understood_on_every_exchange(exchange: str, tmp_path: Path) -> None:
+    """The cheaper coin of the two is traded a hundred times as much, in money."""
+    rows = {coin: truth(exchange, BEGIN, 1440, coin_number=i) for i, coin in enumerate(("AAA", "ZZZ"))}
+    cost = {coin: float((r[:, 5] * r[:, 4]).sum()) for coin, r in rows.items()}
+    step = rules_at(exchange).qty_step * rules_at(exchange).c_mult
+    rows["ZZZ"][:, 5] = np.ceil(rows["ZZZ"][:, 5] * 100 * cost["AAA"] / cost["ZZZ"] / step) * step
+    wanted = Request((exchange,), CoinChoice(top=1), BEGIN, BEGIN + 60 * MINUTE_MS)
+    got = fetch(venue_of([exchange], rows), wanted, tmp_path / "s")
+    assert got.store.coins(exchange) == ("ZZZ",)
+
+
 @pytest.mark.parametrize("exchange", ["binanceusdm", "gate"])
 def test_published_files_come_first_and_the_api_does_the_rest(exchange: str, tmp_path: Path) -> None:
     """The end of a month, a month, three days: months by their files, the rest by the API or by days."""

@@ -7,8 +7,7 @@ import pytest
 
 from passivbot.cli.main import main
 from passivbot.config.resources import configs_dir
-from tests.download.harness import ms, truth, venue_of
-from tests.download.test_command import typed
+from tests.download.harness import ms, truth, typed, venue_of
 
 BEGIN = ms("2025-03-01")
 

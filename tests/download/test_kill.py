@@ -7,6 +7,7 @@ import ssl
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from passivbot.market.clean import DAY_MS, MINUTE_MS
@@ -14,7 +15,7 @@ from passivbot.market.spans import Span
 from passivbot.market.store import PANELS, Store
 from passivbot.venue import Venue
 from tests.conftest import ROOT
-from tests.download.harness import ms, truth, venue_of, without
+from tests.download.harness import ms, stored, truth, venue_of, without
 
 BEGIN = ms("2025-03-20")
 SPAN = Span(BEGIN - DAY_MS, BEGIN + 14 * DAY_MS + 700 * MINUTE_MS)
@@ -95,3 +96,20 @@ def test_a_killed_download_resumes_to_the_same_bytes(exchange: str, seed: int, t
         inside = int((rows[coin][:, 0] < SPAN.end_ms).sum())
         assert store.read(name, coin).num_rows == inside
         assert store.missing(name, coin, *SPAN) == ()
+
+
+def test_two_downloads_at_a_time_share_a_store(tmp_path: Path) -> None:
+    """The same coins, side by side, in two processes: the candles are there once, and no file is torn."""
+    rows = {coin: truth("bybit", BEGIN, 15 * 1440, coin_number=i) for i, coin in enumerate(COINS)}
+
+    async def run() -> None:
+        async with venue_of(["bybit"], rows) as venue:
+            started = [await start(venue, tmp_path, tmp_path / "s", "bybit") for _ in range(2)]
+            assert [await asyncio.wait_for(p.wait(), _PATIENCE_S) for p in started] == [0, 0]
+
+    asyncio.run(run())
+    store = Store(tmp_path / "s")
+    for coin in COINS:
+        inside = rows[coin][rows[coin][:, 0] < SPAN.end_ms]
+        np.testing.assert_array_equal(stored(store, "bybit", coin)[:, :5], inside[:, :5])
+        assert store.missing("bybit", coin, *SPAN) == ()
