@@ -59,9 +59,12 @@ def print_markets(reports: Sequence[MarketReport], root: str, *, checked: bool =
         for line in report.repairs:
             console.print(f"{report.exchange} {report.coin}: repaired earlier: {line}", markup=False)
     if checked:
-        alone = [report.coin for report in reports if report.outliers is None and not report.damaged]
-        if alone and len(alone) < len(reports):
-            console.print(f"on one exchange only, not compared: {', '.join(alone)}", markup=False)
+        alone = sum(report.outliers is None and not report.damaged for report in reports)
+        if alone:
+            console.print(
+                f"{alone} of {len(reports)} markets share no minutes with another exchange: not compared",
+                markup=False,
+            )
         if not found:
             console.print("nothing to look at", markup=False)
 
