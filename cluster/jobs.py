@@ -23,6 +23,7 @@ HOME = "PASSIVBOT_HOME"
 _STOP_SECONDS = 60  # from SIGTERM to SIGKILL when Ray itself stops the job: for the front's files
 _POLL_SECONDS = 0.5
 _START_SECONDS = 120.0
+_AGENT_SECONDS = 60.0  # a head takes jobs some time after it answers
 _TOKEN_BYTES = 3
 
 
@@ -139,19 +140,29 @@ def submit(parcel: Parcel, url: str) -> Submission:
                 shutil.copyfile(source, target)
         (Path(folder) / ".study").write_text(parcel.study)  # Ray takes no empty folder
         client = _client(url)
-        try:
-            client.submit_job(
-                entrypoint=parcel.command,
-                submission_id=submission.job,
-                runtime_env={
-                    "working_dir": folder,
-                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)},
-                },
-                metadata={"job_name": submission.name, "study": parcel.study},
-            )
-        except (RuntimeError, OSError, ValueError) as error:
-            raise ClusterError(f"{url}: the cluster does not take the job: {_first_line(error)}") from error
+        until = time.monotonic() + _AGENT_SECONDS
+        while not _taken(client, submission, parcel, folder, url, last=time.monotonic() > until):
+            time.sleep(_POLL_SECONDS)
     return submission
+
+
+def _taken(client: Any, submission: Submission, parcel: Parcel, folder: str, url: str, *, last: bool) -> bool:
+    """Submit once; return False if the cluster is not ready for it and this was not the last try."""
+    try:
+        client.submit_job(
+            entrypoint=parcel.command,
+            submission_id=submission.job,
+            runtime_env={
+                "working_dir": folder,
+                "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)},
+            },
+            metadata={"job_name": submission.name, "study": parcel.study},
+        )
+    except (RuntimeError, OSError, ValueError) as error:
+        if "No available agent" in str(error) and not last:
+            return False
+        raise ClusterError(f"{url}: the cluster does not take the job: {_first_line(error)}") from error
+    return True
 
 
 def wait_until_started(
@@ -202,7 +213,8 @@ def _cause(client: Any, job: str) -> str:
 
 def _client(url: str) -> Any:
     sdk = importlib.import_module("ray.job_submission")
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for chatty in ("ray.dashboard", "ray._private"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         return sdk.JobSubmissionClient(url)
     except (RuntimeError, OSError, ValueError) as error:
