@@ -349,6 +349,11 @@ def test_unknown_rules(text: str, expected: str) -> None:
             "column open holds no numbers",
         ),
         ("BTC.csv", b"", "holds no candles"),
+        (
+            "BTC_USDT-202405.csv.gz",
+            gzip.compress(b"1714521600,900,10,12,9,11\n"),
+            "outside low … high in 100%",
+        ),
     ],
 )
 def test_what_can_not_be_imported_is_named(

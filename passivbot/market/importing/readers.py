@@ -28,10 +28,12 @@ from passivbot.errors import CandleError
 from passivbot.market.clean import DAY_MS
 from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.importing.columns import by_name, typed
-from passivbot.market.month import COLUMNS, SCHEMA
+from passivbot.market.month import COLUMNS, SCHEMA, inconsistent
 from passivbot.market.spans import Span
 
 _BINANCE_COLUMNS = 12
+_ODD_SHARE = 0.05
+"""Share of candles that contradict themselves above which it is the columns that are wrong, not the candles."""
 _TRADES = ("timestamp", "symbol", "side", "size", "price")
 
 
@@ -93,7 +95,25 @@ def _six(columns: list[object], what: str) -> pa.Table:
         }
     except pa.ArrowException as error:
         raise CandleError(f"{what}: holds no numbers ({str(error).splitlines()[0]})") from None
-    return typed(made, what) if len(made["timestamp"]) else SCHEMA.empty_table()
+    return _in_order(typed(made, what), what) if len(made["timestamp"]) else SCHEMA.empty_table()
+
+
+def _in_order(table: pa.Table, what: str) -> pa.Table:
+    """Return candles whose columns had no names, if their values fit the order that was taken for granted.
+
+    Raises
+    ------
+    CandleError
+        Too many have an open or a close outside low … high, as Gate's archive would, which has volume, close,
+        high, low, open.
+    """
+    share = float(np.mean(inconsistent(table))) if table.num_rows else 0.0
+    if share > _ODD_SHARE:
+        raise CandleError(
+            f"{what}: open or close lies outside low … high in {share:.0%} of the candles; without names the "
+            "columns have to be time, open, high, low, close, volume"
+        )
+    return table
 
 
 def _csv(content: bytes, what: str) -> pa.Table:
@@ -117,7 +137,7 @@ def _csv(content: bytes, what: str) -> pa.Table:
             f"{what}: has {len(cells)} columns and no header; known without one are six columns (time, open, "
             f"high, low, close, volume), Binance's {_BINANCE_COLUMNS} and Bybit's seven"
         )
-    return typed(dict(zip(COLUMNS, columns, strict=True)), what)
+    return _in_order(typed(dict(zip(COLUMNS, columns, strict=True)), what), what)
 
 
 def _texts(content: bytes) -> tuple[list[str], list[str]]:
