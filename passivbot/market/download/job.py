@@ -78,7 +78,7 @@ class Job:
             A file of the store is damaged or can't be written.
         """
         target = self.target
-        missing = target.missing()
+        missing = await target.missing()
         target.told.planned(target.exchange, target.coin, minutes(missing))
         trouble: ExchangeFault | None = None
         if missing:
@@ -89,13 +89,13 @@ class Job:
                 await self._pages()
             except ExchangeFault as fault:
                 trouble = fault
-            self._say_begin(missing[0])
+            await self._say_begin(missing[0])
             if self.pager.senseless:
                 target.note(f"candles that made no sense, left out: {self.pager.senseless}")
         target.told.finished(target.exchange, target.coin)
         return [
             Missing(target.exchange, target.coin, span, self._why(span, trouble))
-            for span in (target.missing() if missing else ())
+            for span in (await target.missing() if missing else ())
         ]
 
     def _why(self, span: Span, trouble: ExchangeFault | None) -> str:
@@ -108,13 +108,13 @@ class Job:
             )
         return NOT_YET
 
-    def _say_begin(self, asked: Span) -> None:
+    async def _say_begin(self, asked: Span) -> None:
         """Say that there is nothing in what was asked for, or nothing at its beginning."""
         target = self.target
-        first = target.store.coverage(target.exchange, target.coin).first_ms
+        first = await target.first_ms()
         listed = f"; listed at {utc(self.listing_ms)}" if self.listing_ms else ""
         if first is None or first >= target.wanted.end_ms:
-            if within(target.wanted, target.missing()) != (target.wanted,):
+            if within(target.wanted, await target.missing()) != (target.wanted,):
                 target.note(f"the exchange has no candles in {target.wanted}{listed}")
         elif self._first_ms > asked.begin_ms and first > asked.begin_ms:
             target.note(f"candles begin at {utc(first)}{listed}")
@@ -122,7 +122,7 @@ class Job:
     async def _listing(self, begin_ms: int) -> None:
         """Learn where the market's candles begin, so that nothing is looked for before."""
         target = self.target
-        known = target.store.coverage(target.exchange, target.coin).first_ms
+        known = await target.first_ms()
         self._first_ms = begin_ms
         if known is None or known > begin_ms:
             first = await self.pager.first_day(Span(begin_ms, target.wanted.end_ms))
@@ -132,7 +132,7 @@ class Job:
 
     async def _files(self, host: ArchiveHost) -> None:
         """Take what the archive has: a month's file where enough of it is missing, else its days' files."""
-        wanted = within(Span(self._first_ms, self.target.wanted.end_ms), self.target.missing())
+        wanted = within(Span(self._first_ms, self.target.wanted.end_ms), await self.target.missing())
         names = sorted({name for span in wanted for name in months(span)})
         try:
             async with asyncio.TaskGroup() as group:
@@ -179,7 +179,7 @@ class Job:
     # ---- the API
 
     async def _pages(self) -> None:
-        for span in self.target.missing():
+        for span in await self.target.missing():
             # Days say that nothing is before the listing, also where minutes are not kept for so long.
             before = Span(span.begin_ms, min(max(span.begin_ms, self._first_ms), span.end_ms))
             await self.target.write(NONE, [before], API)

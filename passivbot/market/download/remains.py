@@ -46,7 +46,7 @@ class Remains:
     async def run(self) -> list[Missing]:
         """Fetch what is missing; return what could not be; the errors are those of :meth:`Job.run`."""
         target = self.target
-        missing = target.missing()
+        missing = await target.missing()
         target.told.planned(target.exchange, target.coin, minutes(missing))
         last = self.files[-1].span
         target.note(f"not listed any more; published files of it go from {self.files[0].span} to {last}")
@@ -60,14 +60,14 @@ class Remains:
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
             known = Span(target.wanted.begin_ms, min(target.wanted.end_ms, self.published_ms))
-            left = within(known, target.missing())
+            left = within(known, await target.missing())
             await target.write(NONE, without(left, damaged), self.source)
         target.told.finished(target.exchange, target.coin)
         return [
             Missing(
                 target.exchange, target.coin, span, "not listed any more, and no file of it published yet"
             )
-            for span in (target.missing() if missing else ())
+            for span in (await target.missing() if missing else ())
         ]
 
     async def _take(self, file: ArchiveFile, missing: Sequence[Span], damaged: list[Span]) -> None:

@@ -69,9 +69,14 @@ class Target:
     changed: int = field(default=0, init=False)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
-    def missing(self) -> tuple[Span, ...]:
+    async def missing(self) -> tuple[Span, ...]:
         """Return what of the stretch was never fetched."""
-        return self.store.missing(self.exchange, self.coin, *self.wanted)
+        # Years are many files, and other markets wait for their turn.
+        return await asyncio.to_thread(self.store.missing, self.exchange, self.coin, *self.wanted)
+
+    async def first_ms(self) -> int | None:
+        """Return the first candle that the store has of the market; None without any."""
+        return (await asyncio.to_thread(self.store.coverage, self.exchange, self.coin)).first_ms
 
     def note(self, text: str) -> None:
         """Tell a person something."""
