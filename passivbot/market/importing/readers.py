@@ -33,7 +33,7 @@ from passivbot.market.spans import Span
 
 _BINANCE_COLUMNS = 12
 _ODD_SHARE = 0.05
-"""Share of candles that contradict themselves above which it is the columns that are wrong, not the candles."""
+"""Share of candles that contradict themselves above which the columns are wrong, not the candles."""
 _TRADES = ("timestamp", "symbol", "side", "size", "price")
 
 
