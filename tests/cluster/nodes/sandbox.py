@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 BIN = Path(sys.executable).parent
 PORT = 6379
 OWN = "/run/own"
-START_SECONDS = 120.0
+START_SECONDS = 300.0  # on a busy machine Ray gives up its first tries
 
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--fork", "--kill-child=KILL", "--mount-proc")
 # bash stays process 1, which adopts orphans and reaps them.

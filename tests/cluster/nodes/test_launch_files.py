@@ -88,6 +88,6 @@ def test_both_manifests_describe_the_same_cluster() -> None:
 
 
 def test_image_has_the_program_that_the_manifests_start() -> None:
-    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    text = (ROOT / "deploy" / "cluster.Dockerfile").read_text()
     assert "COPY scripts/node /usr/local/bin/passivbot-node" in text
     assert "PASSIVBOT_CACHE=/cache" in text
