@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from passivbot.config import Config
+from passivbot.config import Config, warmup_minutes
 from passivbot.config.schema import SIDES
 
 _SECTIONS = ("bot", "coin_overrides", "live")
@@ -73,8 +73,9 @@ def _facts(config: Config) -> dict[str, Any]:
         for key, value in _leaves(section, document[section])
         if key not in _SILENT
     }
-    # The bounds of a search decide how long the bot looks back (trading-semantics §7.1).
-    found["warm-up (longest bound)"] = _longest(document["optimize"]["bounds"])
+    # Of the bounds, too, which are no key that a bot trades by (trading-semantics §7.1).
+    coins = sorted({coin for side in config.live.approved_coins.values() for coin in side})
+    found["warm-up minutes"] = warmup_minutes(config, coins)[0]
     return found
 
 
@@ -85,11 +86,6 @@ def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
                 yield from _leaves(f"{prefix}.{key}", inner)
     else:
         yield prefix, value
-
-
-def _longest(bounds: Mapping[str, Any]) -> float:
-    spans = (b for name, b in bounds.items() if name.endswith(("_span_0", "_span_1")))
-    return max((max(b) if isinstance(b, list | tuple) else float(b) for b in spans), default=0.0)
 
 
 def _rank(key: str) -> int:

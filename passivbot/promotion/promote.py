@@ -158,9 +158,9 @@ def propose(
     before = _current(folder)
     account = _account(terms, before, study.config)
     cap = _cap(terms, before)
-    # First of all: whoever has no keys need not wait for a backtest to be told.
-    keys = _keys(account, terms)
     number = chosen(study, method, candidate)
+    # Whoever has no keys need not wait for a backtest to be told.
+    keys = _keys(account, terms)
     frozen = freeze(study, number, account=account, sets=sets, picked=method)
     checks = [made.keeps_limits(study, number), made.replays(study, number, candles)]
     if "unseen" in terms.waive:
