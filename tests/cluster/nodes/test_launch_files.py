@@ -91,3 +91,6 @@ def test_image_has_the_program_that_the_manifests_start() -> None:
     text = (ROOT / "deploy" / "cluster.Dockerfile").read_text()
     assert "COPY scripts/node /usr/local/bin/passivbot-node" in text
     assert "PASSIVBOT_CACHE=/cache" in text
+    # Which the builder would not see if it were left out of what it is given.
+    ignored = (ROOT / "deploy" / "cluster.Dockerfile.dockerignore").read_text().splitlines()
+    assert "!scripts/node" in ignored
