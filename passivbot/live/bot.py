@@ -182,10 +182,12 @@ class Bot:
             price=seen.price,
             balance=balance,
             now_ms=now,
+            resting={rest.key for rest in accounts.resting},
             entries=entries,
             hedge=p.exchange.hedge,
         )
-        await self._feed((coin for coin, _ in seen.positions), now)
+        touched = {coin for coin, _ in seen.positions} | {rest.order.coin for rest in accounts.resting}
+        await self._feed(touched, now)
         drifting = self._drift(seen)
         known = Known(
             config=self.config,

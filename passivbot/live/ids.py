@@ -14,7 +14,7 @@ _TYPE_DIGITS = 2
 _KNOWN = tuple(name for name in ORDER_TYPES if name != "empty")
 _NUMBER = {name: f"{i:02x}" for i, name in enumerate(_KNOWN)}
 _DIGITS = frozenset("0123456789abcdef")
-ADOPTED_NUMBERS = 512
+ADOPTED_NUMBERS = 256
 """Repetitions of one order that :func:`is_own` tries."""
 
 

@@ -83,14 +83,12 @@ def compare(
 
 
 def _fits(order: PlannedOrder, rest: Resting, price: float, qty: float, exact: bool) -> bool:
+    if abs(rest.order.price - order.price) > price * order.price:
+        return False
     left = rest.order.left
-    if (order.qty > 0) != (left > 0) or order.reduces != rest.type.startswith("close"):
+    if abs(left - order.qty) > qty * abs(order.qty) or order.reduces != rest.type.startswith("close"):
         return False
-    if not exact and any(word in name for word in _STRICT for name in (order.type, rest.type)):
-        return False
-    return abs(rest.order.price - order.price) <= price * order.price and abs(left - order.qty) <= qty * abs(
-        order.qty
-    )
+    return exact or not any(word in name for word in _STRICT for name in (order.type, rest.type))
 
 
 def urgency(order: PlannedOrder, prices: Mapping[str, float]) -> tuple[int, float, str, str]:

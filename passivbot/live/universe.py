@@ -1,6 +1,6 @@
 """Which coins are traded, and in which mode each side of each is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +106,7 @@ def survey(
     price: Callable[[str], float | None],
     balance: float,
     now_ms: int,
+    resting: Collection[Key] = (),
     entries: bool = True,
     hedge: bool = True,
 ) -> Universe:
@@ -129,6 +130,8 @@ def survey(
         Balance that orders are sized by.
     now_ms
         Market time.
+    resting
+        Coins and sides where orders of the bot rest.
     entries
         False: no side enters anything.
     hedge
@@ -140,7 +143,8 @@ def survey(
     for side in SIDES:
         wanted = approved(config, side, listed)
         enabled = is_enabled(config, side)
-        for coin in sorted(wanted | {coin for coin, held_side in held if held_side == side}):
+        known = {coin for coin, other in (*held, *resting) if other == side}
+        for coin in sorted(wanted | known):
             key = (coin, side)
             market = listed.get(coin)
             holds = key in held
@@ -148,7 +152,7 @@ def survey(
                 reasons[key] = "its market is closed"
                 continue
             # A position on a coin that was never approved and that the bot never traded is somebody else's.
-            if coin not in wanted and not own(key):
+            if coin not in wanted and holds and not own(key):
                 reasons[key] = "its position is not the bot's"
                 continue
             forced = forced_mode(config, coin, side)
@@ -159,8 +163,9 @@ def survey(
                 if forced is Mode.NORMAL and not enabled:
                     modes[key] = Mode.GRACEFUL_STOP
             elif coin not in wanted or not enabled:
-                winding_down = config.live.auto_gs and holds
-                modes[key] = Mode.GRACEFUL_STOP if winding_down else Mode.MANUAL
+                # Without a position that only ends what rests there.
+                left_alone = holds and not config.live.auto_gs
+                modes[key] = Mode.MANUAL if left_alone else Mode.GRACEFUL_STOP
             else:
                 why = _unfit(config, market, side, len(wanted), price(coin), balance, now_ms)
                 if why is None:

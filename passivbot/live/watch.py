@@ -127,7 +127,7 @@ class Watch:
         extra = {
             "planned": report.planned,
             "cancelled": report.cancelled,
-            "created": report.created,
+            "placed": report.created,
             "fills": report.fills,
             "ms": round(seconds * 1000, 1),
         }

@@ -1,0 +1,37 @@
+"""A tenth of the soak and of the kills; ``scripts/soak live`` and ``scripts/soak kills`` run them whole."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.live.rig import BOTH, walk_source
+from tests.live.soak import kill_often, soak
+
+MINUTES = 2000
+KILLS = 20
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", BOTH)
+def test_a_tenth_of_the_soak(name: str, tmp_path: Path) -> None:
+    share = MINUTES // len(BOTH)
+    figures = asyncio.run(soak(name, tmp_path, walk_source(minutes=share + 700, seed=5), share, seed=11))
+    assert figures.minutes >= share
+    assert figures.checks >= share // 50
+    assert figures.fills > 300
+    assert sum(figures.faults.values()) > share // 10
+    # A cycle asks for some lists, and for candles of two coins; every other request is an order.
+    assert figures.requests_per_minute < 60
+    rest = np.array(figures.memory_mb)
+    assert rest[-1] - rest[0] < 60, rest
+
+
+@pytest.mark.timeout(900)
+def test_a_tenth_of_the_kills(tmp_path: Path) -> None:
+    figures = kill_often("bybit", tmp_path, walk_source(minutes=3000, seed=9), KILLS, seed=3, longest=2.0)
+    assert figures.kills == KILLS
+    assert figures.checks == KILLS // 5 + 1
+    assert figures.adopted > 0
+    assert figures.orders > 50
