@@ -74,7 +74,7 @@ function drawFacts() {
   }
   const drawn = others.candidate.length + page.study.front.candidate.length;
   element("thinned").textContent = others.stride > 1
-    ? `Off the front every ${whole(others.stride)}th candidate is drawn: ${whole(drawn)} of ${whole(page.study.told)} in all. ` +
+    ? `Off the front one candidate in ${whole(others.stride)} is drawn: ${whole(drawn)} of ${whole(page.study.told)} with the front. ` +
       "Numbers, front and hypervolume are of all candidates."
     : "";
 }

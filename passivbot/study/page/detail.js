@@ -79,7 +79,12 @@ function renderDetail(facts, replay) {
 
   heading("Promote it", detail);
   const command = make("div", undefined, detail, "command");
-  make("code", facts.promote, command).id = "promote";
+  const code = make("code", undefined, command);
+  code.id = "promote";
+  for (const word of facts.promote.split(" ")) {
+    make("span", word, code, word.startsWith("--") ? "whole" : "");
+    code.append(" ");
+  }
   const copy = make("button", "Copy", command);
   copy.type = "button";
   copy.id = "copy";
