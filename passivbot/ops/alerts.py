@@ -2,12 +2,12 @@
 
 :meth:`Alerts.send` only puts a message into a short queue; a task posts it. The same matter is told at most
 once in five minutes, with the number of times that it was held back, and all matters together at most thirty
-times an hour. A webhook that is down costs the bot nothing but the message.
+times an hour; that the bot stopped is always told. A webhook that is down costs the bot nothing but the
+message.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections import deque
@@ -21,7 +21,7 @@ import aiohttp
 
 from passivbot.errors import LiveError
 from passivbot.ops.metrics import Metrics
-from passivbot.ops.redact import redacted, register
+from passivbot.ops.redact import cleaned, register
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,8 @@ class Alerts:
         while self._sent and now - self._sent[0] >= HOUR_SECONDS:
             self._sent.popleft()
         last = self._last.get(key)
-        if (last is not None and now - last < SAME_MATTER_SECONDS) or len(self._sent) >= MOST_AN_HOUR:
+        often = last is not None and now - last < SAME_MATTER_SECONDS
+        if kind != "stopped" and (often or len(self._sent) >= MOST_AN_HOUR):
             self._held[key] = self._held.get(key, 0) + 1
             self._count("held back")
             return
@@ -160,7 +161,7 @@ class Alerts:
         while True:
             alert = await self._queue.get()
             try:
-                body = json.loads(redacted(json.dumps(self._body(alert), default=str)))
+                body = cleaned(self._body(alert))
                 self._count("sent" if await _post(session, url, body) else "failed")
             finally:
                 self._queue.task_done()

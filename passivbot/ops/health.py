@@ -14,7 +14,7 @@ from aiohttp import web
 
 from passivbot.errors import LiveError
 from passivbot.ops.metrics import Metrics
-from passivbot.ops.redact import redacted
+from passivbot.ops.redact import cleaned
 
 LATE_SECONDS = 180.0
 """Without a finished cycle for so long a bot is not well: three candles."""
@@ -117,4 +117,4 @@ async def serving(health: Health, port: int, host: str = "127.0.0.1") -> AsyncIt
 
 
 def _dumps(value: Any) -> str:
-    return redacted(json.dumps(value, default=str))
+    return json.dumps(cleaned(value))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from passivbot.errors import LiveError, ResourceError
-from passivbot.ops.redact import redacted
+from passivbot.ops.redact import cleaned, redacted
 from passivbot.ops.remote import RemoteHandler
 from passivbot.study.lock import unwritable
 
@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return redacted(json.dumps(line, default=str, ensure_ascii=False))
+        return json.dumps(cleaned(line), ensure_ascii=False)
 
 
 class TextFormatter(logging.Formatter):

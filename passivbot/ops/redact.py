@@ -4,9 +4,11 @@ Whoever holds a secret registers it, once; everything that leaves the process as
 goes through :func:`redacted`.
 """
 
+import math
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "[secret]"
@@ -49,6 +51,22 @@ def redacted(text: str) -> str:
     if _pattern is not None:
         text = _pattern.sub(MASK, text)
     return _FORMS.sub(lambda match: match[1] + MASK, text)
+
+
+def cleaned(value: Any) -> Any:
+    """Return a value as JSON can hold it, each text in it redacted; numbers stay, if finite.
+
+    A passphrase of digits must not take a part of a price away, nor spoil the JSON.
+    """
+    if isinstance(value, str):
+        return redacted(value)
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, Mapping):
+        return {redacted(str(key)): cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [cleaned(inner) for inner in value]
+    return redacted(str(value))
 
 
 def _escaped(secret: str) -> str:

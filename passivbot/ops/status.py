@@ -16,7 +16,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from passivbot.errors import LiveError
-from passivbot.ops.redact import redacted
+from passivbot.ops.redact import cleaned
 from passivbot.promotion.current import BOTS, LIVE
 
 STATUS = "status.json"
@@ -79,7 +79,7 @@ class StatusFile:
 
     def write(self, document: Mapping[str, Any]) -> bool:
         """Replace the file; return whether that worked."""
-        text = redacted(json.dumps({**document, **self._facts, "at": time.time()}, default=str, indent=2))
+        text = json.dumps(cleaned({**document, **self._facts, "at": time.time()}), indent=2)
         part = self._path.with_name(f".{STATUS}.part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -94,12 +94,15 @@ def test_not_more_than_thirty_an_hour() -> None:
                 for number in range(100):
                     alerts.send("guard", "x", matter=str(number))
             before = len(taken)
+            async with alerts.delivering():
+                alerts.send("stopped", "x", matter="stopped")
+            assert len(taken) == before + 1, "that it stopped is always told"
             clock.now += 3600
             async with alerts.delivering():
                 alerts.send("guard", "x", matter="later")
             return before, len(taken)
 
-    assert asyncio.run(run()) == (MOST_AN_HOUR, MOST_AN_HOUR + 1)
+    assert asyncio.run(run()) == (MOST_AN_HOUR, MOST_AN_HOUR + 2)
 
 
 def test_a_webhook_that_fails_is_tried_again_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import pytest
 from passivbot.errors import LiveError
 from passivbot.ops.keys import Keys
 from passivbot.ops.logs import TRACE, logging_to
-from passivbot.ops.redact import MASK
+from passivbot.ops.redact import MASK, register
 from passivbot.ops.remote import RemoteHandler
 from tests.disks import mount, unmount
 from tests.ops.conftest import BYBIT, KEY, SECRET
@@ -93,6 +93,15 @@ def test_no_secret_gets_into_a_log(tmp_path: Path) -> None:
     assert "abcdef012345" not in text
     assert text.count(MASK) >= 6
     assert "RuntimeError" in text
+
+
+def test_a_passphrase_of_digits_spoils_no_number(tmp_path: Path) -> None:
+    register(["1234567"])
+    with logging_to(tmp_path / "bot.log", console=None):
+        log.info("x 1234567", extra={"balance": 1234567.5, "qty": float("nan"), "all": ({"1234567": 1},)})
+    (line,) = lines(tmp_path / "bot.log")
+    assert (line["message"], line["balance"], line["qty"]) == (f"x {MASK}", 1234567.5, "nan")
+    assert line["all"] == [{MASK: 1}]
 
 
 def test_a_log_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
