@@ -75,7 +75,7 @@ def download(
     with Display(Console(stderr=True, highlight=False)) as display:
         report = asyncio.run(run(request, opened, display))
     _print(report, time.monotonic() - began, str(opened.root))
-    return 1 if report.missing else 0
+    return 0 if report.complete else 1
 
 
 def _print(report: "Report", seconds: float, root: str) -> None:

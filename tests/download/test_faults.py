@@ -200,6 +200,8 @@ def test_one_exchange_that_can_t_be_reached_does_not_stop_the_others(tmp_path: P
     got = fetch(venue, request(["binanceusdm", "bybit"], ["BTC"], *span), tmp_path / "s")
     assert_equals_truth(got, "bybit", "BTC", rows, span)
     assert [(m.exchange, m.span) for m in got.report.missing] == [("binance", span)]
+    assert got.report.unreached == ("binance",)
+    assert not got.report.complete
     assert any(note.startswith("binance: can't be reached, left out") for note in got.heard.notes)
 
 

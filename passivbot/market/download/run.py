@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import aiohttp
 import certifi
 
-from passivbot.errors import CandleError, ConfigError, ExchangeError, nearest
+from passivbot.errors import CandleError, ConfigError, ExchangeError
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.registry import connect
 from passivbot.market.clean import DAY_MS, utc
-from passivbot.market.download.archives import ARCHIVES
+from passivbot.market.download.archives import ARCHIVES, ArchiveFile
+from passivbot.market.download.choose import choose_coins
 from passivbot.market.download.job import NOT_YET, Job
 from passivbot.market.download.pace import Pace, Patience
 from passivbot.market.download.remains import Remains
@@ -22,6 +23,7 @@ from passivbot.market.download.request import WHERE, Request
 from passivbot.market.download.source import Source
 from passivbot.market.download.target import Missing, Target, Told
 from passivbot.market.download.web import ArchiveHost
+from passivbot.market.folder import listed
 from passivbot.market.spans import Span
 from passivbot.market.store import Store, exchange_name
 
@@ -50,12 +52,20 @@ class Report:
         Candles that are new in the store, and that have other values than before.
     markets
         Number of markets.
+    unreached
+        Exchanges that were left out since they did not answer.
     """
 
     missing: tuple[Missing, ...]
     added: int
     changed: int
     markets: int
+    unreached: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for is there."""
+        return not self.missing and not self.unreached
 
 
 async def download(
@@ -134,7 +144,6 @@ class _Plan:
         self.missing: list[Missing] = []
         self._unreached: dict[str, str] = {}
         self._quiet_until = 0.0
-        self._gone: dict[str, dict[str, Remains]] = {}
 
     def wait_of(self, exchange: str) -> Callable[[float, str], None]:
         """Return what tells of an exchange's waits."""
@@ -178,13 +187,16 @@ class _Plan:
 
     async def run(self) -> Report:
         """Run all markets; see :func:`download`."""
-        coins = await self._coins()
+        coins, files = await choose_coins(self.request.coins, self.sources, self.hosts, self.told)
         jobs: list[Job | Remains] = []
         slots = {source.store_name: asyncio.Semaphore(_COINS_AT_ONCE) for source in self.sources}
         for source in self.sources:
-            jobs += [job for coin in coins if (job := await self._job(source, coin)) is not None]
+            for coin in coins:
+                left = files.get((source.store_name, coin))
+                job = self._remains(source, coin, left) if left else self._job(source, coin)
+                jobs += [job] if job is not None else []
         if not jobs:
-            raise ConfigError(f"{WHERE}: no exchange named has candles of {', '.join(coins)} in that time")
+            raise ConfigError(f"{WHERE}: no exchange named has candles of {listed(coins)} in that time")
 
         async def one(job: Job | Remains) -> None:
             target = job.target
@@ -203,16 +215,13 @@ class _Plan:
                     group.create_task(one(job))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        end_ms = self.request.end_ms or max(source.now_ms for source in self.sources)
-        for name, why in self._unreached.items():
-            for coin in coins:
-                for span in self.store.missing(name, coin, self._begin(name, coin) or 0, end_ms):
-                    self.missing.append(Missing(name, coin, span, why))
+        self._miss_unreached(coins)
         return Report(
             tuple(sorted(self.missing)),
             sum(job.target.added for job in jobs),
             sum(job.target.changed for job in jobs),
             len(jobs),
+            tuple(self._unreached),
         )
 
     def _miss(self, missing: Missing) -> None:
@@ -222,79 +231,31 @@ class _Plan:
         else:
             self.missing.append(missing)
 
-    # ---- what is asked for
-
-    async def _coins(self) -> tuple[str, ...]:
-        choice = self.request.coins
-        if choice.everything:
-            listed = (source.listings.items() for source in self.sources)
-            return tuple(sorted({coin for rows in listed for coin, market in rows if market.active}))
-        if choice.top:
-            return await self._top(choice.top)
-        for coin in choice.names:
-            self._gone[coin] = await self._files_of(coin)
-        there = {coin for source in self.sources for coin in source.exchange.markets}
-        known = tuple(coin for coin in choice.names if coin in there or self._gone[coin])
-        for coin in choice.names:
-            if coin not in known:
-                self._refuse(coin, strict=choice.strict)
-        if not known:
-            raise ConfigError(f"{WHERE}: --coins names no coin that an exchange lists")
-        return known
-
-    def _refuse(self, coin: str, *, strict: bool) -> None:
-        names = [source.store_name for source in self.sources]
-        near = nearest(coin, {coin for source in self.sources for coin in source.exchange.markets})
-        why = f"no perpetual market of {coin}" + (f"; the nearest is {near}" if near else "")
-        if strict:
-            raise ExchangeError(f"{WHERE}: {' and '.join(names)}: {why}; nothing was fetched")
-        for name in names:
-            self.told.note(name, coin, f"left out: {why}")
-
-    async def _files_of(self, coin: str) -> dict[str, Remains]:
-        """Return what archives have of a coin that their exchange does not list, by exchange."""
-        found: dict[str, Remains] = {}
-        for source in self.sources:
-            host = self.hosts.get(source.store_name)
-            if host is None or coin in source.exchange.markets:
-                continue
-            try:
-                files = await host.files(coin)
-            except ExchangeFault as fault:
-                self.told.note(source.store_name, coin, f"archive: {fault.text}")
-                continue
-            if files:
-                target = self._target(source, coin, files[0].symbol, files[0].span.begin_ms)
-                found[source.store_name] = Remains(
-                    target, host, files, host.archive.published_ms(source.now_ms)
-                )
-        return found
-
-    async def _top(self, count: int) -> tuple[str, ...]:
-        total: dict[str, float] = {}
-        for source in self.sources:
-            try:
-                turnovers = await source.turnovers()
-            except ExchangeFault as fault:
-                raise ExchangeError(
-                    f"{source.store_name}: what was traded, and so --coins top, is unknown: {fault.text}"
-                ) from None
-            for coin, turnover in turnovers.items():
-                total[coin] = total.get(coin, 0.0) + turnover
-        ranked = sorted(total, key=lambda coin: (-total[coin], coin))
-        if len(ranked) < count:
-            self.told.note(
-                self.sources[0].store_name, "", f"--coins top:{count}: only {len(ranked)} are listed"
-            )
-        return tuple(ranked[:count])
+    def _miss_unreached(self, coins: Sequence[str]) -> None:
+        """Take down what exchanges that did not answer may have had."""
+        end_ms = self.request.end_ms or max(source.now_ms for source in self.sources)
+        for name, why in self._unreached.items():
+            for coin in coins:
+                begin_ms = self._begin(name, coin)
+                if begin_ms is not None and begin_ms < end_ms:
+                    spans = self.store.missing(name, coin, begin_ms, end_ms)
+                    self.missing += [Missing(name, coin, span, why) for span in spans]
 
     # ---- jobs
 
-    async def _job(self, source: Source, coin: str) -> Job | Remains | None:
-        if self.request.coins.stored and coin not in self.store.coins(source.store_name):
+    def _wanted(self, source: Source, coin: str) -> bool:
+        return not self.request.coins.stored or coin in self.store.coins(source.store_name)
+
+    def _remains(self, source: Source, coin: str, files: Sequence[ArchiveFile]) -> Remains | None:
+        if not self._wanted(source, coin):
             return None
-        if gone := self._gone.get(coin, {}).get(source.store_name):
-            return gone
+        host = self.hosts[source.store_name]
+        target = self._target(source, coin, files[0].symbol, files[0].span.begin_ms)
+        return Remains(target, host, files, host.archive.published_ms(source.now_ms))
+
+    def _job(self, source: Source, coin: str) -> Job | None:
+        if not self._wanted(source, coin):
+            return None
         if coin not in source.exchange.markets:
             self.told.note(source.store_name, coin, "not listed there, left out")
             return None
