@@ -129,8 +129,8 @@ prepare() {
     fi
 }
 
-# Source and product together: a debug build put in place by hand is noticed too.
-engine_fingerprint() { fingerprint "$ROOT/engine-rs" "$ROOT"/passivbot/_engine*.so; }
+# Source and product together: a debug build put in place by hand is noticed too. Beside them what else the wheel installs.
+engine_fingerprint() { fingerprint "$ROOT/engine-rs" "$ROOT/wheel-data" "$ROOT"/passivbot/_engine*.so; }
 
 # The build backend as pyproject.toml names it, installed beside the project so that builds are incremental.
 build_requirement() {

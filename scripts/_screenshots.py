@@ -88,7 +88,7 @@ def brushed(driver: Chrome) -> None:
     with_equity(driver)
     driver.execute_script(
         "const m = page.study.objectives[0], v = page.study.front.metrics[m], top = Math.max(...v);"
-        "page.filters.set(m, [[0.45 * top, top]]); filtered();"
+        "page.filters.set(m, [[0.8 * top, top]]); filtered();"
         "document.getElementById('parallel-title').scrollIntoView()"
     )
 

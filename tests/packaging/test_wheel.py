@@ -82,7 +82,10 @@ def test_the_wheel_carries_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
         assert not [name for name in archive.namelist() if name.endswith((".pyc", ".rs"))]
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"passivbot", "cluster"}
+        outside = [name.split("/", 1)[1] for name in archive.namelist() if ".data/" in name]
+    # Beside our packages one file: by it Ray's dashboard finds our page.
+    assert outside == ["purelib/ray/dashboard/modules/passivbot_page.py"]
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"passivbot", "cluster"}
     assert wheel.stat().st_size < 20_000_000
 
 
