@@ -290,4 +290,6 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
         fine = " --interval 1" if plan.scenario.panel.interval_minutes > 1 else ""
         typer.echo(f"  passivbot backtest {plan.folder / 'front' / f'{best:07d}.json'}{fine}")
     more = "" if outcome is not None and not outcome.finished else f" --iters {plan.budget * 2}"
+    if more and plan.ends.hours is not None and missing(log, plan.budget):
+        more = f" --hours {plan.ends.hours * 2:g}"
     typer.echo(f"  passivbot optimize --study {name} --resume{more}")

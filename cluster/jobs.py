@@ -23,6 +23,7 @@ HOME = "PASSIVBOT_HOME"
 _STOP_SECONDS = 60  # from SIGTERM to SIGKILL when Ray itself stops the job: for the front's files
 _POLL_SECONDS = 0.5
 _START_SECONDS = 120.0
+_CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private")
 _AGENT_SECONDS = 60.0  # a head takes jobs some time after it answers
 _TOKEN_BYTES = 3
 
@@ -140,7 +141,8 @@ def submit(parcel: Parcel, url: str) -> Submission:
                 shutil.copyfile(source, target)
         (Path(folder) / ".study").write_text(parcel.study)  # Ray takes no empty folder
         client = _client(url)
-        until = time.monotonic() + _AGENT_SECONDS
+        until = time.monotonic() + _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private")
+_AGENT_SECONDS
         while not _taken(client, submission, parcel, folder, url, last=time.monotonic() > until):
             time.sleep(_POLL_SECONDS)
     return submission
@@ -213,7 +215,7 @@ def _cause(client: Any, job: str) -> str:
 
 def _client(url: str) -> Any:
     sdk = importlib.import_module("ray.job_submission")
-    for chatty in ("ray.dashboard", "ray._private"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         return sdk.JobSubmissionClient(url)
