@@ -141,8 +141,7 @@ def submit(parcel: Parcel, url: str) -> Submission:
                 shutil.copyfile(source, target)
         (Path(folder) / ".study").write_text(parcel.study)  # Ray takes no empty folder
         client = _client(url)
-        until = time.monotonic() + _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private")
-_AGENT_SECONDS
+        until = time.monotonic() + _AGENT_SECONDS
         while not _taken(client, submission, parcel, folder, url, last=time.monotonic() > until):
             time.sleep(_POLL_SECONDS)
     return submission
