@@ -96,9 +96,9 @@ class Holding:
                 target.fill(np.nan)
                 where = (timestamp[rows] - begin) // MINUTE_MS
             # One column at a time: little more than the panel is ever in memory.
-            for field, name in enumerate(("high", "low", "close", "volume")):
+            for field, name in enumerate(("high", "low", "close")):
                 target[field, where] = month.read(name)[rows]
-        target[3] *= target[2]
+            target[3, where] = month.read("volume")[rows] * target[2, where]
 
     def empty(self) -> Iterator[slice]:
         """Give the minutes of the life that lie between the candles of one month and of the next."""

@@ -92,9 +92,18 @@ def build_store_panel(
 
 
 def decode_life(held: Holding, factor: float, out: Floats, done: int = 0) -> None:
-    """Decode a coin's life into float64 (4, minutes): high, low, close, quote volume; holes are filled.
+    """Decode a coin's life; holes are filled.
 
-    ``done`` minutes are there already: months from the first on, whole, filled and multiplied.
+    Parameters
+    ----------
+    held
+        The coin's candles.
+    factor
+        What its quote volume is multiplied by.
+    out
+        float64 (4, minutes): high, low, close, quote volume.
+    done
+        Minutes that are there already: months from the first on, whole, filled and multiplied.
     """
     done_ms = held.first_ms + done * MINUTE_MS
     for path, facts in held.months:
