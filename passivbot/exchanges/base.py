@@ -30,11 +30,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.errors import ExchangeError, nearest
-from passivbot.exchanges.batch import Element, match
+from passivbot.exchanges.batch import Element, failed, match, split
 from passivbot.exchanges.client import client_class
 from passivbot.exchanges.errors import ExchangeFault, Verdicts, body_of, classify
 from passivbot.exchanges.hints import hints
-from passivbot.exchanges.reading import id_key, read_market, read_ticker
+from passivbot.exchanges.reading import choose_markets, id_key, read_ticker
 from passivbot.exchanges.types import (
     CLIENT_ID_DIGITS,
     Balance,
@@ -261,7 +261,10 @@ class Exchange:
         """
         if not self.hedge:
             return f"{self.name} has no hedge mode"
-        return await self._set(self.client.set_position_mode(True), "hedge mode")
+        # Some exchanges refuse even what changes nothing while there are positions.
+        if await self._read(self.read_hedge_mode()):
+            return "hedge mode: was so"
+        return await self._set(self.send_hedge_mode(), "hedge mode")
 
     async def set_up_coin(
         self, coin: str, leverage: float, margin_mode: MarginMode = "cross"
@@ -275,17 +278,22 @@ class Exchange:
         symbol = self.market(coin).symbol
         self._margin_modes[coin] = margin_mode
         self._leverages[coin] = leverage
-        return (
-            await self._set(self.send_margin_mode(symbol, margin_mode, leverage), f"{coin} {margin_mode}"),
-            await self._set(
-                self.send_leverage(symbol, leverage, margin_mode), f"{coin} leverage {leverage:g}"
-            ),
-        )
+        what = f"{coin} {margin_mode}"
+        try:
+            mode = await self._set(self.send_margin_mode(symbol, margin_mode, leverage), what)
+        except ExchangeFault as fault:
+            held = [p for p in await self.positions() if p.coin == coin]
+            # Refused because it is held: harmless if it is held in that mode.
+            if fault.failure is not Failure.BUSY or any(p.margin_mode != margin_mode for p in held):
+                raise
+            mode = f"{what}: was so"
+        request = self.send_leverage(symbol, leverage, margin_mode)
+        return mode, await self._set(request, f"{coin} leverage {leverage:g}")
 
     async def create(self, orders: Sequence[NewOrder]) -> list[Outcome]:
         """Place orders; one outcome for each, in the order asked."""
         outcomes: dict[str, Outcome] = {}
-        for batch in self._batches(orders):
+        for batch in split(orders, self.batch, of_one_market=self.batch_of_one_market):
             outcomes |= await self._create_batch(batch)
         return [outcomes[order.client_id] for order in orders]
 
@@ -339,6 +347,14 @@ class Exchange:
     def element_failure(self, row: Mapping[str, Any]) -> tuple[Failure, str] | None:
         """Return why one element of a batch failed; None: it did not."""
         raise NotImplementedError
+
+    async def read_hedge_mode(self) -> bool | None:
+        """Ask whether the account is in hedge mode; None: setting it where it is so does no harm."""
+        return None
+
+    def send_hedge_mode(self) -> Any:
+        """Return the request that sets hedge mode."""
+        return self.client.set_position_mode(True)
 
     async def market_price(self, coin: str) -> float | None:
         """Return the price a market order needs; None: it needs none."""
@@ -504,13 +520,6 @@ class Exchange:
         table[:, 5] *= self.candle_volume_unit(market)
         return table
 
-    def _batches(self, orders: Sequence[NewOrder]) -> list[list[NewOrder]]:
-        groups: dict[str, list[NewOrder]] = {}
-        for order in orders:
-            groups.setdefault(order.coin if self.batch_of_one_market else "", []).append(order)
-        size = self.batch
-        return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
-
     async def _request(self, order: NewOrder) -> dict[str, Any]:
         price = order.price if order.price is not None else await self.market_price(order.coin)
         return {
@@ -533,7 +542,7 @@ class Exchange:
         except ExchangeFault as fault:
             if len(batch) > 1 and (known := self._outcomes_of_error(fault, batch)) is not None:
                 return known
-            return {order.client_id: _failed(order.client_id, fault) for order in batch}
+            return {order.client_id: failed(order.client_id, fault) for order in batch}
         return self._matched(batch, rows)
 
     def _matched(self, batch: Sequence[NewOrder], rows: Sequence[Mapping[str, Any]]) -> dict[str, Outcome]:
@@ -568,7 +577,7 @@ class Exchange:
         try:
             await self._ask(self.send_cancel(order, self.market(order.coin)), write=True)
         except ExchangeFault as fault:
-            return _failed(order.client_id, fault, order.id)
+            return failed(order.client_id, fault, order.id)
         return Outcome(order.client_id, order.id)
 
     def send_cancel(self, order: OpenOrder, market: Market) -> Any:
@@ -576,26 +585,11 @@ class Exchange:
         return self.client.cancel_order(order.id, market.symbol)
 
     def _take_markets(self, loaded: Mapping[str, Any]) -> None:
-        markets: dict[str, Market] = {}
-        for row in loaded.values():
-            if not (row.get("swap") and row.get("linear") and row.get("settle") == self.quote):
-                continue
-            market = read_market(row)
-            known = markets.get(market.coin)
-            # Two markets of one coin (SHIB and 1000SHIB): the one that is traded, then the shorter name.
-            if known is None or (not known.active, len(known.symbol)) > (
-                not market.active,
-                len(market.symbol),
-            ):
-                markets[market.coin] = market
+        markets = choose_markets(loaded, self.quote)
         if not markets:
             raise ExchangeFault(Failure.RETRY, f"{self.name} lists no perpetual market in {self.quote}")
-        self._markets = dict(sorted(markets.items()))
-        self._coins = {market.symbol: coin for coin, market in self._markets.items()}
-
-
-def _failed(client_id: str, fault: ExchangeFault, order_id: str = "") -> Outcome:
-    return Outcome(client_id, order_id, fault.failure, fault.text, fault.retry_after_s)
+        self._markets = markets
+        self._coins = {market.symbol: coin for coin, market in markets.items()}
 
 
 def _info(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,9 +1,10 @@
-"""From the elements of a batch's answer to the orders asked: by client order id, never by place."""
+"""Batches: orders into them, and answers out of them by client order id, never by place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from passivbot.exchanges.types import Failure, Outcome
+from passivbot.exchanges.errors import ExchangeFault
+from passivbot.exchanges.types import Failure, NewOrder, Outcome
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,19 @@ class Element:
     client_id: str | None
     order_id: str
     failed: tuple[Failure, str] | None
+
+
+def split(orders: Sequence[NewOrder], size: int, *, of_one_market: bool) -> list[list[NewOrder]]:
+    """Return orders in batches of at most ``size``, each of one market if that is asked for."""
+    groups: dict[str, list[NewOrder]] = {}
+    for order in orders:
+        groups.setdefault(order.coin if of_one_market else "", []).append(order)
+    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+
+def failed(client_id: str, fault: ExchangeFault, order_id: str = "") -> Outcome:
+    """Return the outcome of an order whose request failed."""
+    return Outcome(client_id, order_id, fault.failure, fault.text, fault.retry_after_s)
 
 
 def match(client_ids: Sequence[str], elements: Sequence[Element]) -> dict[str, Outcome]:

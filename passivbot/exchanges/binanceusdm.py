@@ -97,6 +97,10 @@ class Binance(Exchange):
         info = row["info"]
         return Balance(float(info["totalCrossWalletBalance"]), float(info["totalMarginBalance"]))
 
+    async def read_hedge_mode(self) -> bool | None:
+        """Ask whether the account is in hedge mode."""
+        return bool((await self.client.fapiPrivateGetPositionSideDual())["dualSidePosition"])
+
     async def read_positions(self) -> list[Position]:
         """Ask for the positions, by one request: ccxt would ask for leverage brackets too."""
         rows = await self.client.fapiPrivateV3GetPositionRisk()

@@ -126,6 +126,19 @@ class Bitget(Exchange):
         text = row["info"].get("profit")
         return None if text in (None, "") else float(text)
 
+    async def read_hedge_mode(self) -> bool | None:
+        """Ask whether the account is in hedge mode: any market tells it."""
+        symbol = self.client.market_id(next(iter(self.markets.values())).symbol)
+        query = {"symbol": symbol, "productType": _PRODUCT, "marginCoin": self.quote}
+        row = (await self.client.privateMixGetV2MixAccountAccount(query))["data"]
+        return bool(row["posMode"] == "hedge_mode")
+
+    def send_hedge_mode(self) -> Any:
+        """Return the request that sets hedge mode."""
+        return self.client.privateMixPostV2MixAccountSetPositionMode(
+            {"productType": _PRODUCT, "posMode": "hedge_mode"}
+        )
+
     async def read_open_orders(self) -> list[OpenOrder]:
         """Ask for the open orders, all pages of them."""
         rows = await self._pages(self.client.privateMixGetV2MixOrderOrdersPending, {}, "entrustedList")

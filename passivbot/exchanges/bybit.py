@@ -186,12 +186,11 @@ class Bybit(Exchange):
         """Set the account's margin mode where it is another one."""
         return self._margin_mode("ISOLATED_MARGIN" if margin_mode == "isolated" else "REGULAR_MARGIN")
 
-    async def set_up_account(self) -> str:
-        """Bring the account into hedge mode; it is set for all markets of the quote coin."""
-        request = self.client.privatePostV5PositionSwitchMode(
+    def send_hedge_mode(self) -> Any:
+        """Return the request that sets hedge mode, for all markets of the quote coin."""
+        return self.client.privatePostV5PositionSwitchMode(
             {"category": "linear", "coin": self.quote, "mode": 3}
         )
-        return await self._set(request, "hedge mode")
 
     async def read_permissions(self) -> Permissions:
         """Ask what the key may do."""

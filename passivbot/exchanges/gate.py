@@ -105,6 +105,11 @@ class Gate(Exchange):
             closes = bool(info.get("is_reduce_only"))
         return "long" if (row["side"] == "buy") != closes else "short"
 
+    async def read_hedge_mode(self) -> bool | None:
+        """Ask whether the account is in hedge mode."""
+        row = await self.client.privateFuturesGetSettleAccounts({"settle": self.quote.lower()})
+        return bool(row["in_dual_mode"])
+
     async def read_positions(self) -> list[Position]:
         """Ask for the positions, all pages of them."""
         rows = await self._pages(self.client.privateFuturesGetSettlePositions, {"holding": "true"})

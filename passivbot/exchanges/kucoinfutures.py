@@ -90,6 +90,11 @@ class Kucoin(Exchange):
             return None
         return self.verdicts.of_body(info) or Failure.REFUSED, f"{code} {info.get('msg', '')}"
 
+    async def read_hedge_mode(self) -> bool | None:
+        """Ask whether the account is in hedge mode."""
+        row = (await self.client.futuresPrivateGetPositionGetPositionMode())["data"]
+        return str(row["positionMode"]) == "1"
+
     async def read_balance(self) -> Balance:
         """Ask for the account: its equity without the profit of open positions."""
         row = (await self.client.futuresPrivateGetAccountOverview({"currency": self.quote}))["data"]

@@ -102,6 +102,11 @@ class Okx(Exchange):
                 return Balance(float(coin["cashBal"]), float(coin["eq"]))
         return Balance(0.0, 0.0)
 
+    async def read_hedge_mode(self) -> bool | None:
+        """Ask whether the account is in hedge mode."""
+        (row,) = (await self.client.privateGetAccountConfig())["data"]
+        return bool(row["posMode"] == "long_short_mode")
+
     async def read_open_orders(self) -> list[OpenOrder]:
         """Ask for the open orders, all pages of them."""
         query = {"instType": "SWAP", "limit": _PAGE}

@@ -8,6 +8,23 @@ from passivbot.engine import MarketRules
 from passivbot.exchanges.types import Market, Ticker
 
 
+def choose_markets(loaded: Mapping[str, Any], quote: str) -> dict[str, Market]:
+    """Return the perpetual markets of a quote currency, by coin, ascending.
+
+    Of two markets of one coin (SHIB and 1000SHIB) it is the one that is traded, then the one of the shorter
+    name.
+    """
+    markets: dict[str, Market] = {}
+    for row in loaded.values():
+        if not (row.get("swap") and row.get("linear") and row.get("settle") == quote):
+            continue
+        market = read_market(row)
+        known = markets.get(market.coin)
+        if known is None or (not known.active, len(known.symbol)) > (not market.active, len(market.symbol)):
+            markets[market.coin] = market
+    return dict(sorted(markets.items()))
+
+
 def read_market(row: Mapping[str, Any]) -> Market:
     """Read a market of ccxt."""
     limits, precision = row["limits"], row["precision"]

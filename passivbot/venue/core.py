@@ -320,8 +320,8 @@ class Core:
         self._end(order, "canceled")
         return order
 
-    def set_hedge_mode(self, on: bool) -> None:
-        """Set the position mode.
+    def set_hedge_mode(self, on: bool, *, busy_first: bool = False) -> None:
+        """Set the position mode; ``busy_first``: a busy account refuses even what changes nothing.
 
         Raises
         ------
@@ -330,9 +330,10 @@ class Core:
         """
         if on and not self.hedgeable:
             raise Refused("invalid", "this venue has no hedge mode")
-        if on == self.hedge_mode:
+        busy = bool(self.positions or self.open_orders)
+        if on == self.hedge_mode and not (busy and busy_first):
             raise Refused("no_change", "the position mode is so already")
-        if self.positions or self.open_orders:
+        if busy:
             raise Refused("busy", "there are positions or open orders")
         self.hedge_mode = on
 
@@ -351,8 +352,10 @@ class Core:
         self.setting(coin).leverage = leverage
         return changed
 
-    def set_margin_mode(self, coin: str, mode: Literal["cross", "isolated"]) -> None:
-        """Set a coin's margin mode.
+    def set_margin_mode(
+        self, coin: str, mode: Literal["cross", "isolated"], *, busy_first: bool = False
+    ) -> None:
+        """Set a coin's margin mode; ``busy_first`` as of :meth:`set_hedge_mode`.
 
         Raises
         ------
@@ -360,11 +363,12 @@ class Core:
             It is so already, or the coin is held or has orders.
         """
         self._known(coin)
-        if self.setting(coin).margin_mode == mode:
-            raise Refused("no_change", "the margin mode is so already")
-        if any(held.coin == coin for held in self.positions.values()) or any(
+        busy = any(held.coin == coin for held in self.positions.values()) or any(
             order.coin == coin for order in self.open_orders
-        ):
+        )
+        if self.setting(coin).margin_mode == mode and not (busy and busy_first):
+            raise Refused("no_change", "the margin mode is so already")
+        if busy:
             raise Refused("busy", f"{coin} has a position or open orders")
         self.setting(coin).margin_mode = mode
 

@@ -64,6 +64,33 @@ def test_set_up_is_done_once_and_then_found_so(name: str) -> None:
     play(name, scene)
 
 
+def test_set_up_passes_where_positions_are_held_in_the_right_modes(name: str) -> None:
+    """A bot that starts again: nothing may be changed under a position, and nothing has to be."""
+
+    async def scene(b: Bench) -> None:
+        await b.exchange.set_up_coin("BTC", 10, "cross")
+        await b.hold()
+        await b.place(1)
+        assert "set" not in (await b.exchange.set_up_account()).split()
+        await b.exchange.set_up_coin("BTC", 10, "cross")
+        assert b.core.hedge_mode is b.exchange.hedge
+
+    play(name, scene)
+
+
+def test_modes_that_can_not_change_under_a_position_are_told(name: str) -> None:
+    async def scene(b: Bench) -> None:
+        if not b.exchange.hedge:
+            pytest.skip("there is one mode only")
+        b.core.set_hedge_mode(False)
+        b.core.create(client_id="", coin="BTC", side="buy", qty=b.lots("BTC", 0.01), price=None)
+        with pytest.raises(ExchangeFault) as busy:
+            await b.exchange.set_up_account()
+        assert busy.value.failure is Failure.BUSY, busy.value
+
+    play(name, scene)
+
+
 def test_the_balance_is_the_wallet_whatever_is_held_or_ordered(name: str) -> None:
     async def scene(b: Bench) -> None:
         assert (await b.exchange.balance()).wallet == pytest.approx(100_000.0)

@@ -86,6 +86,7 @@ class Bitget(Dialect):
             ("GET", "mix/order/fill-history", "fills", self._fills, False),
             ("GET", "mix/position/all-position", "positions", self._positions, False),
             ("GET", "mix/account/accounts", "balance", self._accounts, False),
+            ("GET", "mix/account/account", "account", self._one_account, False),
             ("POST", "mix/account/set-position-mode", "set_position_mode", self._set_position_mode, True),
             ("POST", "mix/account/set-margin-mode", "set_margin_mode", self._set_margin_mode, True),
             ("POST", "mix/account/set-leverage", "set_leverage", self._set_leverage, True),
@@ -273,6 +274,22 @@ class Bitget(Dialect):
             ]
         )
 
+    def _one_account(self, call: Call) -> Any:
+        coin = self.coin(call.query["symbol"])
+        setting = self.core.setting(coin)
+        leverage = plain(setting.leverage)
+        row = self._accounts(call)["data"][0]
+        return self._ok(
+            {
+                **{name: value for name, value in row.items() if name != "assetList"},
+                "crossedMarginLeverage": leverage,
+                "isolatedLongLever": leverage,
+                "isolatedShortLever": leverage,
+                "marginMode": "crossed" if setting.margin_mode == "cross" else "isolated",
+                "posMode": "hedge_mode" if self.core.hedge_mode else "one_way_mode",
+            }
+        )
+
     def _positions(self, call: Call) -> Any:
         return self._ok([self._position(held) for held in self.core.positions.values()])
 
@@ -360,7 +377,7 @@ class Bitget(Dialect):
     def _set_position_mode(self, call: Call) -> Any:
         mode = call.json["posMode"]
         try:
-            self.core.set_hedge_mode(mode == "hedge_mode")
+            self.core.set_hedge_mode(mode == "hedge_mode", busy_first=True)
         except Refused as refusal:
             if refusal.why != "no_change":
                 raise
@@ -370,7 +387,8 @@ class Bitget(Dialect):
         form = call.json
         coin = self.coin(form["symbol"])
         try:
-            self.core.set_margin_mode(coin, "cross" if form["marginMode"] == "crossed" else "isolated")
+            mode = form["marginMode"]
+            self.core.set_margin_mode(coin, "cross" if mode == "crossed" else "isolated", busy_first=True)
         except Refused as refusal:
             if refusal.why != "no_change":
                 raise

@@ -74,6 +74,7 @@ class Kucoin(Dialect):
             ("GET", "/api/v1/fills", "fills", self._fills, False),
             ("GET", "/api/v1/positions", "positions", self._positions, False),
             ("GET", "/api/v1/account-overview", "balance", self._overview, False),
+            ("GET", "/api/v2/position/getPositionMode", "account", self._mode, False),
             ("POST", "/api/v2/position/switchPositionMode", "set_position_mode", self._position_mode, True),
             ("POST", "/api/v2/position/changeMarginMode", "set_margin_mode", self._margin_mode, True),
             ("POST", "/api/v2/changeCrossUserLeverage", "set_leverage", self._leverage, True),
@@ -337,10 +338,13 @@ class Kucoin(Dialect):
 
     # ---- settings
 
+    def _mode(self, call: Call) -> Any:
+        return self._ok({"positionMode": 1 if self.core.hedge_mode else 0})
+
     def _position_mode(self, call: Call) -> Any:
         mode = str(call.json["positionMode"])
         try:
-            self.core.set_hedge_mode(mode == "1")
+            self.core.set_hedge_mode(mode == "1", busy_first=True)
         except Refused as refusal:
             if refusal.why != "no_change":
                 raise
@@ -350,7 +354,9 @@ class Kucoin(Dialect):
         form = call.json
         try:
             mode = form["marginMode"]
-            self.core.set_margin_mode(self.coin(form["symbol"]), "cross" if mode == "CROSS" else "isolated")
+            self.core.set_margin_mode(
+                self.coin(form["symbol"]), "cross" if mode == "CROSS" else "isolated", busy_first=True
+            )
         except Refused as refusal:
             if refusal.why != "no_change":
                 raise

@@ -479,7 +479,7 @@ class Okx(Dialect):
     def _set_position_mode(self, call: Call) -> Any:
         mode = call.json["posMode"]
         try:
-            self.core.set_hedge_mode(mode == "long_short_mode")
+            self.core.set_hedge_mode(mode == "long_short_mode", busy_first=True)
         except Refused as refusal:
             if refusal.why != "no_change":
                 raise
