@@ -106,6 +106,7 @@ def prepare_from_store(
         coin_start_ms={coin: ms for coin, ms in coin_start_ms.items() if coin in held},
         notes=(
             *notes,
+            *_not_compared(store, exchanges, wanted, known),
             *age_notes,
             *(f"{coin} is left out: {why}" for coin, why in refused.items()),
             *_held_back(held, coin_start_ms, window),
@@ -144,6 +145,28 @@ def _exchange_notes(store: Store, exchanges: Sequence[str]) -> tuple[str, ...]:
         f"{store.root}: has no candles of {', '.join(exchanges)}{hint}; "
         f"`passivbot data download --exchange {','.join(exchanges)} --coins …` brings them"
     )
+
+
+def _not_compared(
+    store: Store,
+    exchanges: Sequence[str],
+    coins: Sequence[str],
+    known: Mapping[tuple[str, str], Coverage],
+) -> tuple[str, ...]:
+    """Say which coins the store has of one exchange but not of another that lists them too."""
+    notes = []
+    for exchange in exchanges:
+        listed_there = store.markets(exchange).by_coin
+        lacking = [
+            coin
+            for coin in coins
+            if not known[exchange, coin].months
+            and (coin in listed_there or not listed_there)
+            and any(known[other, coin].months for other in exchanges)
+        ]
+        if lacking and store.coins(exchange):
+            notes.append(f"{store.root} has no candles of {listed(lacking)} on {exchange}: not compared")
+    return tuple(notes)
 
 
 def _coins(

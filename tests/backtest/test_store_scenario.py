@@ -194,6 +194,10 @@ def test_exchanges_are_combined(store: Store, made: Any, write_config: Any) -> N
     assert scenario.maker_fee == 0.0002
     assert "candles has no candles of gateio: not compared" in scenario.notes
     assert "candles: BTC, ETH from binance; SOL from bybit" in scenario.notes
+    assert not any("on bybit: not compared" in note for note in scenario.notes)  # it lists no BTC
+    listed = dict(store.markets("bybit").by_coin)
+    store.write_markets("bybit", {**listed, "BTC": listed["SOL"]}, "2025-04-02")
+    assert "candles has no candles of BTC on bybit: not compared" in Scenario.prepare(config).notes
     assert "market rules as of binance 2025-04-01, bybit 2025-04-01" in scenario.notes
     assert Scenario.replay(config, scenario.describe()).digest == scenario.digest
     with pytest.raises(ConfigError, match=r"backtest.combine_ohlcvs is false with 3 exchanges"):
