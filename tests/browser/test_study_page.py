@@ -101,6 +101,8 @@ def test_a_click_tells_all_of_a_candidate(page: Browser, study: Study, members: 
     for method in METHODS:
         if method != "min":
             assert method in text
+    page.click("copy")
+    page.until("return document.getElementById('copy').textContent !== 'Copy'")
     # Its equity, run again here, and the comparison with the log.
     page.click("run-equity")
     page.until("return document.querySelector('#equity-plot .plot-container')")
@@ -109,6 +111,22 @@ def test_a_click_tells_all_of_a_candidate(page: Browser, study: Study, members: 
     assert equity[0] == study.config.backtest.starting_balance
     page.run("document.getElementById('configuration').open = true")
     page.until("return document.querySelector('#configuration pre').textContent.includes('_provenance')")
+    assert page.errors() == []
+
+
+def test_the_front_over_time(page: Browser, tmp_path: Path) -> None:
+    """The slider shows the front as it was when fewer candidates were known."""
+    write_demo(tmp_path / "first", CANDIDATES, only=range(32)).close()
+    with Study.open(tmp_path / "first") as study:
+        earlier = study.members().numbers.tolist()
+    slider = page.driver.find_element(By.ID, "time")
+    page.run("arguments[0].scrollIntoView({block: 'center'})", slider)
+    slider.send_keys(Keys.HOME)
+    page.until("return page.points().some((trace) => trace.name === 'front after 32')")
+    shown = {trace["name"]: trace["candidates"] for trace in page.run("return page.points()")}
+    assert shown["front after 32"] == earlier
+    slider.send_keys(Keys.END)
+    page.until("return !page.points().some((trace) => trace.name.startsWith('front after'))")
     assert page.errors() == []
 
 
