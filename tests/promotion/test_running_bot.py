@@ -122,7 +122,7 @@ def test_study_to_promotion_to_running_bot_to_rollback(venue: AtVenue, made: Mad
                 for now in bots(root):
                     label = str(now.document.get("configuration", ""))
                     cycle = now.document.get("last_cycle", {})
-                    return f"version {version} " in label and cycle["created"] == 0 == cycle["cancelled"]
+                    return f"version {version} " in label and cycle.get("placed") == 0 == cycle.get("cancelled")
                 return False
 
             await until(holds, bot)
