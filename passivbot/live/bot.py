@@ -108,7 +108,7 @@ class Bot:
         self._sender = Sender(p.exchange, p.journal, self._fates, p.pace, p.watch.tell, p.watch.sent)
         days = self.config.live.pnls_max_lookback_days
         since = now - int(days * _DAY_MS)
-        self._ledger = Ledger(p.journal.fills(since))
+        self._ledger = Ledger(p.journal.fills(since), self._c_mult)
         await self._read_fills(since, now)
         self._explained = 0.0
         self._due_ms = {
@@ -116,6 +116,7 @@ class Bot:
             "permissions": now + int(p.policy.permissions_hours * _HOUR_MS),
             "fills": now + int(p.policy.fills_minutes * MINUTE_MS),
             "forget": now + _DAY_MS,
+            "memory": now,
         }
         await self._feed((), now)
 
@@ -143,7 +144,7 @@ class Bot:
         try:
             return await self._cycle(now, began)
         except ExchangeFault as fault:
-            p.watch.failure(fault.failure)
+            p.watch.failure(fault.failure, fault.text)
             self._end(Report(str(fault.failure), again=True), began)
             if fault.failure is Failure.AUTH:
                 raise LiveError(
@@ -307,6 +308,9 @@ class Bot:
         if now >= self._due_ms["permissions"]:
             await setup.check_permissions(p.exchange)
             self._due_ms["permissions"] = now + int(p.policy.permissions_hours * _HOUR_MS)
+        if now >= self._due_ms["memory"]:
+            p.watch.memory()
+            self._due_ms["memory"] = now + int(self.config.live.memory_snapshot_interval_minutes * MINUTE_MS)
         if now >= self._due_ms["forget"]:
             self._forget(now)
             self._due_ms["forget"] = now + _DAY_MS
@@ -361,6 +365,10 @@ class Bot:
         return [coin for coin in self.parts.feed.coins if coin in self.parts.exchange.markets]
 
     # ---- fills
+
+    def _c_mult(self, coin: str) -> float:
+        market = self.parts.exchange.markets.get(coin)
+        return 1.0 if market is None else market.rules.c_mult
 
     def _fills_since(self, now: int) -> int:
         last = self._ledger.last_ms

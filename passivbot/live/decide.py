@@ -85,22 +85,21 @@ def plan_of(known: Known, feed: Feed, ledger: Ledger) -> tuple[Plan, frozenset[K
     silent: set[Key] = set(known.untouched)
     for coin in feed.coins:
         ticker = known.tickers.get(coin)
-        fresh = (
-            ticker is not None
-            and feed.is_warm(coin)
-            and feed.lag(coin, known.now_ms) <= known.policy.candle_lag_minutes
-        )
+        fresh = ticker is not None and feed.lag(coin, known.now_ms) <= known.policy.candle_lag_minutes
+        warm = feed.is_warm(coin)
         sides = {}
         for side in SIDES:
             key = (coin, side)
             position = known.positions.get(key)
             mode = known.universe.mode(key)
-            if mode is Mode.MANUAL or (not fresh and mode is not Mode.PANIC):
+            # A position is managed before its averages are warm; none is opened.
+            ready = fresh and (warm or position is not None)
+            if mode is Mode.MANUAL or (not ready and mode is not Mode.PANIC):
                 silent.add(key)
             sides[side] = SideNow(
                 mode=mode,
                 preferred=key in known.universe.preferred,
-                tradeable=fresh or (mode is Mode.PANIC and ticker is not None),
+                tradeable=ready or (mode is Mode.PANIC and ticker is not None),
                 size=position.size if position else 0.0,
                 price=position.price if position else 0.0,
                 changed_ms=ledger.changed_ms(key),

@@ -1,6 +1,6 @@
 """What the fills say: when a position last changed, what was realised, and whether both fit the position."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from passivbot.exchanges.types import Fill, Position
@@ -27,9 +27,17 @@ class Ledger:
     ----------
     fills
         Those known from before.
+    c_mult
+        Contract multiplier of a coin.
+
+    Notes
+    -----
+    Where an exchange does not tell a fill's profit, or not yet, it is computed from the average price of the
+    fills before it; that is possible from the first time on that the position was flat.
     """
 
-    def __init__(self, fills: Iterable[Fill] = ()) -> None:
+    def __init__(self, fills: Iterable[Fill] = (), c_mult: Callable[[str], float] = lambda coin: 1.0) -> None:
+        self._c_mult = c_mult
         self._fills: dict[str, Fill] = {}
         self._changed: dict[Key, int] = {}
         self._size: dict[Key, float] = {}
@@ -37,7 +45,7 @@ class Ledger:
         self._own: set[Key] = set()
         self._realised = Realised()
         self.complete = True
-        """Every closing fill's profit is known."""
+        """Every closing fill's profit is told or could be computed."""
         self.add(fills)
 
     def add(self, fills: Iterable[Fill]) -> None:
@@ -66,18 +74,27 @@ class Ledger:
         self._changed, self._size, self._traded, self._own = {}, {}, {}, set()
         total = peak = 0.0
         self.complete = True
+        average: dict[Key, float] = {}
         for fill in sorted(self._fills.values(), key=lambda fill: (fill.time_ms, len(fill.id), fill.id)):
             key = (fill.coin, self.side_of(fill))
             self._changed[key] = fill.time_ms
-            self._size[key] = self._size.get(key, 0.0) + fill.qty
+            before = self._size.get(key, 0.0)
+            self._size[key] = before + fill.qty
             self._traded[key] = self._traded.get(key, 0.0) + abs(fill.qty)
             if order_type(fill.client_id) is not None:
                 self._own.add(key)
             closes = (fill.qty < 0) == (key[1] == "long")
             if closes:
-                self.complete &= fill.pnl is not None
-                total += fill.pnl or 0.0
+                pnl = fill.pnl
+                if pnl is None and abs(before) >= abs(fill.qty) * (1.0 - _RELATIVE):
+                    gain = fill.price - average[key] if key[1] == "long" else average[key] - fill.price
+                    pnl = abs(fill.qty) * self._c_mult(fill.coin) * gain
+                self.complete &= pnl is not None
+                total += pnl or 0.0
                 peak = max(peak, total)
+            else:
+                held, more = abs(before), abs(fill.qty)
+                average[key] = (held * average.get(key, 0.0) + more * fill.price) / (held + more)
         self._realised = Realised(total, peak)
 
     def side_of(self, fill: Fill) -> str:

@@ -20,6 +20,9 @@ _DAY_MS = 86_400_000
 _CANDLE_SECONDS = 1.5
 """After the minute's end: exchanges need a moment to publish its candle."""
 _MOST_DOUBLINGS = 4
+_STREAM_SECONDS = 5.0
+_BURST_SECONDS = 0.2
+"""A fill comes with several messages; one cycle is for all of them."""
 STREAM = "websocket"
 
 
@@ -42,7 +45,16 @@ class Hints:
         self._silent = 0
 
     async def follow(self) -> None:
-        """Follow the stream until cancelled."""
+        """Follow the stream until cancelled, whatever happens to it."""
+        while True:
+            try:
+                await self._follow()
+            except Exception as error:
+                self._watch.websocket(False)
+                self._watch.tell(STREAM, f"the stream broke ({type(error).__name__}: {error}); opened anew")
+            await asyncio.sleep(_STREAM_SECONDS)
+
+    async def _follow(self) -> None:
         up = False
         async for hint in self._exchange.watch():
             if hint.kind == "lost":
@@ -146,6 +158,8 @@ async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
             if follow:
                 await hints.notice(before, report.fills)
             await clock.wait(pause_after(report, bot, clock.now_ms()), wake)
+            if wake.is_set() and not stop.is_set():
+                await asyncio.sleep(_BURST_SECONDS)
     finally:
         for task in tasks:
             task.cancel()

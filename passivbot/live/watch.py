@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
+
 from passivbot.exchanges.types import Fill, Market
 from passivbot.live.journal import Journal
 from passivbot.live.snapshot import Snapshot
@@ -77,11 +79,15 @@ class Watch:
         if self._ops is not None:
             self._ops.metrics.orders.labels(action, outcome).inc()
 
-    def failure(self, kind: str) -> None:
-        """The exchange failed."""
+    def failure(self, kind: str, text: str = "") -> None:
+        """The exchange failed; several times in a row are an alert."""
         if self._ops is not None:
             self._ops.metrics.exchange_errors.labels(kind).inc()
-            self._ops.alerts.failed("a request to the exchange", kind)
+            self._ops.alerts.failed("a request to the exchange", text or kind)
+
+    def memory(self) -> None:
+        """Note the process's memory."""
+        log.info("memory", extra={"mb": round(psutil.Process().memory_info().rss / 2**20)})
 
     def websocket(self, up: bool) -> None:
         """The stream of hints came or went."""

@@ -193,7 +193,8 @@ async def test_a_coin_that_is_no_longer_approved_is_wound_down(tmp_path: Path) -
         assert any(o.closes for o in r.core.open_orders if o.coin == coin)
         before = {key: value for key, value in r.resting().items() if key[0] == coin}
         r.source.change(config_of(coins=(other,), live__auto_gs=False))
-        await r.settle()
+        for _ in range(4):
+            await r.look()
         assert {key: value for key, value in r.resting().items() if key[0] == coin} == before
 
 

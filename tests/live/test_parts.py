@@ -216,7 +216,7 @@ def test_the_ledger_is_a_function_of_the_set_of_fills() -> None:
     assert orderly.drift({}, {}) == []
     assert orderly.drift({("BTC", "long"): Position("BTC", "long", 1.0, 100.0)}, {}) == [("BTC", "long")]
     assert orderly.complete
-    late = Ledger([fill(1, 2.0), fill(2, -1.0, None, 1)])
+    late = Ledger([fill(1, 1.0), fill(2, -2.0, None, 1)])
     assert not late.complete
     late.add([fill(2, -1.0, 3.0, 1)])
     assert late.complete
@@ -243,3 +243,19 @@ def test_exposure_is_capped_by_position_side_and_account() -> None:
     assert passed(Caps(wide.position, wide.side, 0.32)) == [-9.0, 1.0]
     assert passed(wide, (rests(6.0, 100.0),)) == [-9.0, 1.0]
     assert told == ["exposure"] * 4
+
+
+def test_profit_that_is_not_told_is_computed_from_the_fills() -> None:
+    """As the specification computes it: size × multiplier × distance to the average price."""
+    told = Ledger(
+        [fill(1, 2.0), fill(2, 2.0, None, 1, price=110.0), fill(3, -1.0, None, 2, price=120.0)],
+        lambda coin: 0.5,
+    )
+    assert told.complete
+    assert told.realised.sum == pytest.approx(1.0 * 0.5 * (120.0 - 105.0))
+    short = Ledger(
+        [fill(1, -2.0, position_side="short"), fill(2, 1.0, None, 1, position_side="short", price=90.0)]
+    )
+    assert short.realised.sum == pytest.approx(10.0)
+    # What was held before the history has no known price.
+    assert not Ledger([fill(1, -1.0, None, 1)]).complete
