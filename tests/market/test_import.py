@@ -109,9 +109,11 @@ def write_format(kind: str, table: pa.Table, folder: Path) -> Path:
             path.write_text("\n".join(binance_rows(table, 1000)) + "\n")
         case "bybit candles":
             path = folder / "BTCUSDT_1_2024-05-01_2024-05-31.csv.gz"
-            stamps = table.column("timestamp").cast(pa.timestamp("ms")).to_pylist()
+            # Their clock is three hours ahead of UTC.
+            shifted = table.column("timestamp").to_numpy() + 3 * 3_600_000
+            stamps = pa.array(shifted).cast(pa.timestamp("ms")).to_pylist()
             lines = [
-                f"{stamp:%Y.%m.%d},{stamp:%H:%M},{r[1]!r},{r[2]!r},{r[3]!r},{r[4]!r},{r[5]!r}"
+                f"{stamp:%Y.%m.%d %H:%M},{r[1]!r},{r[2]!r},{r[3]!r},{r[4]!r},{r[5]!r}"
                 for stamp, r in zip(stamps, rows(table), strict=True)
             ]
             path.write_bytes(gzip.compress("\n".join(lines).encode()))

@@ -4,7 +4,7 @@
 feather    freqtrade: ``date`` (timestamp, UTC), ``open`` … ``volume``; any Arrow file with named columns
 json       freqtrade: ``[[milliseconds, open, high, low, close, volume], …]``, also ``.json.gz``
 csv        with a header, by name; without one: Binance's archive (12 columns), six columns, Bybit's candles
-           (``2024.05.01,00:00,open, …``); Bybit's trades become candles. Also ``.csv.gz`` and ``.zip``
+           (``2024.05.01 03:00,open, …``, UTC+3); Bybit's trades become candles. Also ``.csv.gz`` and ``.zip``
 npy        passivbot's day caches: six columns, or named ones (``ts, o, h, l, c, bv``)
 parquet    any with named columns
 =========  ===================================================================================================
@@ -13,6 +13,7 @@ parquet    any with named columns
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
@@ -34,6 +36,7 @@ from passivbot.market.spans import Span
 _BINANCE_COLUMNS = 12
 _ODD_SHARE = 0.05
 """Share of candles that contradict themselves above which the columns are wrong, not the candles."""
+_BYBIT_TIME = re.compile(r"\d{4}\.\d{2}\.\d{2} \d{2}:\d{2}")
 _TRADES = ("timestamp", "symbol", "side", "size", "price")
 
 
@@ -127,23 +130,24 @@ def _csv(content: bytes, what: str) -> pa.Table:
         return by_name(pc_csv.read_csv(io.BytesIO(content)), what)
     names = [f"c{column}" for column in range(len(cells))]
     table = pc_csv.read_csv(io.BytesIO(content), read_options=pc_csv.ReadOptions(column_names=names))
-    if len(cells) >= len(COLUMNS) + 1 and cells[0].count(".") == 2:
-        times = [f"{day.replace('.', '-')} {clock}" for day, clock in zip(*_texts(content), strict=True)]
-        columns = [pa.chunked_array([pa.array(times)]), *table.columns[2:7]]
+    if len(cells) == len(COLUMNS) and _BYBIT_TIME.fullmatch(cells[0]):
+        columns = [_bybit_times(content), *table.columns[1:]]
     elif len(cells) == len(COLUMNS) or len(cells) >= _BINANCE_COLUMNS:
         columns = table.columns[: len(COLUMNS)]
     else:
         raise CandleError(
             f"{what}: has {len(cells)} columns and no header; known without one are six columns (time, open, "
-            f"high, low, close, volume), Binance's {_BINANCE_COLUMNS} and Bybit's seven"
+            f"high, low, close, volume) and Binance's {_BINANCE_COLUMNS}"
         )
     return _in_order(typed(dict(zip(COLUMNS, columns, strict=True)), what), what)
 
 
-def _texts(content: bytes) -> tuple[list[str], list[str]]:
-    """Return the first two columns of a CSV text as they stand there."""
-    rows = [line.split(",", 2) for line in content.decode().splitlines() if line.strip()]
-    return [row[0].strip() for row in rows], [row[1].strip() for row in rows]
+def _bybit_times(content: bytes) -> pa.ChunkedArray:
+    """Return the times of Bybit's candles for MetaTrader 4, UTC; their clock is that of UTC+3."""
+    texts = [line.split(",", 1)[0].strip() for line in content.decode().splitlines() if line.strip()]
+    local = pa.array(texts).cast(pa.string())
+    times = pc.strptime(local, format="%Y.%m.%d %H:%M", unit="ms")
+    return pa.chunked_array([pc.subtract(times.cast(pa.int64()), pa.scalar(3 * 3_600_000, pa.int64()))])
 
 
 def _of_trades(content: bytes, what: str) -> pa.Table:
