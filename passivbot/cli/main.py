@@ -15,6 +15,7 @@ import typer
 
 from passivbot.cli.options import help_if_alone
 from passivbot.errors import PassivbotError
+from passivbot.ops.redact import redacted
 
 COMMANDS = "passivbot.commands"
 """Entry-point group of commands from other packages: each entry is a function ``register(app)``."""
@@ -79,7 +80,8 @@ def main(args: Sequence[str]) -> int:
         code = build()(list(args), standalone_mode=False)
         sys.stdout.flush()
     except PassivbotError as error:
-        typer.echo(f"error: {error}", err=True)
+        # A service manager keeps it: an exchange's words may hold a signed request.
+        typer.echo(f"error: {redacted(str(error))}", err=True)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -145,7 +145,7 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
         try:
             scenario = make(config, str(place), seen_first, seen_last, study)
         except CandleError as error:
-            causes.append(f"{when}: {error}")
+            causes.append(f"{when}: {error}".replace("--coins", "--set live.ignored_coins=…"))
             continue
         traded = _traded(scenario)
         if traded.days >= LEAST_DAYS:

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from passivbot.cli import main as program
-from passivbot.errors import StudyError
+from passivbot.errors import ExchangeError, StudyError
 
 
 def passivbot(*args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
@@ -162,3 +162,16 @@ def test_a_command_that_lacks_its_library_takes_no_other_away(
         "warning: the command broken is not there (No module named 'passivbot.no_such_module')\n"
     )
     assert "check" in captured.out
+
+
+def test_an_error_shows_no_signature(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing() -> None:
+        raise ExchangeError("GET https://x/order?symbol=BTC&signature=0123456789abcdef failed")
+
+    app = typer.Typer()
+    app.command()(failing)
+    monkeypatch.setattr("passivbot.cli.main.build", lambda: app)
+    assert program.main([]) == 2
+    assert capsys.readouterr().err == ("error: GET https://x/order?symbol=BTC&signature=[secret] failed\n")

@@ -122,7 +122,8 @@ def test_study_to_promotion_to_running_bot_to_rollback(venue: AtVenue, made: Mad
                 for now in bots(root):
                     label = str(now.document.get("configuration", ""))
                     cycle = now.document.get("last_cycle", {})
-                    return f"version {version} " in label and cycle.get("placed") == 0 == cycle.get("cancelled")
+                    still = cycle.get("placed") == 0 == cycle.get("cancelled")
+                    return f"version {version} " in label and still
                 return False
 
             await until(holds, bot)
