@@ -145,6 +145,10 @@ class MarketSource:
             )
         return self.markets[coin]
 
+    def newest_ms(self, coin: str) -> int:
+        """Return the opening of a coin's latest candle."""
+        return int(self._times[coin][-1])
+
     def append(self, coin: str, rows: Floats) -> None:
         """Add candles that came since: float64 (n, 6), those already known are left out."""
         fresh = rows[rows[:, 0] > self._times[coin][-1]]

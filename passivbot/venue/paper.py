@@ -17,7 +17,7 @@ import numpy as np
 from passivbot.errors import ConfigError
 from passivbot.exchanges import Exchange
 from passivbot.exchanges.errors import ExchangeFault
-from passivbot.live.candles import fetch, warmup_start
+from passivbot.live.candles import PAGE, fetch, warmup_start
 from passivbot.live.clock import Clock
 from passivbot.live.policy import Policy
 from passivbot.live.source import Source
@@ -37,9 +37,12 @@ _MINUTE_S = 5.0
 """A wait of at least so many seconds is one for the next minute; a shorter one is not."""
 _SHORT_WAITS = 30
 """After so many short waits in one minute market time goes on all the same."""
+_PUBLISHED_S = 1.5
+"""After a minute's end: an exchange needs a moment to publish its candle."""
 _LATE_S = 10.0
 """How long a candle of the minute that ended is waited for."""
 _UNHURRIED = 10**9
+_COUNT_CONTRACTS = ("okx", "gate", "kucoinfutures")
 
 
 class Replay:
@@ -107,6 +110,8 @@ class Following:
 
     async def wait(self, seconds: float, wake: asyncio.Event) -> None:
         """Wait for real, then take over the minutes that ended meanwhile."""
+        if seconds >= _MINUTE_S:  # for the next minute, which market time does not tell
+            seconds = (MINUTE_MS - self._world.now_ms() % MINUTE_MS) / 1000 + _PUBLISHED_S
         await self._world.wait(seconds, wake)
         ended = self._world.now_ms() // MINUTE_MS * MINUTE_MS
         if ended <= self.now_ms():
@@ -119,16 +124,17 @@ class Following:
         missing = set(self._venue.source.coins)
         pause = asyncio.Event()
         for attempt in range(5):
-            since = self.now_ms()
             for coin in sorted(missing):
+                since = self._venue.source.newest_ms(coin) + MINUTE_MS
+                count = min((ended - since) // MINUTE_MS + 2, PAGE)
                 try:
-                    rows = await self._exchange.candles(coin, since, (ended - since) // MINUTE_MS + 2)
+                    rows = await self._exchange.candles(coin, since, count)
                 except ExchangeFault as fault:
                     self._tell(f"{coin}: {fault.text}")
                     continue
                 whole = rows[rows[:, 0] < ended]
                 self._venue.source.append(coin, whole)
-                if len(whole) and whole[-1, 0] >= ended - MINUTE_MS:
+                if self._venue.source.newest_ms(coin) >= ended - MINUTE_MS:
                     missing.discard(coin)
             if not missing:
                 return
@@ -206,6 +212,7 @@ async def replay(
     ConfigError
         There are no candles after the beginning.
     """
+    _check_contracts(market, exchange)
     needed, _ = warmup(source.now, list(market.coins))
     begin = market.first_ms + (max(needed, 1) + 2) * MINUTE_MS if start_ms is None else start_ms
     if begin > market.last_ms:
@@ -278,6 +285,19 @@ def write_fills(path: Path, fills: Sequence[Execution]) -> None:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Execution)])
         writer.writerows(astuple(fill) for fill in fills)
+
+
+def _check_contracts(market: MarketSource, exchange: str) -> None:
+    """Refuse contracts of several coins where the exchange's dialect counts coins."""
+    if exchange in _COUNT_CONTRACTS:
+        return
+    for coin in market.coins:
+        c_mult = market.market(coin).rules.c_mult
+        if c_mult != 1.0:
+            raise ConfigError(
+                f"a contract of {coin} has {c_mult:g} coins by these candles' rules, and {exchange} counts "
+                f"coins; choose --exchange {', '.join(_COUNT_CONTRACTS)}"
+            )
 
 
 async def _history(outside: Exchange, coins: Sequence[str], start_ms: int, now_ms: int) -> MarketSource:

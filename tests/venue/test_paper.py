@@ -5,6 +5,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from passivbot.market.clean import MINUTE_MS
 from passivbot.market.synthetic import generate
 from passivbot.ops.run import Settings
 from passivbot.venue import MarketSource, Venue
-from passivbot.venue.paper import follow, replay
+from passivbot.venue.paper import Following, follow, replay
 
 
 def config() -> Config:
@@ -97,6 +98,42 @@ def test_what_a_user_gets_wrong_is_one_line(tmp_path: Path, capsys: pytest.Captu
 def test_candles_that_end_within_the_warm_up_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the warm-up takes"):
         asyncio.run(replay(Fixed(config()), market(40), "binanceusdm", quiet(tmp_path), balance=10_000.0))
+
+
+def test_contracts_of_several_coins_need_an_exchange_that_counts_them(tmp_path: Path) -> None:
+    source = market()
+    source.change("BTC", rules=replace(source.market("BTC").rules, c_mult=0.01))
+    with pytest.raises(ConfigError, match=r"a contract of BTC has 0\.01 coins .* choose --exchange okx"):
+        asyncio.run(replay(Fixed(config()), source, "bybit", quiet(tmp_path), balance=10_000.0))
+
+
+def test_a_candle_that_does_not_come_is_told_and_time_goes_on() -> None:
+    """The exchange fails for one coin: its orders can't fill in that minute, the others can."""
+
+    async def run() -> None:
+        source = market()
+        start = source.first_ms + 300 * MINUTE_MS
+        known = {coin: source.candles(coin, source.first_ms, start) for coin in source.coins}
+        async with Venue(source, ["bybit"], private=False, start_ms=start) as outer:
+            inner = Venue(MarketSource(list(source.markets.values()), known), ["bybit"], start_ms=start)
+            notes: list[str] = []
+            async with connect("bybit", session=outer.session(), rate_limit_ms=1) as outside:
+                world = OutsideClock(outer, asyncio.Event(), 10)
+                clock = Following(inner, outside, world, notes.append)
+                outer.faults.add(
+                    "candles", "status", times=99, fits=lambda call: call.query["symbol"] == "ETHUSDT"
+                )
+                await clock.wait(61.5, asyncio.Event())
+                assert clock.now_ms() == outer.clock.now_ms == start + MINUTE_MS
+                assert inner.source.candle("BTC", start) is not None
+                assert inner.source.candle("ETH", start) is None
+                assert notes[-1].startswith("no candle of the minute yet: ETH")
+                outer.faults.clear()
+                await clock.wait(61.5, asyncio.Event())
+                for minute in (start, start + MINUTE_MS):
+                    assert inner.source.candle("ETH", minute) is not None, "what came late is known"
+
+    asyncio.run(run())
 
 
 class OutsideClock:

@@ -106,6 +106,8 @@ class Dialect(abc.ABC):
                 return self.error_reply(problem.name)
             except Refused as refusal:
                 return self.error_reply(refusal.why)
+            except (KeyError, ValueError):  # a parameter is missing, or is no number
+                return self.error_reply("invalid")
             return result if isinstance(result, Reply) else Reply(result)
 
         self.venue.route(self.name, operation, host, method, path, handler, kind)
