@@ -57,10 +57,6 @@ class Health:
         """Note that the bot stopped or sends nothing until a person looks at it."""
         self.stopped = reason
 
-    def resume(self) -> None:
-        """Note that the reason to stop is gone."""
-        self.stopped = None
-
     @property
     def problem(self) -> str | None:
         """Why the bot is not well; None: it is."""

@@ -61,12 +61,6 @@ class Promoted:
         """Name of the account that it was promoted for."""
         return str(self.document["account"])
 
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """Return where it comes from, for a log line: no configuration in it."""
-        kept = ("action", "at", "candidate", "config_sha256", "engine_version", "restores", "study")
-        return {key: self.document.get(key) for key in kept}
-
     def __str__(self) -> str:
         study, candidate = self.document.get("study"), self.document.get("candidate")
         return f"{self.name} version {self.version} (candidate {candidate} of {study})"
