@@ -9,6 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# A store of the person who runs the tests is none of theirs.
+os.environ.pop("PASSIVBOT_STORE", None)
 
 # A shell ignores Ctrl-C for what it starts in the background, and programs inherit that; the tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
