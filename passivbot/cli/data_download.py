@@ -72,8 +72,14 @@ def download(
         request = parse_request([exchange], coins, begin, end, now_ms=now_ms, archives=archives)
         opened = Store.open(store, create=True)
     began = time.monotonic()
-    with Display(Console(stderr=True, highlight=False)) as display:
-        report = asyncio.run(run(request, opened, display))
+    try:
+        with Display(Console(stderr=True, highlight=False)) as display:
+            report = asyncio.run(run(request, opened, display))
+    except KeyboardInterrupt:
+        typer.echo(
+            "stopped; what was fetched is in the store, and the same command goes on from there", err=True
+        )
+        raise
     _print(report, time.monotonic() - began, str(opened.root))
     return 0 if report.complete else 1
 

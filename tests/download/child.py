@@ -1,4 +1,8 @@
-"""A download in a process of its own, to be killed: ``python -m tests.download.child PORT CA STORE …``."""
+"""A download in a process of its own, to be killed.
+
+``python -m tests.download.child PORT CA STORE EXCHANGES COINS BEGIN END``, or ``… PORT CA command WORDS…``
+for the program as a person types it.
+"""
 
 import asyncio
 import socket
@@ -9,7 +13,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from passivbot.market.download.run import download
+from passivbot.cli import main as program
+from passivbot.market.download import run
 from passivbot.market.store import Store
 from tests.download.harness import QUICK, Heard, request
 
@@ -31,15 +36,21 @@ class Loopback(AbstractResolver):
         """Nothing is held."""
 
 
-def main(port: str, authority: str, root: str, exchanges: str, coins: str, begin: str, end: str) -> int:
+def main(port: str, authority: str, *words: str) -> int:
     tls = ssl.create_default_context(cafile=authority)
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, resolver=Loopback(int(port))))
 
+    if words[0] == "command":
+        run.plain_session = session
+        return program.main(words[1:])
+    root, exchanges, coins, begin, end = words
     wanted = request(exchanges.split(","), coins.split(","), int(begin), int(end))
     store = Store.open(Path(root), create=True)
-    report = asyncio.run(download(wanted, store, Heard(), sessions=session, patience=QUICK, rate_limit_ms=1))
+    report = asyncio.run(
+        run.download(wanted, store, Heard(), sessions=session, patience=QUICK, rate_limit_ms=1)
+    )
     return len(report.missing)
 
 

@@ -1,11 +1,12 @@
 """A download that is killed at random moments, and started again, ends with the same bytes."""
 
 import asyncio
-import os
 import random
+import signal
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,16 @@ _PATIENCE_S = 240
 
 
 async def start(venue: Venue, folder: Path, root: Path, exchange: str) -> asyncio.subprocess.Process:
+    words = [str(root), exchange, ",".join(COINS), *map(str, SPAN)]
+    return await begin(venue, folder, words)
+
+
+async def begin(venue: Venue, folder: Path, words: list[str], **more: Any) -> asyncio.subprocess.Process:
     authority = folder / "authority.pem"
     (der,) = venue._client_tls.get_ca_certs(binary_form=True)
     authority.write_text(ssl.DER_cert_to_PEM_cert(der))
-    words = [str(venue._port), str(authority), str(root), exchange, ",".join(COINS), *map(str, SPAN)]
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.download.child", *words, cwd=ROOT, env={**os.environ}
-    )
+    where = ["-m", "tests.download.child", str(venue._port), str(authority)]
+    return await asyncio.create_subprocess_exec(sys.executable, *where, *words, cwd=ROOT, **more)
 
 
 def content(root: Path) -> dict[str, bytes]:
@@ -113,3 +117,40 @@ def test_two_downloads_at_a_time_share_a_store(tmp_path: Path) -> None:
         inside = rows[coin][rows[coin][:, 0] < SPAN.end_ms]
         np.testing.assert_array_equal(stored(store, "bybit", coin)[:, :5], inside[:, :5])
         assert store.missing("bybit", coin, *SPAN) == ()
+
+
+def test_ctrl_c_says_that_it_goes_on_from_there(tmp_path: Path) -> None:
+    """SIGINT while the venue lets it wait: the pages before are in the store, exit code 130, no traceback."""
+    rows = {"BTC": truth("bybit", BEGIN, 15 * 1440)}
+    words = [
+        "-e",
+        "bybit",
+        "-s",
+        "BTC",
+        "--from",
+        "2025-03-20",
+        "--to",
+        "2025-04-01",
+        "--store",
+        str(tmp_path / "s"),
+    ]
+
+    async def run() -> tuple[int | None, str]:
+        async with venue_of(["bybit"], rows) as venue:
+            venue.faults.add("candles", "delay", skip=6, seconds=20.0, times=10**6)
+            pipe = asyncio.subprocess.PIPE
+            process = await begin(venue, tmp_path, ["command", "data", "download", *words], stderr=pipe)
+            while venue.counts["bybit", "candles"] < 6 and process.returncode is None:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, said = await asyncio.wait_for(process.communicate(), _PATIENCE_S)
+            return process.returncode, said.decode()
+
+    code, said = asyncio.run(run())
+    assert code == 130, said
+    assert "stopped; what was fetched is in the store, and the same command goes on from there" in said
+    assert "Traceback" not in said
+    kept = stored(Store(tmp_path / "s"), "bybit", "BTC")
+    assert len(kept) >= 1000
+    np.testing.assert_array_equal(kept[:, :5], rows["BTC"][: len(kept), :5])
