@@ -51,7 +51,7 @@ class Soak:
         others = self.others()
         choices = ["driver"] * 2 + ["head"]
         choices += ["add"] * 3 if len(others) < NODES else []
-        choices += ["kill", "power loss", "cut"] * 2 if others else []
+        choices += ["kill", "leave", "power loss", "cut"] * 2 if others else []
         what = self.chance.choice(choices)
         self.done[what] += 1
         since = time.time()
@@ -74,6 +74,8 @@ class Soak:
             self.sandbox.kill(node)
         elif what == "power loss":
             self.sandbox.power_loss(node)
+        elif what == "leave":
+            self.sandbox.leave(node)
         else:
             self.sandbox.cut(node)
         seconds = self.chance.uniform(*CUT_SECONDS) if what == "cut" else 20.0
@@ -83,6 +85,9 @@ class Soak:
         if what == "cut":
             time.sleep(max(0.0, since + seconds - time.time()))
             self.sandbox.heal(node)
+        elif what == "leave":
+            node.process.wait(60)
+            self.sandbox.kill(node)
 
 
 def main() -> int:

@@ -217,6 +217,11 @@ class Sandbox:
         self._end(node)
         self.run(["bash", "-c", _UNPLUG.format(i=node.index)])
 
+    def leave(self, node: Node) -> None:
+        """Ask it to end, as a provider does that takes a machine away."""
+        (script,) = [pid for pid in node.pids() if _runs(pid, str(ROOT / "scripts" / "node"))]
+        os.kill(script, signal.SIGTERM)
+
     def power_loss(self, node: Node) -> None:
         """Let it fall silent and die: nobody is told."""
         self.cut(node)
@@ -328,6 +333,13 @@ except Exception:
     raise SystemExit(1)
 print(*(info.node_manager_address for info in found.values() if info.state == 0))
 """
+
+
+def _runs(pid: int, program: str) -> bool:
+    try:
+        return program in psutil.Process(pid).cmdline()[:2]
+    except psutil.Error:
+        return False
 
 
 def _first_child(pid: int) -> int:

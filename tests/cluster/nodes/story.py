@@ -107,7 +107,7 @@ class Study:
                         return event.at
             return None
 
-        self.noticed[what] = wait_for(f"the loss of {node.name}", noticed, 60.0) - since
+        self.noticed[what] = wait_for(f"the loss of {node.name}", noticed, WAIT_SECONDS) - since
 
     def join(self, node: Node, workers: int = 1) -> None:
         """Wait until a machine that was switched on computes, and take down how long that took."""
