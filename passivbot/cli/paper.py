@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from passivbot.config import Config
+    from passivbot.venue.market import MarketSource
     from passivbot.venue.paper import Result
 
 
@@ -18,7 +20,9 @@ def paper(
     name: Annotated[str, typer.Argument(metavar="NAME|CONFIG", help="A promoted configuration, or a file.")],
     candles: Annotated[
         Path | None,
-        typer.Option(help="Candle folder to replay. Default: the minutes of --exchange as they end."),
+        typer.Option(
+            help="Candle folder, store, or demo, to replay. Default: --exchange's minutes as they end."
+        ),
     ] = None,
     exchange: Annotated[
         str, typer.Option(help="Exchange: its market, or with --candles its rules of the game.")
@@ -54,9 +58,7 @@ def paper(
     from passivbot.exchanges import canonical, connect
     from passivbot.live.clock import WallClock
     from passivbot.live.start import open_source
-    from passivbot.market.folder import CandleFolder
     from passivbot.ops.run import Settings
-    from passivbot.venue.market import MarketSource
     from passivbot.venue.paper import FILLS, follow, replay, write_fills
 
     source = open_source(name, folder)
@@ -67,16 +69,14 @@ def paper(
     settings = Settings.from_environment(root=run, level=source.now.logging.level)
 
     async def recorded(path: Path) -> "Result":
-        found = CandleFolder.open(path)
-        wanted = select_coins(source.now, found.coins, named, name)
-        market = MarketSource.from_folder(found, wanted)
+        begin = _start(start)
         return await replay(
             source,
-            market,
+            _market(path, source.now, chosen, named, name, begin, minutes),
             chosen,
             settings,
             balance=balance,
-            start_ms=_start(start),
+            start_ms=begin,
             minutes=minutes,
             speed=speed,
         )
@@ -89,6 +89,35 @@ def paper(
     result = asyncio.run(real() if candles is None else recorded(candles))
     write_fills(run / FILLS, result.fills)
     _print(result, run)
+
+
+def _market(
+    path: Path,
+    config: "Config",
+    exchange: str,
+    coins: list[str] | None,
+    file: str,
+    begin_ms: int | None,
+    minutes: int | None,
+) -> "MarketSource":
+    """Return the market of a candle folder, a store, or the demo candles."""
+    from passivbot.config.coins import select_coins
+    from passivbot.live.strategy import warmup
+    from passivbot.market.clean import MINUTE_MS
+    from passivbot.market.demo import demo_folder
+    from passivbot.market.folder import CandleFolder
+    from passivbot.market.store import Store, exchange_name, is_store
+    from passivbot.venue.market import MarketSource
+
+    if not is_store(path):
+        folder = CandleFolder.open(demo_folder() if str(path) == "demo" else path)
+        return MarketSource.from_folder(folder, select_coins(config, folder.coins, coins, file))
+    store, named = Store.open(path), exchange_name(exchange)
+    chosen = select_coins(config, store.coins(named), coins, file)
+    needed = (max(warmup(config, chosen)[0], 1) + 2) * MINUTE_MS
+    first = None if begin_ms is None else begin_ms - needed
+    last = None if begin_ms is None or minutes is None else begin_ms + minutes * MINUTE_MS
+    return MarketSource.from_store(store, named, chosen, first, last)
 
 
 def _start(text: str | None) -> int | None:

@@ -16,6 +16,7 @@ from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, nearest
 from passivbot.market.clean import MINUTE_MS, Floats
 from passivbot.market.folder import CandleFolder
+from passivbot.market.store import Store
 
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
@@ -114,6 +115,45 @@ class MarketSource:
         return cls.from_tables(
             {coin: pq.read_table(opened.file(coin)) for coin in chosen}, rules, maker_fee=maker_fee
         )
+
+    @classmethod
+    def from_store(
+        cls,
+        store: Store,
+        exchange: str,
+        coins: Sequence[str],
+        begin_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> "MarketSource":
+        """Make a source of an exchange's candles in a store, with the rules and fees it published.
+
+        Raises
+        ------
+        CandleError
+            The store has no candles of a coin in the window, or nothing of the exchange's markets.
+        """
+        known = store.markets(exchange).by_coin
+        markets, candles = [], {}
+        for coin in sorted(coins):
+            rows = _rows(store.read(exchange, coin, begin_ms, end_ms))
+            if coin not in known or not len(rows):
+                lacks = "candles in the window" if coin in known else "market rules"
+                raise CandleError(
+                    f"{store.root}: has no {lacks} of {coin} on {exchange}; download them first"
+                )
+            listed = known[coin]
+            maker, taker = listed.maker_fee_on(exchange), listed.taker_fee
+            candles[coin] = rows
+            markets.append(
+                VenueMarket(
+                    coin,
+                    listed.rules,
+                    VenueMarket.maker_fee if maker is None else maker,
+                    VenueMarket.taker_fee if taker is None else taker,
+                    listed_ms=listed.listing_ms or int(rows[0, 0]),
+                )
+            )
+        return cls(markets, candles)
 
     @property
     def coins(self) -> tuple[str, ...]:

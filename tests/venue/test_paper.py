@@ -17,6 +17,8 @@ from passivbot.errors import ConfigError
 from passivbot.exchanges import connect
 from passivbot.live.source import Fixed
 from passivbot.market.clean import MINUTE_MS
+from passivbot.market.listings import Market
+from passivbot.market.store import Store
 from passivbot.market.synthetic import generate
 from passivbot.ops.run import Settings
 from passivbot.venue import MarketSource, Venue
@@ -74,6 +76,41 @@ def test_the_command_replays_the_demo_candles(tmp_path: Path) -> None:
     assert f"60 minutes, {len(fills)} fills" in done.stdout
     last = float(fills[-1]["balance_after"])
     assert f"→ {last:.2f}" in done.stdout
+
+
+def test_the_candles_of_a_store_are_replayed_by_the_markets_it_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, rules = generate({"BTC": "calm", "ETH": "trend"}, seed=11, minutes=300)
+    store = Store.open(tmp_path / "store", create=True)
+    for coin, table in tables.items():
+        store.write("bitget", coin, table, source="a test")
+    file = tmp_path / "grid.json"
+    file.write_text(json.dumps(config().to_dict()))
+    command = ["paper", str(file), "--candles", str(store.root), "--exchange", "bitget"]
+    options = ["--minutes", "20", "--out", str(tmp_path / "run")]
+    assert main([*command, *options]) == 2
+    assert "has no market rules of BTC on bitget" in capsys.readouterr().err
+    listed = {
+        coin: Market(
+            symbol=f"{coin}/USDT:USDT",
+            qty_step=rule.qty_step,
+            price_step=rule.price_step,
+            min_qty=rule.min_qty,
+            min_cost=rule.min_cost,
+            maker_fee=0.0001,
+        )
+        for coin, rule in rules.items()
+    }
+    store.write_markets("bitget", listed)
+    assert main([*command, *options]) == 0
+    assert "20 minutes" in capsys.readouterr().out
+    with (tmp_path / "run" / "fills.csv").open() as rows:
+        fills = [row for row in csv.DictReader(rows) if row["maker"] == "True"]
+    assert fills
+    for row in fills:
+        cost = float(row["qty"]) * float(row["price"])
+        assert float(row["fee"]) == pytest.approx(cost * 0.0001), "the fee that the store knows"
 
 
 def test_what_a_user_gets_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
