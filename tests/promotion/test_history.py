@@ -219,3 +219,28 @@ def test_a_kill_at_any_step_leaves_the_old_version_or_the_new_one(tmp_path: Path
     assert outcomes[-1] == (False, "current"), "without a kill the new version is taken"
     assert len(outcomes) > 60
     assert {state for killed, state in outcomes if killed} == {"nothing", "never taken", "current"}
+
+
+def test_a_reader_never_meets_half_a_swap(tmp_path: Path) -> None:
+    folder = tmp_path / "main"
+    put(folder, 1.0)
+    follower = Follower("main", tmp_path)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for number in range(2, 82):
+                put(folder, float(number))
+        except BaseException:
+            os._exit(2)
+        os._exit(0)
+    seen = [1]
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        assert read("main", tmp_path).version >= seen[-1]
+        found = follower.poll()
+        if found is not None:
+            assert found.config.live.leverage == float(found.version)
+            seen.append(found.version)
+    follower.poll()
+    assert follower.now.version == 81
+    assert seen == sorted(set(seen))
+    assert len(seen) > 10, "it read while it was written"
