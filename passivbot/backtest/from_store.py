@@ -112,6 +112,7 @@ def prepare_from_store(
             *_held_back(held, coin_start_ms, window),
             *choice.notes,
             *([_lack_note(lacks)] if lacks else []),
+            *_stale(config, panel, window),
             *panel.notes,
             *rule_notes,
         ),
@@ -324,6 +325,13 @@ def _refused(
         elif coin_start_ms.get(coin, 0) >= window.end_ms:
             reasons[coin] = f"it is old enough only from {utc(coin_start_ms[coin])} on"
     return reasons
+
+
+def _stale(config: Config, panel: Panel, window: Span) -> tuple[str, ...]:
+    """Say that an open end is that of the store."""
+    if config.backtest.end_ms is not None or panel.last_ms >= window.end_ms - DAY_MS:
+        return ()
+    return (f"candles end {utc(panel.last_ms)}; `passivbot data download` brings the store up to date",)
 
 
 def _held_back(

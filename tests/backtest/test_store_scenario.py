@@ -156,8 +156,12 @@ def test_an_open_end_is_two_days_ago_or_the_last_candle(store: Store, write_conf
     now = START_MS + 5 * DAY_MS + 1000 * MINUTE_MS
     found = prepare_from_store(config, store, coins=None, insist=True, now_ms=now)
     assert found.panel.last_ms == START_MS + 3 * DAY_MS
+    assert not any("up to date" in note for note in found.notes)
     found = prepare_from_store(config, store, coins=None, insist=True, now_ms=now + 100 * DAY_MS)
     assert found.panel.last_ms == END_MS - MINUTE_MS
+    assert (
+        "candles end 2025-03-08 23:59; `passivbot data download` brings the store up to date" in found.notes
+    )
 
 
 def test_age_of_a_coin(store: Store, write_config: Any) -> None:
