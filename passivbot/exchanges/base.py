@@ -495,7 +495,8 @@ class Exchange:
 
     def classified(self, error: Exception, *, write: bool) -> ExchangeFault:
         """Return what an error means."""
-        return classify(error, self.verdicts, write=write, headers=self.client.last_response_headers)
+        headers = self.client.limit_headers or self.client.last_response_headers
+        return classify(error, self.verdicts, write=write, headers=headers)
 
     async def _set(self, request: Any, what: str) -> str:
         try:

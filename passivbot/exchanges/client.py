@@ -22,17 +22,22 @@ def client_class(ccxt_id: str) -> Any:
 
     Returns
     -------
-    A subclass of ccxt.pro's class; its instances have ``answers``, how many came.
+    A subclass of ccxt.pro's class; its instances have ``answers``, how many came, and ``limit_headers``,
+    those of the last answer that said too many requests (ccxt's own are of the last answer, maybe to another
+    question).
     """
     base: Any = getattr(ccxt.pro, ccxt_id)
 
     class Client(base):  # type: ignore[misc]
         answers = 0
+        limit_headers: Any = None
 
         def on_rest_response(
             self, code: int, reason: str, url: str, method: str, headers: Any, body: str, *asked: Any
         ) -> Any:
             self.answers += 1
+            if code in (418, 429):
+                self.limit_headers = headers
             text = super().on_rest_response(code, reason, url, method, headers, body, *asked)
             if 200 <= code < 300 and self.parse_json(text) is None:
                 raise ccxt.BadResponse(f"{self.id} {method} {url}: the answer is cut off or no JSON")

@@ -12,12 +12,14 @@ def choose_markets(loaded: Mapping[str, Any], quote: str) -> dict[str, Market]:
     """Return the perpetual markets of a quote currency, by coin, ascending.
 
     Of two markets of one coin (SHIB and 1000SHIB) it is the one that is traded, then the one of the shorter
-    name.
+    name. Markets whose steps are not published are left out.
     """
     markets: dict[str, Market] = {}
     for row in loaded.values():
         if not (row.get("swap") and row.get("linear") and row.get("settle") == quote):
             continue
+        if None in (row["precision"].get("amount"), row["precision"].get("price")):
+            continue  # announced, without rules yet
         market = read_market(row)
         known = markets.get(market.coin)
         if known is None or (not known.active, len(known.symbol)) > (not market.active, len(market.symbol)):
