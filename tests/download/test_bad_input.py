@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,24 @@ def test_an_unknown_coin_of_a_file_is_said_and_the_others_are_fetched(tmp_path: 
     got = fetch(venue_of(["bybit"], {"BTC": rows}), asked, tmp_path / "s")
     assert_equals_truth(got, "bybit", "BTC", rows, Span(BEGIN, BEGIN + 3_600_000))
     assert any("bybit NOPE: left out: no perpetual market of NOPE" in note for note in got.heard.notes)
+
+
+def test_a_market_without_rules_hides_no_other(tmp_path: Path) -> None:
+    """Announced, not yet traded: its steps are not published."""
+    rows = {coin: truth("okx", BEGIN, 60, coin_number=i) for i, coin in enumerate(("BTC", "NEW"))}
+    venue = venue_of(["okx"], rows)
+
+    def bare(body: dict[str, Any]) -> dict[str, Any]:
+        for market in body["data"]:
+            if market["instId"] == "NEW-USDT-SWAP":
+                market |= {"tickSz": "", "lotSz": "", "minSz": "", "state": "preopen"}
+        return body
+
+    met = venue.faults.add("markets", "edit", edit=bare, times=10)
+    got = fetch(venue, request(["okx"], ["BTC"], BEGIN, BEGIN + 3_600_000), tmp_path / "s")
+    assert met.met >= 1
+    assert_equals_truth(got, "okx", "BTC", rows["BTC"], Span(BEGIN, BEGIN + 3_600_000))
+    assert list(got.store.markets("okx").by_coin) == ["BTC"]
 
 
 def test_a_coin_that_one_exchange_lacks_is_fetched_from_the_other(tmp_path: Path) -> None:
