@@ -7,7 +7,8 @@ status``, other studies that share the cluster). The study's log stays the truth
 ==============  ==================================================================================
 ``study``       :class:`Notice` as JSON, renewed every second or so; small
 ``definition``  the study's definition as JSON, put once
-``front``       what the page shows (:func:`passivbot.study.plot.page_data`) as JSON, renewed when it changed
+``front``       what the page shows (:func:`passivbot.study.page_data.page_data`) as JSON, renewed when it
+                changed; only the page of a machine that can't read the study's folder needs it
 ``control``     what others want of the study, as JSON: ``{"stop": true}``, ``{"weight": 2.0}``
 ==============  ==================================================================================
 """
@@ -37,7 +38,7 @@ class Notice:
     id
         Key of the study: unique in the cluster, allowed are letters, digits, ``.``, ``_``, ``-``.
     name, folder, host, pid
-        Of the study, and of the process that drives it.
+        Of the study (its folder as absolute path), and of the process that drives it.
     state
         Of the run.
     weight

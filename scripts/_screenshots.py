@@ -24,9 +24,7 @@ from passivbot.study.serve.desk import study_id  # noqa: E402
 from tests.ray_head import ray_head  # noqa: E402
 
 CANDIDATES = 6000
-READY = (
-    "return page.study && page.points().length && document.querySelector('#parallel-plot .plot-container')"
-)
+READY = "return page.study && page.points().length"
 
 
 @contextmanager
@@ -130,7 +128,7 @@ def main() -> int:
             with chromium(place / "profile") as driver:
                 page = f"{address}#{study_id(study)}"
                 picture(driver, page, target / "page-study.png", 1280, 900, prepare=with_equity)
-                picture(driver, page, target / "page-brushed.png", 1280, 520, dark=True, prepare=brushed)
+                picture(driver, page, target / "page-brushed.png", 1280, 440, dark=True, prepare=brushed)
                 picture(driver, page, target / "page-narrow.png", 400, 860, prepare=with_equity)
                 with ray_head(RAY_AUTH_MODE="disabled", PASSIVBOT_STUDIES=str(place / "studies")) as head:
                     picture(driver, f"{head.dashboard}/", target / "page-ray.png", 1280, 800, prepare=in_ray)

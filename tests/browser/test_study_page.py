@@ -142,6 +142,7 @@ def test_brushing_an_axis_filters_the_front(page: Browser, members: Results) -> 
     """A real drag along the first axis of the parallel coordinates."""
     plot = page.driver.find_element(By.ID, "parallel-plot")
     page.run("arguments[0].scrollIntoView({block: 'center'})", plot)
+    page.until("return document.querySelector('#parallel-plot .axis-brush')")
     box = page.run(
         "const a = document.querySelector('#parallel-plot .axis-brush').getBoundingClientRect();"
         "const p = arguments[0].getBoundingClientRect();"

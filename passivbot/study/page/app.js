@@ -46,7 +46,7 @@ function draw() {
   drawTime();
   drawFront();
   drawCharts();
-  drawParallel();
+  whenSeen("parallel-plot", drawParallel);
   drawImportance();
   drawTable();
   drawChips();
@@ -174,7 +174,7 @@ function start() {
   window.addEventListener("storage", recolour); // changed in Ray's bar, or on this page in another window
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
-    if (window.innerWidth !== width && page.study) { width = window.innerWidth; drawParallel(); }
+    if (window.innerWidth !== width && page.study) { width = window.innerWidth; whenSeen("parallel-plot", drawParallel); }
   });
   window.addEventListener("pointerdown", () => { pressed = true; });
   for (const name of ["pointerup", "pointercancel"]) {

@@ -59,6 +59,26 @@ const shades = () => theme.dark
   ? [[0, "#6f86e8"], [0.5, "#2fb5ae"], [1, "#fde725"]]
   : [[0, "#440154"], [0.5, "#21918c"], [1, "#8fb800"]];
 
+// What is not on the screen is drawn when it comes there: a live page has much to draw every two seconds.
+const later = new Map(); // id of the element → what draws it
+function whenSeen(id, drawIt) {
+  const box = element(id).getBoundingClientRect();
+  const near = box.top < window.innerHeight + 300 && box.bottom > -300;
+  if (!near) return later.set(id, drawIt);
+  later.delete(id);
+  return drawIt();
+}
+let looking = false;
+function look() {
+  if (looking) return;
+  looking = true;
+  requestAnimationFrame(() => {
+    looking = false;
+    for (const [id, drawIt] of [...later]) whenSeen(id, drawIt);
+  });
+}
+for (const name of ["scroll", "resize"]) window.addEventListener(name, look, { passive: true });
+
 // Charts ----------------------------------------------------------------------------------------------------------
 
 // plotly.js offers to upload a chart to its maker's cloud unless told not to.

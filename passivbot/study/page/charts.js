@@ -1,7 +1,10 @@
 "use strict";
 // Small charts over the run, the tiles above them, and which parameters mattered.
-function line(id, x, y, title, tip, shape) {
-  const plot = element(id);
+function line(id, ...what) {
+  whenSeen(id, () => drawLine(element(id), ...what));
+}
+
+function drawLine(plot, x, y, title, tip, shape) {
   if (!x.length) {
     Plotly.purge(plot);
     return plot.replaceChildren(make("p", "Nothing yet.", null, "empty"));

@@ -75,7 +75,6 @@ function merge(answer) {
     result.others = kept(others, (i) => others.candidate[i] % stride === 0 && !members.has(others.candidate[i]));
     page.study = result;
   }
-  page.study.metricNames = page.study.metrics;
 }
 
 function value(source, name, i) {
