@@ -76,6 +76,7 @@ class Bot:
         self._drifting: dict[Key, int] = defaultdict(int)
         self._active: frozenset[Key] = frozenset()
         self._fed: tuple[object, ...] = ()
+        self._traded: set[Key] = set()
         self._explained = 0.0
         self._sizes: dict[Key, float] = {}
         self._due_ms: dict[str, int] = {}
@@ -109,6 +110,7 @@ class Bot:
         days = self.config.live.pnls_max_lookback_days
         since = now - int(days * _DAY_MS)
         self._ledger = Ledger(p.journal.fills(since), self._c_mult)
+        self._traded = p.journal.traded()
         await self._read_fills(since, now)
         self._explained = 0.0
         self._due_ms = {
@@ -172,13 +174,14 @@ class Bot:
         if balance is None:
             return self._end(Report("balance", fills=len(new), again=True), began)
         accounts = await fates.account(seen, self._fills_by_id(), now)
+        self._traded |= {rest.key for rest in accounts.resting}
         prices = {coin: ticker.last for coin, ticker in seen.tickers.items()}
         entries = self._loss.look(equity(balance, seen.positions, prices, p.exchange.markets))
         universe = self.universe = survey(
             self.config,
             p.exchange.markets,
             {key: position.size for key, position in seen.positions.items()},
-            own=self._ledger.is_own,
+            own=self._is_own,
             restricted=sender.restricted(now),
             price=seen.price,
             balance=balance,
@@ -251,6 +254,7 @@ class Bot:
         )
         for order, _ in create:
             self._churn.note((order.coin, order.side), now)
+            self._traded.add((order.coin, order.side))
         sent = bool(decision.cancel or create)
         return replace(
             report,
@@ -365,6 +369,10 @@ class Bot:
         return [coin for coin in self.parts.feed.coins if coin in self.parts.exchange.markets]
 
     # ---- fills
+
+    def _is_own(self, key: Key) -> bool:
+        # Not every exchange tells whose order a fill was of; the journal knows the orders.
+        return key in self._traded or self._ledger.is_own(key)
 
     def _c_mult(self, coin: str) -> float:
         market = self.parts.exchange.markets.get(coin)

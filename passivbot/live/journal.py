@@ -217,6 +217,12 @@ class Journal:
         """Return the orders that may rest at the exchange."""
         return self._orders("state IN ('intended', 'unknown', 'open')", ())
 
+    def traded(self) -> set[tuple[str, str]]:
+        """Return the coins and sides that the exchange took an order of."""
+        with self._errors():
+            rows = self._db.execute("SELECT DISTINCT coin, side FROM orders WHERE state != 'refused'")
+            return {(coin, side) for coin, side in rows}
+
     def _orders(self, where: str, values: Sequence[object]) -> list[Intent]:
         with self._errors():
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM orders WHERE {where}", values).fetchall()
