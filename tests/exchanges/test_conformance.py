@@ -289,7 +289,7 @@ def test_positions_of_both_sides_and_their_profits(name: str) -> None:
 
 def test_fills_come_in_many_pages_each_once(name: str) -> None:
     async def scene(b: Bench) -> None:
-        count = 230
+        count = {"binanceusdm": 2300, "hyperliquid": 2100}.get(name, 230)  # more than a page
         for number in range(count):
             coin = "BTC" if number % 2 else "DOGE"
             qty = b.lots(coin, 0.002 if coin == "BTC" else 50.0)
