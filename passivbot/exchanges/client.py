@@ -1,4 +1,4 @@
-"""ccxt's client of an exchange, with its own hook for answers filled in: they are counted, and must be JSON.
+"""ccxt's client of an exchange, with its own hook for answers filled in: they must be JSON.
 
 An answer that was cut off parses as nothing, and ccxt then hands out what is no answer at all; read as "no
 open orders" that would be believed. The hook is one that ccxt leaves to its users; nothing of ccxt is
@@ -22,20 +22,17 @@ def client_class(ccxt_id: str) -> Any:
 
     Returns
     -------
-    A subclass of ccxt.pro's class; its instances have ``answers``, how many came, and ``limit_headers``,
-    those of the last answer that said too many requests (ccxt's own are of the last answer, maybe to another
-    question).
+    A subclass of ccxt.pro's class; its instances have ``limit_headers``, those of the last answer that said too
+    many requests (ccxt's own are of the last answer, maybe to another question).
     """
     base: Any = getattr(ccxt.pro, ccxt_id)
 
     class Client(base):  # type: ignore[misc]
-        answers = 0
         limit_headers: Any = None
 
         def on_rest_response(
             self, code: int, reason: str, url: str, method: str, headers: Any, body: str, *asked: Any
         ) -> Any:
-            self.answers += 1
             if code in (418, 429):
                 self.limit_headers = headers
             text = super().on_rest_response(code, reason, url, method, headers, body, *asked)
