@@ -22,8 +22,8 @@ def client_class(ccxt_id: str) -> Any:
 
     Returns
     -------
-    A subclass of ccxt.pro's class; its instances have ``limit_headers``, those of the last answer that said too
-    many requests (ccxt's own are of the last answer, maybe to another question).
+    A subclass of ccxt.pro's class; its instances have ``limit_headers``, those of the last answer that said
+    too many requests (ccxt's own are of the last answer, maybe to another question).
     """
     base: Any = getattr(ccxt.pro, ccxt_id)
 
