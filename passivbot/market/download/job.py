@@ -79,7 +79,6 @@ class Job:
         """
         target = self.target
         missing = await target.missing()
-        target.told.planned(target.exchange, target.coin, minutes(missing))
         trouble: ExchangeFault | None = None
         if missing:
             try:

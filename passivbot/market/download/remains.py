@@ -12,7 +12,7 @@ import numpy as np
 from passivbot.errors import CandleError
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.market.download.archives import ArchiveFile
-from passivbot.market.download.target import NONE, Missing, Target, minutes, without
+from passivbot.market.download.target import NONE, Missing, Target, without
 from passivbot.market.download.web import ArchiveHost
 from passivbot.market.spans import Span, runs, union, within
 
@@ -47,7 +47,6 @@ class Remains:
         """Fetch what is missing; return what could not be; the errors are those of :meth:`Job.run`."""
         target = self.target
         missing = await target.missing()
-        target.told.planned(target.exchange, target.coin, minutes(missing))
         last = self.files[-1].span
         target.note(f"not listed any more; published files of it go from {self.files[0].span} to {last}")
         damaged: list[Span] = []

@@ -209,6 +209,8 @@ class _Plan:
             for missing in found:
                 self._miss(missing)
 
+        # All at first, so that the time left is that of the whole.
+        await asyncio.gather(*(job.target.plan() for job in jobs))
         try:
             async with asyncio.TaskGroup() as group:
                 for job in jobs:

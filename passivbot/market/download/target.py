@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from passivbot.errors import CandleError
 from passivbot.market.clean import Floats
 from passivbot.market.month import COLUMNS, SCHEMA
 from passivbot.market.spans import Span, minus, union
@@ -77,6 +78,14 @@ class Target:
     async def first_ms(self) -> int | None:
         """Return the first candle that the store has of the market; None without any."""
         return (await asyncio.to_thread(self.store.coverage, self.exchange, self.coin)).first_ms
+
+    async def plan(self) -> None:
+        """Tell how much is missing."""
+        try:
+            missing = await self.missing()
+        except CandleError:
+            missing = ()  # a damaged file: said when its turn comes
+        self.told.planned(self.exchange, self.coin, minutes(missing))
 
     def note(self, text: str) -> None:
         """Tell a person something."""
