@@ -125,12 +125,12 @@ class Fates:
             elif state is None:
                 open_keys.add((intent.coin, intent.side))
             else:
-                self._sent.pop(intent.id, None)
                 changes.append((intent.id, state, "", why))
                 if why != "filled" and not intent.cancelling:
                     # Its fills may be on their way: the position is looked at once more.
                     open_keys.add((intent.coin, intent.side))
         self._journal.settle(changes, now_ms)
+        self._sent = {name: at for name, at in self._sent.items() if name in live}
         return Accounts(tuple(resting), tuple(manual), frozenset(open_keys))
 
     async def _look(
