@@ -4,6 +4,7 @@ Runs a small search on the demo candles, serves its page, and takes ``page-*.png
 by default into ``docs/``. With Ray's dashboard it is the same page in another frame.
 """
 
+import base64
 import os
 import shutil
 import subprocess
@@ -52,6 +53,7 @@ def picture(
     height: int,
     *,
     dark: bool = False,
+    scale: float = 1.0,
     prepare: Callable[[Chrome], None] | None = None,
 ) -> None:
     """Open an address on a screen of that size and save what is seen."""
@@ -64,7 +66,11 @@ def picture(
     if prepare:
         prepare(driver)
     time.sleep(3)
-    driver.save_screenshot(str(path))
+    clip = {"x": 0, "y": driver.execute_script("return scrollY"), "width": width, "height": height}
+    shot = driver.execute_cdp_cmd(
+        "Page.captureScreenshot", {"format": "png", "clip": {**clip, "scale": scale}}
+    )
+    path.write_bytes(base64.b64decode(shot["data"]))
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
@@ -128,7 +134,16 @@ def main() -> int:
             with chromium(place / "profile") as driver:
                 page = f"{address}#{study_id(study)}"
                 picture(driver, page, target / "page-study.png", 1280, 900, prepare=with_equity)
-                picture(driver, page, target / "page-brushed.png", 1280, 440, dark=True, prepare=brushed)
+                picture(
+                    driver,
+                    page,
+                    target / "page-brushed.png",
+                    1280,
+                    440,
+                    dark=True,
+                    scale=0.8,
+                    prepare=brushed,
+                )
                 picture(driver, page, target / "page-narrow.png", 400, 860, prepare=with_equity)
                 with ray_head(RAY_AUTH_MODE="disabled", PASSIVBOT_STUDIES=str(place / "studies")) as head:
                     picture(driver, f"{head.dashboard}/", target / "page-ray.png", 1280, 800, prepare=in_ray)

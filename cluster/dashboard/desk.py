@@ -46,7 +46,7 @@ class ClusterDesk(Desk):
         self._board = board
         self._asked = 0.0
         self._notices: dict[str, Notice] = {}
-        self._here: dict[str, bool] = {}
+        self._here: dict[tuple[str, float], bool] = {}  # (id, start of the run) → whether it is here
         self._remote: dict[str, RemoteView] = {}
         self._board_mutex = threading.Lock()
 
@@ -118,9 +118,10 @@ class ClusterDesk(Desk):
         folder = Path(notice.folder)
         if not folder.is_absolute() or not (folder / LOG_FILE).is_file():
             return None
-        if key not in self._here:
-            self._here[key] = self._same(notice, folder)
-        return folder if self._here[key] else None
+        run = (key, notice.started)
+        if run not in self._here:
+            self._here[run] = self._same(notice, folder)
+        return folder if self._here[run] else None
 
     def _same(self, notice: Notice, folder: Path) -> bool:
         text = self._board.get("definition", notice.id)
