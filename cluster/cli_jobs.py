@@ -38,7 +38,7 @@ def submit(
     Takes what passivbot optimize takes: CONFIG and options. The configuration and --start go along; --candles
     and --study are folders of the head, relative to its user's home or PASSIVBOT_HOME.
     """
-    from cluster.jobs import parcel, wait_until_started
+    from cluster.jobs import parcel, runs, wait_until_started
     from cluster.jobs import submit as hand_in
     from cluster.reach import dashboard_address, reach
 
@@ -49,9 +49,11 @@ def submit(
         load_config(given["config"], sets=tuple(given.get("sets") or ()))  # what is wrong in it is said here
     packed = parcel(context.args, given)
     url = dashboard_address(address)
+    board = None if "://" in address else reach(address)
+    before = {} if board is None else runs(board)
     submission = hand_in(packed, url)
     typer.echo(f"submitted: {submission.study} on the head, job {submission.job}")
-    wait_until_started(submission, url, None if "://" in address else reach(address), typer.echo)
+    wait_until_started(submission, url, board, before, typer.echo)
     named = "" if address == "auto" or "://" in address else f" --address {address}"
     typer.echo(
         f"\nnext:\n  passivbot attach {submission.name}{named}\n  passivbot stop {submission.name}{named}"

@@ -166,8 +166,17 @@ def _taken(client: Any, submission: Submission, parcel: Parcel, folder: str, url
     return True
 
 
+def runs(board: Board) -> dict[str, float]:
+    """Return id → start of the last run of every study of a cluster."""
+    return {notice.id: notice.started for notice in board.studies()}
+
+
 def wait_until_started(
-    submission: Submission, url: str, board: Board | None, say: Callable[[str], None]
+    submission: Submission,
+    url: str,
+    board: Board | None,
+    before: Mapping[str, float],
+    say: Callable[[str], None],
 ) -> None:
     """Return when the study is on the board, or its job has ended well.
 
@@ -177,6 +186,8 @@ def wait_until_started(
         As :func:`submit` has them.
     board
         Of the cluster; None if only its dashboard can be reached: then when the job runs.
+    before
+        :func:`runs` before it was submitted: a study of that name may have been there.
     say
         Prints one line.
 
@@ -187,7 +198,6 @@ def wait_until_started(
     """
     client = _client(url)
     until = time.monotonic() + _START_SECONDS
-    began = time.time()
     while time.monotonic() < until:
         status = str(getattr(client.get_job_status(submission.job), "value", ""))
         if status in ("FAILED", "STOPPED"):
@@ -195,7 +205,8 @@ def wait_until_started(
         if status == "SUCCEEDED" or (board is None and status == "RUNNING"):
             return
         if board is not None and any(
-            notice.name == submission.name and notice.updated > began - 1 for notice in board.studies()
+            notice.name == submission.name and notice.started != before.get(notice.id)
+            for notice in board.studies()
         ):
             return
         time.sleep(_POLL_SECONDS)
