@@ -24,7 +24,7 @@ _STOP_SECONDS = 60  # from SIGTERM to SIGKILL when Ray itself stops the job: for
 _POLL_SECONDS = 0.5
 _START_SECONDS = 120.0
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private")
-_AGENT_SECONDS = 60.0  # a head takes jobs some time after it answers
+_AGENT_SECONDS = 180.0  # a head takes jobs some time after it answers, a loaded one later
 _TOKEN_BYTES = 3
 
 
