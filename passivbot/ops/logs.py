@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from passivbot.errors import LiveError, ResourceError
+from passivbot.disk import unwritable
+from passivbot.errors import LiveError
 from passivbot.ops.redact import cleaned, redacted
 from passivbot.ops.remote import RemoteHandler
-from passivbot.study.lock import unwritable
 
 TRACE = 5
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG, TRACE)
@@ -123,8 +123,7 @@ def logging_to(
                 file, maxBytes=max_bytes, backupCount=kept, encoding="utf-8"
             )
         except OSError as error:
-            found = unwritable(file, error)
-            raise found if isinstance(found, ResourceError) else LiveError(str(found)) from error
+            raise unwritable(file, error, LiveError) from error
         handler.setFormatter(JsonFormatter())
         handlers.append(handler)
     if console is not None:

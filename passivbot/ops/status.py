@@ -5,7 +5,6 @@ known of a bot that was killed.
 """
 
 import json
-import os
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from passivbot.errors import LiveError
+from passivbot.disk import replace_file
+from passivbot.errors import LiveError, PassivbotError
 from passivbot.ops.redact import cleaned
 from passivbot.promotion.current import BOTS, LIVE
 
@@ -80,14 +80,10 @@ class StatusFile:
     def write(self, document: Mapping[str, Any]) -> bool:
         """Replace the file; return whether that worked."""
         text = json.dumps(cleaned({**document, **self._facts, "at": time.time()}), indent=2)
-        part = self._path.with_name(f".{STATUS}.part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            part.replace(self._path)
-        except OSError:
+            replace_file(self._path, f"{text}\n".encode(), LiveError, mode=0o600, durable=False)
+        except (OSError, PassivbotError):
             return False
         return True
 

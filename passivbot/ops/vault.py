@@ -18,10 +18,10 @@ from cryptography.exceptions import InvalidKey
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from passivbot.errors import KeysError, ResourceError, located
+from passivbot.disk import replace_file, unwritable
+from passivbot.errors import KeysError, located
 from passivbot.ops import redact
 from passivbot.ops.environment import PASSPHRASE
-from passivbot.study.lock import unwritable
 
 FORMAT = "passivbot-keys/1"
 PASSPHRASE_FILE = f"{PASSPHRASE}_FILE"
@@ -195,7 +195,7 @@ def read_private(path: Path) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read: beside, to the disk, then renamed.
+    """Write a file that only its owner can read.
 
     Raises
     ------
@@ -204,20 +204,11 @@ def write_private(path: Path, content: bytes) -> None:
     ResourceError
         The disk is full.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        found = unwritable(path, error)
-        raise found if isinstance(found, ResourceError) else KeysError(str(found)) from error
+        raise unwritable(path, error, KeysError) from error
+    replace_file(path, content, KeysError, mode=0o600)
 
 
 def _derived(passphrase: str, salt: bytes, cost: Mapping[str, int]) -> bytes:

@@ -2,7 +2,7 @@
 
 The version's file is complete and on the disk before the pointer is renamed onto ``current``. A kill at any
 step leaves the old version current and readable, or the new one: at most a version that was never taken, or
-a ``.part`` that the next promotion overwrites. Each version names the digest of the file before it, so a
+a ``.part`` that the next promotion removes. Each version names the digest of the file before it, so a
 history that somebody edited or shortened shows it.
 """
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passivbot.errors import PromotionError, ResourceError
+from passivbot.disk import PART, replace_file, unwritable
+from passivbot.errors import PromotionError
 from passivbot.promotion.current import (
     CURRENT,
     FORMAT,
@@ -28,7 +29,6 @@ from passivbot.promotion.current import (
     read_version,
     version_path,
 )
-from passivbot.study.lock import unwritable
 
 LOCK = ".lock"
 _VERSION = re.compile(r"(\d{6,})\.json")
@@ -57,9 +57,13 @@ def locked(folder: Path) -> Iterator[None]:
         (folder / HISTORY).mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error, PromotionError) from error
     try:
         _take(descriptor, folder)
+        # Whoever wrote these is gone: it would hold the lock.
+        for place in (folder, folder / HISTORY):
+            for left in place.glob(f".*{PART}"):
+                left.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)
@@ -74,7 +78,7 @@ def _take(descriptor: int, folder: Path) -> None:
         holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         raise PromotionError(f"{folder}: {holder or 'another process'} promotes or rolls back now") from error
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error, PromotionError) from error
 
 
 def versions(folder: Path) -> list[int]:
@@ -149,7 +153,7 @@ def append(folder: Path, document: Mapping[str, Any]) -> Promoted:
         "version": last + 1,
     }
     text = json.dumps(complete, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-    _write(version_path(folder, last + 1), text.encode(), mode=0o444)
+    replace_file(version_path(folder, last + 1), text.encode(), PromotionError, mode=0o444)
     return read_version(folder, last + 1, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -162,31 +166,5 @@ def swap(folder: Path, promoted: Promoted) -> None:
         As :func:`append`.
     """
     pointer = {"sha256": promoted.sha256, "version": promoted.version}
-    _write(folder / CURRENT, (json.dumps(pointer, sort_keys=True) + "\n").encode())
-
-
-def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write beside, to the disk, then rename; the rename is on the disk too when this returns."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ResourceError | PromotionError:
-    found = unwritable(path, error)
-    return found if isinstance(found, ResourceError) else PromotionError(str(found))
+    text = json.dumps(pointer, sort_keys=True) + "\n"
+    replace_file(folder / CURRENT, text.encode(), PromotionError)

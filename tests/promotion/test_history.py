@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from passivbot import disk as disk_module
 from passivbot.config import Config
 from passivbot.errors import PromotionError, ResourceError
 from passivbot.promotion import Follower, Promoted, history, read
@@ -166,7 +167,8 @@ def fill(path: Path) -> None:
 
 
 def killed_at(line: int, action: Callable[[], object]) -> bool:
-    """Run an action in a process that kills itself at the n-th line it executes in ``history``.
+    """Run an action in a process that kills itself at the n-th line it executes in ``history`` or
+    ``disk``.
 
     Returns whether it got so far.
     """
@@ -176,7 +178,7 @@ def killed_at(line: int, action: Callable[[], object]) -> bool:
 
         def trace(frame: FrameType, event: str, _: object) -> Any:
             nonlocal left
-            if frame.f_code.co_filename != history.__file__:
+            if frame.f_code.co_filename not in (history.__file__, disk_module.__file__):
                 return None
             if event == "line":
                 left -= 1
