@@ -343,7 +343,8 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """A venue and an account; the bot is started by the test."""
     source = source or walk_source()
-    async with Venue(source, [name], start_ms=START_MS + start_minute * MINUTE_MS, balance=balance) as venue:
+    start_ms = source.first_ms + start_minute * MINUTE_MS
+    async with Venue(source, [name], start_ms=start_ms, balance=balance) as venue:
         made = Rig(
             venue, name, venue.account(name).new_key(), folder, config or config_of(), policy, **settings
         )

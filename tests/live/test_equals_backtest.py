@@ -15,6 +15,7 @@ from passivbot.live.ids import order_type
 from passivbot.live.policy import Policy
 from passivbot.market.clean import MINUTE_MS
 from passivbot.venue import MarketSource
+from tests.live.real import real_source
 from tests.live.rig import EAGER, START_MS, config_of, rig, walk_source
 
 EXACT = replace(EAGER, ladder=500)
@@ -152,6 +153,28 @@ async def test_the_bot_makes_the_fills_of_the_backtest(name: str, variant: str, 
     kinds = {fill.type for fill in expected}
     assert any("close" in kind for kind in kinds)
     assert any("entry_grid" in kind for kind in kinds)
+    for a, b in zip(expected, found, strict=False):
+        assert close_to(a, b), f"\nbacktest {a}\nlive     {b}"
+    assert len(found) == len(expected)
+
+
+REAL = ("BTC", "DOGE", "ETH", "XRP")
+LIVELY_MINUTE = 10_400
+
+
+async def test_on_real_candles_too(shared_dir: Path, tmp_path: Path) -> None:
+    """Two slots for four coins, in an hour and a half of July 2023 in which much happened."""
+    whole = real_source(shared_dir / "candles" / "perp-2023-07", REAL, LIVELY_MINUTE + 400)
+    first_ms = whole.first_ms + LIVELY_MINUTE * MINUTE_MS
+    source = MarketSource(
+        list(whole.markets.values()),
+        {coin: whole.candles(coin, first_ms, whole.last_ms + 1) for coin in REAL},
+    )
+    config = config_of(REAL)
+    start, minutes = warmup_minutes(config, REAL)[0] + 2, 90
+    expected = backtest_fills(source, config, first_ms, first_ms + (start + minutes + 1) * MINUTE_MS)
+    found = await live_fills("bybit", tmp_path, source, config, EXACT, start, minutes)
+    assert len(expected) > 20
     for a, b in zip(expected, found, strict=False):
         assert close_to(a, b), f"\nbacktest {a}\nlive     {b}"
     assert len(found) == len(expected)
