@@ -1,4 +1,4 @@
-"""A live cycle's own time: modes, averages, plan, comparison, guards and journal for 20 coins, without the network."""
+"""A live cycle's own time: modes, plan, comparison, guards and journal for 20 coins, without the network."""
 
 import tempfile
 from pathlib import Path
@@ -55,10 +55,9 @@ def bench_live(runs: int) -> list[dict[str, Any]]:
         }
         for name, seconds, decision in zip(cases, times, orders, strict=True)
     ]
-    return [
-        *rows,
-        {"state": "journal of a batch of 3 (CPU; the disk comes on top)", "own time, ms": journal * 1000},
-    ]
+    batch = {"state": "journal of 3 orders, disk apart", "coins": COINS, "planned": 3, "to send": 3}
+    spent = journal * 1000
+    return [*rows, batch | {"own time, ms": spent, "target, ms": TARGET_MS, "met": spent < TARGET_MS}]
 
 
 class _Bench:

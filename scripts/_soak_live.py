@@ -39,14 +39,15 @@ def main() -> None:
         )
     told(figures)
     print(f"faults: {dict(figures.faults)}")
-    print(f"memory, MiB, every 500 minutes: {[round(mb) for mb in figures.memory_mb]}")
+    memory = [round(mb) for mb in figures.memory_mb]
+    print(f"memory, MiB, every 500 minutes: {memory}")
 
 
 def told(figures: Figures) -> None:
     """Print a line."""
     print(
         f"{figures.minutes:,} minutes in {figures.seconds:,.0f} s: {figures.fills:,} fills, "
-        f"{sum(figures.faults.values()):,} faults, {figures.restarts} restarts, {figures.checks:,} whole checks, "
+        f"{sum(figures.faults.values()):,} faults, {figures.restarts} restarts, {figures.checks:,} checks, "
         f"worst exposure {figures.worst_exposure:.4f} of 1, "
         f"{figures.memory_mb[-1] if figures.memory_mb else 0:.0f} MiB",
         flush=True,
