@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from cluster.panels import KEPT_SECONDS, MappedCandles, require_place
+from passivbot.disk import PART
 from passivbot.errors import CandleError, ResourceError
-from passivbot.market.files import PART
 from tests.disks import mount, unmount
 
 ROWS = 20_000
