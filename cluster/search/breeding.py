@@ -78,8 +78,7 @@ class Breeding:
         counter = np.array((first * self._counters, 0, 0, Purpose.VARIATION), dtype=np.uint64)
         key = np.array((self._settings.seed, 0), dtype=np.uint64)
         raw = Philox(key=key, counter=counter).random_raw(count * words).reshape(count, words)
-        draws: Array = (raw[:, : _HEADER + 3 * len(self._free)] >> np.uint64(11)) * 2.0**-53
-        return draws
+        return (raw[:, : _HEADER + 3 * len(self._free)] >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def _crossed(self, genes: Array, others: Array, whether: Array, where: Array, side: Array) -> Array:
         """Return the first child of DEAP's ``cxSimulatedBinaryBounded``, all arguments (m, f)."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cluster.search.base import Problem, Search, Settings
+from cluster.search.base import SCHEME, Problem, Search, Settings
 from passivbot.errors import ConfigError, located
 
 AUTO = "auto"
@@ -122,6 +122,7 @@ def settings_for(
     lag: int | None = None,
     block: int | None = None,
     sobol: int | None = None,
+    scheme: int = SCHEME,
     offspring_multiplier: float = 1.0,
     **variation: float,
 ) -> Settings:
@@ -136,7 +137,7 @@ def settings_for(
         What is searched.
     population
         As configured.
-    seed, lag, block, sobol, offspring_multiplier, variation
+    seed, lag, block, sobol, scheme, offspring_multiplier, variation
         As in :meth:`Settings.for_population`.
     """
     if _kind(name).model_based:
@@ -147,6 +148,7 @@ def settings_for(
         lag=lag,
         block=block,
         sobol=sobol,
+        scheme=scheme,
         offspring_multiplier=offspring_multiplier,
         **variation,
     )
