@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from cluster.candles import panel_bytes
 from cluster.display import megabytes
 from cluster.fingerprint import cache_folder
+from passivbot.disk import PART
 from passivbot.errors import CandleError, ResourceError
-from passivbot.market.files import PART, locked, make_folder, unwritable
+from passivbot.market.files import locked, make_folder, unwritable
 
 KEPT_SECONDS = 30 * 86_400.0
 """After that long without use a panel is removed from a machine's cache."""

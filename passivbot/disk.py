@@ -27,7 +27,9 @@ def unwritable(path: Path, error: OSError, kind: type[PassivbotError]) -> Passiv
         Of an error that is not for want of room: rights, a read-only mount.
     """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceError(f"{path}: the disk is full ({os.strerror(error.errno)})")
+        return ResourceError(
+            f"{path}: the disk is full ({os.strerror(error.errno)}); what was written before stays"
+        )
     return kind(f"{path}: can't be written ({os.strerror(error.errno) if error.errno else error})")
 
 

@@ -1,26 +1,21 @@
 """Files of the store: written beside their name and renamed, one writer a folder at a time."""
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from passivbot.errors import CandleError, ResourceError
+from passivbot import disk
+from passivbot.disk import PART
+from passivbot.errors import CandleError, PassivbotError
 
 LOCK = ".lock"
-PART = ".part"
-"""Ending of what is being written; after a crash the next writer of the folder removes it."""
 
 
-def unwritable(path: Path, error: OSError) -> ResourceError | CandleError:
-    """Return the message for a file that could not be written: full disk, quota, rights, read-only mount."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceError(
-            f"{path}: the disk is full ({os.strerror(error.errno)}); what was written before stays"
-        )
-    return CandleError(f"{path}: can't be written ({os.strerror(error.errno) if error.errno else error})")
+def unwritable(path: Path, error: OSError) -> PassivbotError:
+    """Return the error for a file that could not be written: CandleError, or ResourceError on a full disk."""
+    return disk.unwritable(path, error, CandleError)
 
 
 def make_folder(path: Path) -> None:
@@ -38,23 +33,14 @@ def make_folder(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file beside its name, bring it to the disk, and rename it: it is old or new, never half.
+    """Write a file: it is old or new, never half.
 
     Raises
     ------
     CandleError, ResourceError
         It can't be written; the old one stays.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise unwritable(path, error) from None
+    disk.replace_file(path, content, CandleError)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from passivbot.disk import PART
 from passivbot.errors import CandleError
-from passivbot.market.files import PART, unwritable
+from passivbot.market.files import unwritable
 from passivbot.market.panel import FIELDS, Panel, digest_of
 
 KEY = b"passivbot.panel"

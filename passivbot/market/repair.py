@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from passivbot.market.files import PART, locked, replace_file, unwritable
+from passivbot.disk import PART
+from passivbot.market.files import locked, replace_file, unwritable
 from passivbot.market.month import Facts, encode, inconsistent, read_table
 from passivbot.market.panel_cache import kept
 from passivbot.market.quality import MarketReport, damaged_spans, outliers

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from passivbot.backtest.scenario import STOP_LIMITS
 from passivbot.config import Config
+from passivbot.disk import replace_file
 from passivbot.engine import STOPPED_MINUTE
+from passivbot.errors import StudyError
 from passivbot.study.lock import unwritable
 from passivbot.study.study import Results, Study
 
@@ -144,12 +146,9 @@ def write_text(path: Path, text: str) -> None:
         The disk is full.
     """
     content = text.encode()
-    part = path.with_name(f"{path.name}.part")
     try:
         if path.exists() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
-        part.write_bytes(content)
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+    replace_file(path, content, StudyError, durable=False)

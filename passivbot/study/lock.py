@@ -1,22 +1,20 @@
 """The lock that keeps a study to one writer."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import socket
 from pathlib import Path
 
-from passivbot.errors import ResourceError, StudyError
+from passivbot import disk
+from passivbot.errors import PassivbotError, StudyError
 
 LOCK_FILE = "study.lock"
 
 
-def unwritable(path: Path, error: OSError) -> ResourceError | StudyError:
-    """Return the message for a file that could not be written: full disk, quota, rights, read-only mount."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceError(f"{path}: the disk is full ({os.strerror(error.errno)})")
-    return StudyError(f"{path}: can't be written ({os.strerror(error.errno) if error.errno else error})")
+def unwritable(path: Path, error: OSError) -> PassivbotError:
+    """Return the error for a file that could not be written: StudyError, or ResourceError on a full disk."""
+    return disk.unwritable(path, error, StudyError)
 
 
 class Lock:
