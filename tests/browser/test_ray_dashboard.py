@@ -215,8 +215,12 @@ def test_a_study_of_another_machine_is_shown(page: Browser, head: RayHead, tmp_p
 
 def test_a_killed_page_comes_back(head: RayHead) -> None:
     def pids() -> list[int]:
-        family = psutil.Process(head.pid).children(recursive=True)
-        return [p.pid for p in family if "ray-dashboard-Pareto" in " ".join(p.cmdline())]
+        found = []
+        for process in psutil.Process(head.pid).children(recursive=True):
+            with suppress(psutil.Error):  # ended meanwhile
+                if "ray-dashboard-Pareto" in " ".join(process.cmdline()):
+                    found.append(process.pid)
+        return found
 
     (before,) = pids()
     psutil.Process(before).kill()
