@@ -93,7 +93,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except ProcessLookupError:
             break
         try:
-            process.wait(30)
+            process.wait(5)
         except subprocess.TimeoutExpired:
             continue
     process.wait()
