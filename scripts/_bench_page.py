@@ -1,4 +1,4 @@
-"""The page's server over large logs: the first look, a look at what came since, and the memory that stays."""
+"""The page's server over large logs: the first look, and a look at what came since."""
 
 import tempfile
 import time
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from passivbot.backtest import Scenario
 from passivbot.config import ParameterSpace, Scoring, WarmupRule, load_config
@@ -42,7 +41,6 @@ def _look(folder: Path, definition: Definition, base: "_Base", size: int) -> dic
         for start in range(0, size, BATCH):
             log.append(base.rows(random, start, min(size, start + BATCH)))
         site, key = Site(Desk(folders=[folder])), study_id(folder)
-        before = psutil.Process().memory_info().rss
         started, answers = time.perf_counter(), 0
         while b'"reading"' in (answer := site.answer(f"api/studies/{key}", {}).body)[:200]:
             answers += 1
@@ -62,7 +60,6 @@ def _look(folder: Path, definition: Definition, base: "_Base", size: int) -> dic
             "sent": f"{len(answer) / 1e6:.2f} MB",
             f"{LATER} later": f"{then * 1000:.0f} ms, {len(later) / 1e6:.2f} MB",
             "all of it again": f"{whole * 1000:.0f} ms",
-            "memory": f"{(psutil.Process().memory_info().rss - before) / 1e6:.0f} MB",
         }
 
 
