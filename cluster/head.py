@@ -353,6 +353,7 @@ class Head:
         now = time.monotonic()
         if now < self._next_tick and not last:
             return
+        used = time.thread_time()
         due = last or self._display.due(now)
         if due or self._link:
             progress = self._progress(now)
@@ -364,8 +365,8 @@ class Head:
             self._spent = True
             if self._stopping_since is None:
                 self.stop()
-        after = time.monotonic()
-        self._next_tick = after + max(_TICK_SECONDS, (after - now) / _SHOWING_SHARE)
+        cost = time.thread_time() - used
+        self._next_tick = time.monotonic() + max(_TICK_SECONDS, cost / _SHOWING_SHARE)
 
     def _heed(self, wishes: Wishes) -> None:
         """Do what others want: end, or use no more than a share of the workers."""

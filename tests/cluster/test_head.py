@@ -233,7 +233,7 @@ def test_workers_that_cannot_be_made_end_the_run(tmp_path: Path) -> None:
 def test_small_lag_is_named_as_what_holds_the_workers_back(tmp_path: Path) -> None:
     with create(tmp_path / "s", lag=1) as log:
         display = Silent()
-        assert run(log, Toy(seconds=0.02), workers=3, budget=BUDGET, display=display).finished
+        assert run(log, Toy(seconds=0.05), workers=3, budget=BUDGET, display=display).finished
         assert max(p.in_flight for p in display.shown) <= log.definition.lag + log.definition.block
         hints = [p.hint() for p in display.shown]
         assert any(hint and "lag 1 holds them back; --lag " in hint for hint in hints)
