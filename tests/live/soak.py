@@ -122,6 +122,7 @@ async def soak(
                     figures.seconds = time.perf_counter() - began
                     progress(figures)
             await _check(r, figures)
+            figures.memory_mb.append(psutil.Process().memory_info().rss / 2**20)
         finally:
             await r.end()
         figures.cycles, figures.orders, figures.failed = r.cycles, r.sent, len(r.failed)

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.live.rig import BOTH, walk_source
+from tests.live.rig import walk_source
 from tests.live.soak import kill_often, soak
 
-MINUTES = 2000
+MINUTES = {"bybit": 1500, "binanceusdm": 500}
 KILLS = 20
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", MINUTES)
 def test_a_tenth_of_the_soak(name: str, tmp_path: Path) -> None:
-    share = MINUTES // len(BOTH)
+    share = MINUTES[name]
     figures = asyncio.run(soak(name, tmp_path, walk_source(minutes=share + 700, seed=5), share, seed=11))
     assert figures.minutes >= share
     assert figures.checks >= share // 50
-    assert figures.fills > 300
+    assert figures.fills > share // 5
     assert sum(figures.faults.values()) > share // 10
     # A cycle asks for some lists, and for candles of two coins; every other request is an order.
     assert figures.requests_per_minute < 60
