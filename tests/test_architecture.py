@@ -52,6 +52,44 @@ def test_passivbot_knows_neither_ray_nor_cluster() -> None:
     assert importers("passivbot", {"ray", "cluster"}) == []
 
 
+LAYERS = (
+    "errors _engine _resources",
+    "disk engine sqlite",
+    "lock planner config",
+    "exchanges versions",
+    "market ops",
+    "backtest live",
+    "study venue",
+    "promotion",
+    "cli",
+    "__main__ __init__",
+)
+"""Rooms of ``passivbot``, lowest first: each imports those of lower rows only, and itself."""
+
+
+def test_rooms_import_lower_rooms_only() -> None:
+    height = {room: n for n, row in enumerate(LAYERS) for room in row.split()}
+    wrong = []
+    for path in sorted((ROOT / "passivbot").rglob("*.py")):
+        room = path.relative_to(ROOT / "passivbot").parts[0].removesuffix(".py")
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)):
+            for module in ours(node):
+                other = module.split(".")[1]
+                if other != room and height[other] >= height[room]:
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {module}")
+    assert wrong == []
+
+
+def ours(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Modules below ``passivbot`` that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names if alias.name.startswith("passivbot.")]
+    if node.module == "passivbot":
+        return [f"passivbot.{alias.name}" for alias in node.names]
+    return [node.module] if node.module and node.module.startswith("passivbot.") else []
+
+
 def test_no_package_imports_the_tests() -> None:
     assert importers("passivbot", {"tests", "conftest", "pytest"}) == []
     assert importers("cluster", {"tests", "conftest", "pytest"}) == []

@@ -153,10 +153,10 @@ def history(
     """Show all versions of a live configuration, after checking that none was changed."""
     import json as library
 
-    from passivbot.promotion.current import folder_of, read
     from passivbot.promotion.history import entries
     from passivbot.promotion.show import print_history
     from passivbot.study.terminal import console
+    from passivbot.versions import folder_of, read
 
     read(name, folder)
     known = entries(folder_of(name, folder))

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from passivbot.errors import LiveError, ResourceError, StudyError
+from passivbot.errors import LiveError
 from passivbot.exchanges.types import Fill
 from passivbot.live.ids import client_id, exact
 from passivbot.planner import PlannedOrder
-from passivbot.study.sqlite import sqlite_errors
+from passivbot.sqlite import sqlite_errors
 
 FILE = "journal.sqlite"
 VERSION = 1
@@ -321,12 +321,8 @@ class Journal:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with sqlite_errors(self.path):
+            with sqlite_errors(self.path, LiveError, "a journal"):
                 yield
-        except ResourceError:
-            raise
-        except StudyError as error:
-            raise LiveError(str(error).replace("not a study", "not a journal")) from error
         except OSError as error:
             raise LiveError(f"{self.path}: can't be written ({error.strerror})") from error
 

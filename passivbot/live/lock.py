@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from passivbot.errors import LiveError, StudyError
-from passivbot.study.lock import Lock, holder
+from passivbot.errors import LiveError
+from passivbot.lock import Lock
+
+LOCK_FILE = "bot.lock"
 
 
 def lock_account(folder: Path, account: str) -> Lock:
@@ -20,12 +22,8 @@ def lock_account(folder: Path, account: str) -> Lock:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise LiveError(f"{folder}: can't be made ({error.strerror})") from error
-    try:
-        return Lock(folder)
-    except StudyError as error:
-        other = holder(folder)
-        if other is None:
-            raise LiveError(str(error)) from error
-        raise LiveError(
-            f"account {account} is traded already by {other} ({folder}); one bot an account"
-        ) from error
+    return Lock(
+        folder / LOCK_FILE,
+        lambda other: f"account {account} is traded already by {other} ({folder}); one bot an account",
+        LiveError,
+    )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from passivbot.config import Config, load_config
 from passivbot.errors import PassivbotError
-from passivbot.promotion.current import LIVE, Follower
+from passivbot.versions import LIVE, Follower
 
 Tell = Callable[[str, str], None]
 GUARD = "configuration"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from passivbot import versions as current
 from passivbot.errors import ConfigError, LiveError, located
 from passivbot.exchanges import Exchange, connect
 from passivbot.exchanges.base import Credentials
@@ -28,7 +29,6 @@ from passivbot.live.watch import Report, Watch
 from passivbot.ops.keys import Keys, resolve
 from passivbot.ops.run import Settings, operating
 from passivbot.ops.status import bot_folder
-from passivbot.promotion import current
 
 Session = Callable[[aiohttp.TraceConfig], aiohttp.ClientSession]
 

@@ -17,7 +17,7 @@ from passivbot.ops.health import LATE_SECONDS, Health, serving
 from passivbot.ops.logs import logging_to
 from passivbot.ops.metrics import Metrics
 from passivbot.ops.status import LOG, StatusFile, bot_folder
-from passivbot.promotion.current import LIVE
+from passivbot.versions import LIVE
 
 PORT = "PASSIVBOT_PORT"
 _STATUS_SECONDS = 5.0

@@ -17,7 +17,7 @@ import psutil  # type: ignore[import-untyped]
 from passivbot.disk import replace_file
 from passivbot.errors import LiveError, PassivbotError
 from passivbot.ops.redact import cleaned
-from passivbot.promotion.current import BOTS, LIVE
+from passivbot.versions import BOTS, LIVE
 
 STATUS = "status.json"
 LOG = "bot.log"

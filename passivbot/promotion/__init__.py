@@ -3,6 +3,6 @@
 ``current`` is what a bot reads, ``history`` what a promotion writes; a bot needs nothing else of this room.
 """
 
-from passivbot.promotion.current import LIVE, Follower, Promoted, read
+from passivbot.versions import LIVE, Follower, Promoted, read
 
 __all__ = ["LIVE", "Follower", "Promoted", "read"]

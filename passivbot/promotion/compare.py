@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passivbot.errors import PromotionError
-from passivbot.promotion.current import LIVE, folder_of, read, read_version
 from passivbot.promotion.difference import Change, difference
 from passivbot.promotion.freeze import chosen, freeze
 from passivbot.study.study import Study
+from passivbot.versions import LIVE, folder_of, read, read_version
 
 
 def compare_versions(

@@ -7,12 +7,9 @@ history that somebody edited or shortened shows it.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,8 @@ from typing import Any
 
 from passivbot.disk import PART, replace_file, unwritable
 from passivbot.errors import PromotionError
-from passivbot.promotion.current import (
+from passivbot.lock import Lock
+from passivbot.versions import (
     CURRENT,
     FORMAT,
     HISTORY,
@@ -55,30 +53,17 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         (folder / HISTORY).mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise unwritable(folder, error, PromotionError) from error
-    try:
-        _take(descriptor, folder)
+    lock = Lock(
+        folder / LOCK, lambda holder: f"{folder}: {holder} promotes or rolls back now", PromotionError
+    )
+    with contextlib.closing(lock):
         # Whoever wrote these is gone: it would hold the lock.
         for place in (folder, folder / HISTORY):
             for left in place.glob(f".*{PART}"):
                 left.unlink(missing_ok=True)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-        raise PromotionError(f"{folder}: {holder or 'another process'} promotes or rolls back now") from error
-    except OSError as error:
-        raise unwritable(folder, error, PromotionError) from error
 
 
 def versions(folder: Path) -> list[int]:
@@ -131,7 +116,7 @@ def append(folder: Path, document: Mapping[str, Any]) -> Promoted:
     folder
         Of the live configuration.
     document
-        What :class:`~passivbot.promotion.current.Promoted` lists, without ``format``, ``name``, ``version``,
+        What :class:`~passivbot.versions.Promoted` lists, without ``format``, ``name``, ``version``,
         ``previous`` and ``before``.
 
     Raises

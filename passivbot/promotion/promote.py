@@ -21,13 +21,13 @@ from passivbot.ops.keys import Keys, checked_account, resolve
 from passivbot.promotion import checks as made
 from passivbot.promotion.account import Plan, examined
 from passivbot.promotion.checks import Check, waived
-from passivbot.promotion.current import LIVE, Promoted, folder_of, read_pointer, read_version
 from passivbot.promotion.difference import Change, difference
 from passivbot.promotion.exposure import DEFAULT_CAP, approved, exposure_within, worst_case
 from passivbot.promotion.freeze import Frozen, chosen, digest_of, freeze
 from passivbot.promotion.history import append, entries, locked, swap
 from passivbot.promotion.plan import DryPlanner
 from passivbot.study.study import Study
+from passivbot.versions import LIVE, Promoted, folder_of, read_pointer, read_version
 
 Action = Literal["promote", "rollback"]
 WAIVABLE: Mapping[str, str] = {

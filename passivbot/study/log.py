@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.errors import StudyError
+from passivbot.lock import Lock
 from passivbot.study.definition import Definition, canonical
-from passivbot.study.lock import LOCK_FILE, Lock, unwritable
+from passivbot.study.lock import LOCK_FILE, lock_study, unwritable
 from passivbot.study.rows import Evaluation, Event, LogBatch, Rows, matrix, record, records
 from passivbot.study.sqlite import open_for_reading, sqlite_errors
 
@@ -109,7 +110,7 @@ class StudyLog:
         lock = None
         part = folder / f".{LOG_FILE}.part"
         try:
-            lock = Lock(folder)
+            lock = lock_study(folder)
             path = folder / LOG_FILE
             if path.exists():
                 raise StudyError(f"{folder}: the study exists; --resume continues it, --study names another")
@@ -148,7 +149,7 @@ class StudyLog:
         path = folder / LOG_FILE
         if not path.is_file():
             raise StudyError(f"{folder}: not a study: there is no {LOG_FILE} in it")
-        lock = Lock(folder) if write else None
+        lock = lock_study(folder) if write else None
         connection = None
         try:
             connection = _open_for_writing(path) if write else open_for_reading(path)

@@ -1,48 +1,19 @@
 """SQLite as the log needs it: its errors in words, and reading where nothing may be written."""
 
-import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from passivbot.errors import ResourceError, StudyError
+from passivbot import sqlite
+from passivbot.errors import StudyError
+from passivbot.sqlite import NO_ACCESS
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_NO_ACCESS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
-
-@contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours: full disk, no right to write, damaged file, busy.
-
-    Raises
-    ------
-    ResourceError
-        Disk full or failing.
-    StudyError
-        Everything else.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        # An extended code has its primary one in the low byte; errors of the Python module itself have none.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, *_NO_ACCESS) and _full(path)):
-            raise ResourceError(f"{path}: the disk is full; nothing of this batch was written") from error
-        if code == sqlite3.SQLITE_IOERR:
-            raise ResourceError(f"{path}: the disk can't be read or written ({error})") from error
-        if code in _NO_ACCESS:
-            raise StudyError(
-                f"{path}: can't be opened for writing: read-only, or no right to it ({error})"
-            ) from error
-        if code in _DAMAGED:
-            raise StudyError(f"{path}: damaged, or not a study ({error})") from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StudyError(f"{path}: in use by another process ({error})") from error
-        raise StudyError(f"{path}: {error}") from error
+def sqlite_errors(path: Path) -> AbstractContextManager[None]:
+    """Turn SQLite's errors about a study's log into ours; a full or failing disk is a ResourceError."""
+    return sqlite.sqlite_errors(path, StudyError, "a study")
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -56,7 +27,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         try:
             return _checked(f"{path.absolute().as_uri()}?mode=ro")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (*_NO_ACCESS, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+            if error.sqlite_errorcode & 0xFF not in (*NO_ACCESS, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
                 raise
         wal = Path(f"{path}-wal")
         if not wal.exists() or wal.stat().st_size == 0:
@@ -82,12 +53,3 @@ def _checked(uri: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _full(path: Path) -> bool:
-    try:
-        room = os.statvfs(path.parent)
-    except OSError:
-        return False
-    # Some room is kept for SQLite's own pages: an open WAL index alone takes 32 KiB.
-    return room.f_bavail * room.f_frsize < 65536

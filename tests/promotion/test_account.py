@@ -16,11 +16,11 @@ from passivbot.ops import permissions
 from passivbot.promotion import promote as module
 from passivbot.promotion import read
 from passivbot.promotion.checks import Check
-from passivbot.promotion.current import version_path
 from passivbot.promotion.history import append, entries, locked
 from passivbot.promotion.promote import propose, take
 from passivbot.study.study import Study
 from passivbot.venue.account import ApiKey
+from passivbot.versions import version_path
 from tests.promotion.at_venue import AtVenue, at_venue
 from tests.promotion.conftest import ACCOUNT, Made, make_study
 

@@ -15,8 +15,8 @@ from passivbot import disk as disk_module
 from passivbot.config import Config
 from passivbot.errors import PromotionError, ResourceError
 from passivbot.promotion import Follower, Promoted, history, read
-from passivbot.promotion.current import exists, folder_of, names, version_path
 from passivbot.promotion.history import append, entries, locked, swap
+from passivbot.versions import exists, folder_of, names, version_path
 from tests.disks import mount, unmount
 
 
