@@ -4,11 +4,15 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from passivbot.disk import unwritable
 from passivbot.errors import PassivbotError
+
+_TRIES = 4
+_PAUSE_SECONDS = 0.05
 
 
 class Lock:
@@ -39,7 +43,7 @@ class Lock:
         except OSError as error:
             raise unwritable(path, error, kind) from error
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._descriptor)
         except BlockingIOError as error:
             holder = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
             os.close(self._descriptor)
@@ -62,6 +66,15 @@ class Lock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _take(descriptor: int) -> None:
+    """Lock, or raise BlockingIOError. Whoever only asks for the holder has it for a moment: try again."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_PAUSE_SECONDS)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(path: Path) -> str | None:
