@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import lacking
+
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -22,8 +24,5 @@ def shared_dir() -> Path:
     """Folder with the real candles and all parity cases; it lies beside the project, not in it."""
     folder = ROOT.parent / "shared"
     if not (folder / "parity").is_dir():
-        message = f"needs the parity cases and candles in {folder.name}/ beside the project"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(f"needs the parity cases and candles in {folder.name}/ beside the project")
     return folder

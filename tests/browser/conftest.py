@@ -1,7 +1,6 @@
 """A headless Chromium, and a small study of real evaluations to show in it."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from passivbot.study.publish import publish
 from passivbot.study.study import Study
 from tests.demo_study import write_demo
+from tests.needs import lacking
 
 CANDIDATES = 96
 # As root, without a display or a graphics card; and without calling home.
@@ -94,10 +94,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     chromedriver = shutil.which("chromedriver")
     if chromium is None or chromedriver is None:
-        message = "needs Chromium and ChromeDriver (Debian: apt install chromium chromium-driver)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking("needs Chromium and ChromeDriver (Debian: apt install chromium chromium-driver)")
     options = ChromeOptions()
     options.binary_location = chromium
     for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):

@@ -1,17 +1,16 @@
 """The files of ``deploy/`` against the program and, where it is there, against systemd itself."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import typer
 import yaml
 from typer.core import TyperGroup
 
 from passivbot.cli.main import build
+from tests.needs import needed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -27,9 +26,7 @@ def options_of(*words: str) -> set[str]:
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("needs systemd-analyze")
+    analyze = needed("systemd-analyze")
     program = Path(sys.executable).with_name("passivbot")
     text = UNIT.read_text().replace("/opt/passivbot/bin/passivbot", str(program))
     unit = tmp_path / UNIT.name
@@ -59,9 +56,9 @@ def test_the_image_is_made_of_what_is_there_and_runs_what_is_there() -> None:
     kept = [line[1:] for line in ignored if line.startswith("!")]
     assert [name for name in kept if not (ROOT / name).exists()] == []
     project = (ROOT / "pyproject.toml").read_text()
-    for needed in ("README.md", "LICENSE", "engine-rs", "passivbot", "cluster"):
-        assert needed in kept
-        assert needed in project
+    for kind in ("README.md", "LICENSE", "engine-rs", "passivbot", "cluster"):
+        assert kind in kept
+        assert kind in project
     assert (ROOT / "passivbot" / "_resources" / "configs").resolve().name in kept, "a link to configs/"
     text = (DEPLOY / "Dockerfile").read_text()
     rust = re.search(r'rust-version *= *"([\d.]+)"', (ROOT / "engine-rs" / "Cargo.toml").read_text())

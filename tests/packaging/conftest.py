@@ -1,25 +1,14 @@
 """A wheel built from this checkout, once for all tests of this folder."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.needs import needed
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def needed(program: str) -> str:
-    """Path of a program; without it the test is skipped, in CI it fails."""
-    path = shutil.which(program)
-    if path is None:
-        message = f"needs {program}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
 
 
 @pytest.fixture(scope="session")

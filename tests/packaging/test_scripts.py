@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.conftest import ROOT, needed
+from tests.needs import needed
+from tests.packaging.conftest import ROOT
 
 TOOLS = (
     "bash",

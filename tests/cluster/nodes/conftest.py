@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.nodes.sandbox import Sandbox, missing
+from tests.needs import lacking
 
 
 @pytest.fixture(scope="session")
 def privilege() -> None:
     """Skip where namespaces can't be made; with CI set, fail."""
     if reason := missing():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(reason)
 
 
 @pytest.fixture(scope="module")
