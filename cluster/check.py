@@ -40,6 +40,8 @@ class Report:
         Of :class:`cluster.probe.Probe`; None if it did not answer.
     silence
         Why it did not.
+    died
+        What should answer came to its end.
     clock
         Seconds by which its clock is ahead of ours.
     """
@@ -47,6 +49,7 @@ class Report:
     machine: Machine
     facts: Mapping[str, Any] | None
     silence: str = ""
+    died: bool = False
     clock: float = 0.0
 
 
@@ -74,7 +77,7 @@ class Asked:
         except self._ray.exceptions.GetTimeoutError:
             return Report(self.machine, None, f"no answer within {ANSWER_SECONDS:g} s")
         except self._ray.exceptions.RayError as error:
-            return Report(self.machine, None, " ".join(str(error).split())[:200])
+            return Report(self.machine, None, " ".join(str(error).split())[:200], died=True)
         finally:
             self._ray.kill(self._actor, no_restart=True)
 
@@ -89,7 +92,17 @@ class Asked:
 
 
 def ask(machines: Sequence[Machine], *, with_clock: bool = False) -> list[Report]:
-    """Ask all machines at once; the slowest decides how long it takes."""
+    """Ask all machines at once; the slowest decides how long it takes.
+
+    On a machine that is busy or low on memory a process may be ended while it starts: what died is asked again, once.
+    """
+    reports = _ask(machines, with_clock)
+    died = [report.machine for report in reports if report.died]
+    again = {report.machine.id: report for report in _ask(died, with_clock)}
+    return [again.get(report.machine.id, report) for report in reports]
+
+
+def _ask(machines: Sequence[Machine], with_clock: bool) -> list[Report]:
     ray = importlib.import_module("ray")
     asked = [Asked(machine) for machine in machines]
     if asked:

@@ -45,14 +45,17 @@ class RayHead:
 
 
 @contextmanager
-def ray_head(cpus: int = 1, **environment: str) -> Iterator[RayHead]:
-    """Start a head, wait for its dashboard, and end it with all that it started."""
+def ray_head(cpus: int = 1, *options: str, cwd: Path | None = None, **environment: str) -> Iterator[RayHead]:
+    """Start a head, wait for its dashboard, and end it with all that it started.
+
+    ``options`` are further ones of ``ray start``; ``cwd`` is where it starts.
+    """
     # The path of a socket in it must be short.
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True))
         )
-        port, client, dashboard, agent = _free_ports(4)
+        port, client, dashboard, agent = free_ports(4)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         variables = {**inherited, "RAY_USAGE_STATS_ENABLED": "0", **environment}
         command = [
@@ -61,10 +64,11 @@ def ray_head(cpus: int = 1, **environment: str) -> Iterator[RayHead]:
             *(f"--dashboard-host={HOST}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}"),
             *(f"--dashboard-agent-listen-port={agent}", "--min-worker-port=0", "--max-worker-port=0"),
             *(f"--num-cpus={cpus}", "--object-store-memory=200000000"),
+            *options,
         ]
         output = stack.enter_context((folder / "output").open("w"))
         process = subprocess.Popen(
-            command, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command, env=variables, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         stack.callback(_end, process)
         head = RayHead(process.pid, port, f"http://{HOST}:{dashboard}", folder, variables)
@@ -99,7 +103,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -3,26 +3,24 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
 from cluster.launch import prepare_environment
 from passivbot.config.resources import configs_dir
 from passivbot.study import StudyLog
+from tests.ray_head import HOST, free_ports, ray_head
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = Path(sys.executable).with_name("passivbot")
@@ -92,63 +90,20 @@ class RunningHead:
         return found
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHead]:
     home = tmp_path_factory.mktemp("head") / "home"
     home.mkdir()
-    port, dashboard, metrics = free_ports(3)
-    environment = {
-        **os.environ,
-        "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}",
-        "PASSIVBOT_HOME": str(home),
-        "RAY_AUTH_MODE": "disabled",
-    }
-    environment.pop("RAY_ADDRESS", None)
-    prepare_environment(environment)
-    with tempfile.TemporaryDirectory(prefix="rs", ignore_cleanup_errors=True) as folder:
-        process = subprocess.Popen(
-            [
-                *(PROGRAM.with_name("ray"), "start", "--head", "--block", f"--port={port}"),
-                *("--node-ip-address=127.0.0.1", "--num-cpus=4", "--include-dashboard=true"),
-                *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
-                *(f"--metrics-export-port={metrics}", "--object-store-memory=150000000"),
-                *("--disable-usage-stats", f"--temp-dir={folder}"),
-            ],
-            env=environment,
-            cwd=home,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            started = RunningHead(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", home, environment, [])
-            until = time.monotonic() + 90
-            while not (answers(port) and answers(dashboard)):
-                assert time.monotonic() < until, "the head does not start"
-                time.sleep(0.2)
-            environment["METRICS"] = str(metrics)
-            with watching(started):
-                yield started
-        finally:
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            for one in family:
-                with suppress(psutil.NoSuchProcess):
-                    one.kill()
+    (metrics,) = free_ports(1)
+    settings: dict[str, str] = {}
+    prepare_environment(settings)
+    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+    options = {"PATH": path, "PASSIVBOT_HOME": str(home), "RAY_AUTH_MODE": "disabled"}
+    with ray_head(4, f"--metrics-export-port={metrics}", cwd=home, **settings, **options) as ray:
+        environment = {**ray.environment, "METRICS": str(metrics)}
+        started = RunningHead(f"{HOST}:{ray.port}", ray.dashboard, home, environment, [])
+        with watching(started):
+            yield started
 
 
 @contextmanager
@@ -170,11 +125,6 @@ def watching(head: RunningHead) -> Iterator[None]:
         watcher.kill()
         watcher.wait()
         reader.join(10)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def workers(name: str, count: int) -> Callable[[dict[str, dict[str, Any]]], bool]:
