@@ -94,7 +94,8 @@ class Asked:
 def ask(machines: Sequence[Machine], *, with_clock: bool = False) -> list[Report]:
     """Ask all machines at once; the slowest decides how long it takes.
 
-    On a machine that is busy or low on memory a process may be ended while it starts: what died is asked again, once.
+    On a machine that is busy or low on memory a process may be ended while it starts: what died is asked
+    again, once.
     """
     reports = _ask(machines, with_clock)
     died = [report.machine for report in reports if report.died]
