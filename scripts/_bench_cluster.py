@@ -9,7 +9,7 @@ from typing import Any
 
 from _bench_work import ROOT, SHARED
 
-CANDIDATES = 600
+CANDIDATES = 3000
 _FINISHED = re.compile(r"finished: [\d,]+ candidates in [\d.]+ s, ([\d.]+)/s; ([\d.]+)% ")
 
 
