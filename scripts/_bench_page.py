@@ -1,21 +1,23 @@
 """The page's server over large logs: the first look, and a look at what came since."""
 
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _bench_work import ROOT
 
-from passivbot.backtest import Scenario
-from passivbot.config import ParameterSpace, Scoring, WarmupRule, load_config
-from passivbot.config.resources import configs_dir
-from passivbot.study import Definition, Evaluation, Space, StudyLog
+from passivbot.study import Definition, Evaluation, StudyLog
 from passivbot.study.serve.desk import Desk, study_id
 from passivbot.study.serve.site import Site
+
+sys.path.insert(0, str(ROOT))
+
+from tests.demo_study import demo
 
 SIZES = (10_000, 100_000, 1_000_000)
 EVALUATED = 500  # candidates that the engine runs; the others are these with some noise
@@ -78,34 +80,6 @@ class _Base:
 
 
 def _evaluated() -> tuple[Definition, _Base]:
-    config = load_config(configs_dir() / "quickstart.json").config
-    scenario = Scenario.prepare(config, "demo")
-    space, scoring = ParameterSpace.from_config(config), Scoring.from_config(config)
-    vectors = space.enforce(
-        np.random.default_rng(1).uniform(space.low, space.high, (EVALUATED, len(space.names)))
-    )
-    evaluated = space.evaluated(vectors)
-    warmup, coin_warmup = WarmupRule.from_config(config, scenario.coins).for_matrix(evaluated)
-    metrics = scenario.engine().evaluate_matrix(
-        evaluated,
-        config.bot.to_engine(),
-        scoring.metrics,
-        warmup_minutes=warmup,
-        coin_warmup_minutes=coin_warmup,
-    )
-    definition = Definition(
-        config=config.to_dict(),
-        scenario=scenario.describe(),
-        search="random",
-        seed=1,
-        lag=8,
-        population=1000,
-        sobol=0,
-        block=1,
-        metrics=scoring.metrics,
-        seeds=(),
-        space=Space(names=space.names, low=tuple(space.low), high=tuple(space.high), digits=space.digits),
-        engine=version("passivbot-cluster"),
-        created="2026-01-01T00:00:00Z",
-    )
-    return definition, _Base(vectors, metrics)
+    definition, rows = demo(EVALUATED, seed=1)
+    vectors, metrics = np.stack([row.parameters for row in rows]), np.stack([row.metrics for row in rows])
+    return replace(definition, population=1000), _Base(vectors, metrics)
