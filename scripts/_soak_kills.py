@@ -3,7 +3,7 @@
     scripts/soak kills [--kills 200] [--seed 1] [--exchange bybit] [--candles FOLDER]
 
 After every kill no order may rest twice; after every fifth a bot takes over and everything is checked
-(tests/live/soak.py).
+(tests/live/kills.py).
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests.live.kills import Kills, kill_often  # noqa: E402
 from tests.live.real import real_source  # noqa: E402
-from tests.live.soak import Kills, kill_often  # noqa: E402
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
     scripts/soak live [--minutes 20000] [--seed 1] [--exchange bybit] [--candles FOLDER]
 
-Each minute's exposure and orders are checked, every 40 minutes everything (tests/live/soak.py). Ends with the
-figures, or at the first assertion that fails; the seed repeats the faults.
+The bot runs in a process of its own against the loopback venue in this one. Each minute's exposure and orders
+are checked, every 40 minutes everything, at the end every fill, and that the bot's memory is flat
+(tests/live/soak.py). Ends with the figures, or at the first assertion that fails; the seed repeats faults.
 """
 
 import argparse
@@ -17,10 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.live.real import real_source  # noqa: E402
-from tests.live.soak import Figures, soak  # noqa: E402
+from tests.live.soak import GROWTH_MB, Figures, soak  # noqa: E402
+
+_SAMPLES = 40
 
 
-def main() -> None:
+def main() -> int:
     """Run, and print figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -33,14 +36,30 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     source = real_source(given.candles, given.coins.split(","), given.minutes + 3000)
+    every = max(given.minutes // _SAMPLES, 1)
     with tempfile.TemporaryDirectory(prefix="soak-live-") as folder:
         figures = asyncio.run(
-            soak(given.exchange, Path(folder), source, given.minutes, given.seed, progress=told)
+            soak(
+                given.exchange,
+                Path(folder),
+                source,
+                given.minutes,
+                given.seed,
+                sample_minutes=every,
+                progress=told,
+            )
         )
     told(figures)
     print(f"faults: {dict(figures.faults)}")
-    memory = [round(mb) for mb in figures.memory_mb]
-    print(f"memory, MiB, every 500 minutes: {memory}")
+    print(f"{figures.requests_per_minute:.1f} requests a minute of market time")
+    memory = [round(mb, 1) for mb in figures.memory_mb]
+    print(f"the bot's memory, MiB, every {every} minutes: {memory}")
+    flat = figures.growth_mb <= GROWTH_MB
+    print(
+        f"mean of the last quarter less that of the second: {figures.growth_mb:+.1f} MiB; "
+        f"{'flat' if flat else 'NOT FLAT'}: at most {GROWTH_MB:g}"
+    )
+    return 0 if flat else 1
 
 
 def told(figures: Figures) -> None:
@@ -49,10 +68,10 @@ def told(figures: Figures) -> None:
         f"{figures.minutes:,} minutes in {figures.seconds:,.0f} s: {figures.fills:,} fills, "
         f"{sum(figures.faults.values()):,} faults, {figures.restarts} restarts, {figures.checks:,} checks, "
         f"worst exposure {figures.worst_exposure:.4f} of 1, "
-        f"{figures.memory_mb[-1] if figures.memory_mb else 0:.0f} MiB",
+        f"{figures.memory_mb[-1] if figures.memory_mb else 0:.1f} MiB",
         flush=True,
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 _LIFE = timedelta(days=30)
 
 
-def make_contexts(hosts: Iterable[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def make_certificates(hosts: Iterable[str]) -> tuple[ssl.SSLContext, str]:
     """Make a new authority and a server certificate of it.
 
     Parameters
@@ -26,8 +26,8 @@ def make_contexts(hosts: Iterable[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]
     -------
     server
         For the listening side.
-    client
-        For the asking side: it trusts this authority alone.
+    authority
+        Its certificate, PEM; who trusts it alone reaches the venue alone.
 
     Notes
     -----
@@ -75,8 +75,7 @@ def make_contexts(hosts: Iterable[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]
         file = Path(folder) / "server.pem"
         file.write_bytes(private + certificate.public_bytes(pem))
         server.load_cert_chain(file)
-    client = ssl.create_default_context(cadata=authority.public_bytes(pem).decode())
-    return server, client
+    return server, authority.public_bytes(pem).decode()
 
 
 def _usage(*, sign_certificates: bool) -> x509.KeyUsage:

@@ -10,21 +10,20 @@ import asyncio
 import contextlib
 import importlib
 import json
-import socket
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from passivbot.venue.certificates import make_contexts
+from passivbot.venue.certificates import make_certificates
 from passivbot.venue.core import Core, Execution
 from passivbot.venue.faults import Fault, Faults, spoiled
 from passivbot.venue.market import Clock, MarketSource
+from passivbot.venue.reach import Address
 from passivbot.venue.wire import Call, Handler, Kind, Reply, Route, Seen
 
 if TYPE_CHECKING:
@@ -158,10 +157,14 @@ class Venue:
             self.clock.advance()
         return fills
 
+    @property
+    def address(self) -> Address:
+        """How another process reaches this venue while it runs."""
+        return Address(self.hosts, self._port, self._authority)
+
     def session(self, **settings: object) -> aiohttp.ClientSession:
         """Return a client session that reaches this venue and nothing else; closed with the venue."""
-        connector = aiohttp.TCPConnector(ssl=self._client_tls, resolver=_Resolver(self.hosts, self._port))
-        session = aiohttp.ClientSession(connector=connector, **settings)  # type: ignore[arg-type]
+        session = self.address.session(**settings)
         self._sessions.append(session)
         return session
 
@@ -198,7 +201,7 @@ class Venue:
     # ---- running
 
     async def __aenter__(self) -> Self:
-        server_tls, self._client_tls = make_contexts(self.hosts)
+        server_tls, self._authority = make_certificates(self.hosts)
         app = web.Application(client_max_size=_READ_SIZE)
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -330,33 +333,6 @@ class Venue:
                     self._open_sockets.pop(ws, None)
                 return ws
         return web.json_response({"error": f"the venue has no websocket {call.path}"}, status=404)
-
-
-class _Resolver(AbstractResolver):
-    """Knows the venue's host names and no other."""
-
-    def __init__(self, hosts: Iterable[str], port: int) -> None:
-        self._hosts = frozenset(hosts)
-        self._port = port
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        if host not in self._hosts:
-            raise OSError(f"the loopback venue does not stand in for {host}")
-        return [
-            ResolveResult(
-                hostname=host,
-                host="127.0.0.1",
-                port=self._port,
-                family=socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 async def _call(request: web.Request) -> Call:

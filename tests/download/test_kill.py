@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,8 @@ async def start(venue: Venue, folder: Path, root: Path, exchange: str) -> asynci
 
 async def begin(venue: Venue, folder: Path, words: list[str], **more: Any) -> asyncio.subprocess.Process:
     authority = folder / "authority.pem"
-    (der,) = venue._client_tls.get_ca_certs(binary_form=True)
-    authority.write_text(ssl.DER_cert_to_PEM_cert(der))
-    where = ["-m", "tests.download.child", str(venue._port), str(authority)]
+    authority.write_text(venue.address.authority)
+    where = ["-m", "tests.download.child", str(venue.address.port), str(authority)]
     return await asyncio.create_subprocess_exec(sys.executable, *where, *words, cwd=ROOT, **more)
 
 

@@ -26,6 +26,7 @@ from passivbot.live.source import Fixed
 from passivbot.live.strategy import trailing_grid
 from passivbot.live.watch import Report, Watch
 from passivbot.market.clean import MINUTE_MS
+from passivbot.ops.run import Ops
 from passivbot.venue import Core, MarketSource, Venue, VenueMarket
 from passivbot.venue.account import ApiKey
 
@@ -161,6 +162,7 @@ class Rig:
     sent: int = 0
     failed: list[Failure] = field(default_factory=list)
     starts: int = 0
+    ops: Ops | None = None
 
     @property
     def core(self) -> Core:
@@ -170,7 +172,7 @@ class Rig:
         """Make a bot over what lies in the folder, as a process that starts would."""
         await self.end()
         journal = Journal(self.folder / "journal.sqlite", ACCOUNT)
-        watch = Watch(journal)
+        watch = Watch(journal, self.ops)
         tell = watch.tell
 
         def told(guard: str, text: str) -> None:
@@ -352,6 +354,11 @@ async def rig(
             yield made
         finally:
             await made.end()
+
+
+def twins(r: Rig) -> list[tuple[str, str, float, float]]:
+    """Orders of the bot that rest twice."""
+    return [key for key, times in r.resting().items() if times > 1]
 
 
 def counts(told: Sequence[tuple[str, str]]) -> Mapping[str, int]:

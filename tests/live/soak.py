@@ -1,28 +1,25 @@
-"""Long runs of the bot: random faults over many minutes, and kills at random points.
+"""A long run of the bot: random faults over many minutes of market time.
 
-``scripts/soak live`` and ``scripts/soak kills`` run them at length, ``test_soak.py`` a seeded part.
+``scripts/soak live`` runs it at length, ``test_soak.py`` a seeded part. The venue and all checks are in this
+process, the bot in one of its own: what is measured of its memory is the bot's alone.
 """
 
-import asyncio
-import contextlib
-import multiprocessing
-import os
 import random
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
+import numpy as np
 
 from passivbot.exchanges.types import Failure
+from passivbot.live.journal import FILE, Journal
 from passivbot.market.clean import MINUTE_MS
 from passivbot.venue import MarketSource, Venue
-from tests.live.rig import EAGER, Rig, VenueClock, config_of
+from tests.live.apart import BotApart, Look
+from tests.live.rig import ACCOUNT, EAGER, Rig, config_of, twins
 
 FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("create", "lost", {}),
@@ -59,7 +56,11 @@ FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 _CHECK_MINUTES = 40
 _LOOKS = 6
-_PART_MINUTES = 500
+_SETTLE_LOOKS = 40
+LOOKBACK_DAYS = 2.0
+"""Of the bot's history of fills: short, so that it is full long before the run ends. Candles likewise."""
+GROWTH_MB = 4.0
+"""Memory is flat if its mean over the last quarter of a run is at most so much above that over the second."""
 
 
 @dataclass
@@ -67,8 +68,7 @@ class Figures:
     """What a run came to."""
 
     minutes: int = 0
-    cycles: int = 0
-    orders: int = 0
+    looks: int = 0
     fills: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -79,10 +79,99 @@ class Figures:
     memory_mb: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def growth_mb(self) -> float:
+        """Mean memory of the last quarter less that of the second: what has warmed up by then stays."""
+        samples = np.array(self.memory_mb)
+        quarter = max(len(samples) // 4, 1)
+        return float(samples[-quarter:].mean() - samples[quarter : 2 * quarter].mean())
 
-def twins(r: Rig) -> list[tuple[str, str, float, float]]:
-    """Orders of the bot that rest twice."""
-    return [key for key, times in r.resting().items() if times > 1]
+
+@dataclass
+class Run:
+    """The two sides of a run."""
+
+    r: Rig
+    bot: BotApart
+    chance: random.Random
+    figures: Figures
+    last: Look | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """Market time."""
+        return self.r.venue.clock.now_ms
+
+    def advance(self) -> None:
+        """Let a minute pass."""
+        self.figures.fills += len(self.r.venue.advance())
+        self.figures.minutes += 1
+
+    async def look(self) -> bool:
+        """Let the bot run a cycle; return whether what rests is what it wants."""
+        self.last = await self.bot.look(self.now_ms)
+        self.figures.looks += 1
+        if self.last.failure is not None:
+            self.figures.failed += 1
+        assert self.last.failure is not Failure.AUTH, self.last
+        assert not twins(self.r), (twins(self.r), self.last.told)
+        report = self.last.report
+        return report is not None and report.settled and not report.again
+
+    async def minute(self) -> None:
+        """Let a minute pass in which things go wrong."""
+        r, chance, faults = self.r, self.chance, self.figures.faults
+        while chance.random() < 0.2:
+            operation, kind, settings = chance.choice(FAULTS)
+            r.venue.faults.add(operation, kind, times=chance.choice((1, 1, 2, 3)), **settings)
+            faults[f"{operation} {kind}"] += 1
+        if chance.random() < 0.01:
+            r.core.zero_balance_reads = chance.choice((1, 2))
+            faults["balance flash"] += 1
+        if chance.random() < 0.01:
+            await r.venue.drop_websockets()
+            faults["stream dropped"] += 1
+        if chance.random() < 0.1:
+            r.core.partial_share = chance.choice((None, 0.5))
+        self.advance()
+        for _ in range(_LOOKS):
+            if await self.look():
+                break
+        worst = max(r.exposure().values())
+        self.figures.worst_exposure = max(self.figures.worst_exposure, worst)
+        assert worst <= 1.0 * (1 + r.policy.exposure_slack) + 0.02, (worst, self.last)
+
+    async def check(self) -> None:
+        """Let the faults rest; everything has to come right."""
+        r = self.r
+        r.venue.faults.clear()
+        r.core.zero_balance_reads = 0
+        for _ in range(3):
+            # What was refused waits for a minute.
+            self.advance()
+            for _ in range(_LOOKS):
+                await self.look()
+        for _ in range(_SETTLE_LOOKS):
+            if await self.look():
+                break
+        else:
+            raise AssertionError(f"nothing settled within {_SETTLE_LOOKS} cycles: {self.last}")
+        plan = await self.bot.plan(self.now_ms)
+        resting = {key: times for key, times in r.resting().items() if key[:2] not in plan.held}
+        wanted = {key: times for key, times in plan.orders.items() if key[:2] not in plan.held}
+        assert resting == wanted, (resting, wanted, self.last)
+        with_journal(self, r.check_orders, r.check_positions)
+        self.figures.checks += 1
+
+
+def with_journal(run: Run, *checks: Callable[[], None]) -> None:
+    """Hold the bot's journal, as it lies on the disk, against the venue."""
+    run.r.journal = Journal(run.bot.folder / FILE, ACCOUNT)
+    try:
+        for check in checks:
+            check()
+    finally:
+        run.r.journal.close()
 
 
 async def soak(
@@ -93,224 +182,48 @@ async def soak(
     seed: int,
     *,
     start_minute: int = 200,
+    sample_minutes: int = 500,
     progress: Callable[[Figures], None] = lambda _: None,
 ) -> Figures:
     """Trade for many minutes while things go wrong.
 
-    After each minute: no order rests twice, exposure within its limit. Every 40 minutes the faults rest, the
-    plan has to stand within some cycles, and journal and venue have to agree on every order and fill.
+    After each cycle: no order rests twice; after each minute: exposure within its limit. Every 40 minutes the
+    faults rest, the plan has to stand within some cycles, and journal and venue have to agree on every order
+    and position; at the end on every fill.
     """
     chance = random.Random(seed)
     figures = Figures()
     began = time.perf_counter()
     start_ms = source.first_ms + start_minute * MINUTE_MS
-    config = config_of(source.coins, bot__long__n_positions=3.0, bot__short__n_positions=3.0)
+    config = config_of(
+        source.coins,
+        bot__long__n_positions=3.0,
+        bot__short__n_positions=3.0,
+        live__pnls_max_lookback_days=LOOKBACK_DAYS,
+        live__max_memory_candles_per_symbol=int(LOOKBACK_DAYS * 1440),
+    )
     async with Venue(source, [name], start_ms=start_ms, balance=10_000.0, keep_log=1000) as venue:
-        r = Rig(venue, name, venue.account(name).new_key(), folder, config, EAGER)
+        key = venue.account(name).new_key()
         venue.core(name).forget_after = 2000
-        try:
-            await r.start()
+        r = Rig(venue, name, key, folder, config, EAGER)
+        async with BotApart(venue.address, name, key, folder, config) as bot:
+            run = Run(r, bot, chance, figures)
+            await bot.start(run.now_ms)
+            sample = sample_minutes
             while figures.minutes < minutes:
-                await _minute(r, chance, figures)
+                await run.minute()
                 if figures.minutes % _CHECK_MINUTES == 0:
-                    await _check(r, figures)
+                    await run.check()
                 if chance.random() < 0.002:
                     figures.restarts += 1
-                    await r.start()
-                if figures.minutes % _PART_MINUTES == 0:
-                    figures.memory_mb.append(psutil.Process().memory_info().rss / 2**20)
+                    await bot.start(run.now_ms)
+                if figures.minutes >= sample:
+                    sample += sample_minutes
+                    figures.memory_mb.append(bot.memory_mb())
                     figures.seconds = time.perf_counter() - began
                     progress(figures)
-            await _check(r, figures)
-            figures.memory_mb.append(psutil.Process().memory_info().rss / 2**20)
-        finally:
-            await r.end()
-        figures.cycles, figures.orders, figures.failed = r.cycles, r.sent, len(r.failed)
+            await run.check()
+            with_journal(run, r.check_books)
         figures.requests_per_minute = sum(venue.counts.values()) / max(figures.minutes, 1)
     figures.seconds = time.perf_counter() - began
     return figures
-
-
-async def _minute(r: Rig, chance: random.Random, figures: Figures) -> None:
-    while chance.random() < 0.2:
-        operation, kind, settings = chance.choice(FAULTS)
-        r.venue.faults.add(operation, kind, times=chance.choice((1, 1, 2, 3)), **settings)
-        figures.faults[f"{operation} {kind}"] += 1
-    if chance.random() < 0.01:
-        r.core.zero_balance_reads = chance.choice((1, 2))
-        figures.faults["balance flash"] += 1
-    if chance.random() < 0.1:
-        r.core.partial_share = chance.choice((None, 0.5))
-    figures.fills += len(r.venue.advance())
-    figures.minutes += 1
-    for _ in range(_LOOKS):
-        report = await r.look()
-        assert not twins(r), (twins(r), r.told[-5:])
-        if getattr(report, "settled", False) and not getattr(report, "again", True):
-            break
-    assert Failure.AUTH not in r.failed
-    worst = max(r.exposure().values())
-    figures.worst_exposure = max(figures.worst_exposure, worst)
-    assert worst <= 1.0 * (1 + r.policy.exposure_slack) + 0.02, (worst, r.told[-5:])
-    del r.told[:-50]
-
-
-async def _check(r: Rig, figures: Figures) -> None:
-    """Let the faults rest; everything has to come right."""
-    r.venue.faults.clear()
-    r.core.zero_balance_reads = 0
-    for _ in range(3):
-        # What was refused waits for a minute.
-        figures.fills += len(r.venue.advance())
-        figures.minutes += 1
-        for _ in range(_LOOKS):
-            await r.look()
-    await r.settle(40)
-    resting, planned = r.resting(), r.planned()
-    waiting = {key for key, _ in _held(r)}
-    assert {k: v for k, v in resting.items() if k[:2] not in waiting} == {
-        k: v for k, v in planned.items() if k[:2] not in waiting
-    }, (resting, planned, r.told[-5:])
-    r.check_orders()
-    r.check_positions()
-    figures.checks += 1
-
-
-def _held(r: Rig) -> list[tuple[tuple[str, str], int]]:
-    assert r.bot is not None
-    sender = r.bot._sender
-    assert sender is not None
-    return [(key, 0) for key in sender.held(r.venue.clock.now_ms)]
-
-
-# ---- kills
-
-
-class SharedClock:
-    """Market time that the process of the venue shows."""
-
-    def __init__(self, shown: Any) -> None:
-        self._shown = shown
-
-    def now_ms(self) -> int:
-        return int(self._shown.value)
-
-    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
-        await asyncio.sleep(0.005)
-
-
-class VenueThread:
-    """A venue in a thread of its own, so that the main thread can fork bots."""
-
-    def __init__(self, make: Callable[[], Venue]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.venue = make()
-        self.do(self.venue.__aenter__())
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine beside the venue and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
-
-    def close(self) -> None:
-        """End it."""
-        self.do(self.venue.__aexit__(None, None, None))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-
-def _live_once(r: Rig, shown: Any) -> None:
-    """A bot's whole life in a process of its own: start, then cycles until it is killed."""
-
-    async def life() -> None:
-        await r.start(clock=SharedClock(shown))
-        while True:
-            await r.look()
-
-    os.close(2)
-    with contextlib.suppress(BaseException):
-        asyncio.run(life())
-    os._exit(0)
-
-
-@dataclass
-class Kills:
-    """What a run of kills came to."""
-
-    kills: int = 0
-    before_start: int = 0
-    checks: int = 0
-    adopted: int = 0
-    fills: int = 0
-    orders: int = 0
-    seconds: float = 0.0
-
-
-def kill_often(
-    name: str,
-    folder: Path,
-    source: MarketSource,
-    kills: int,
-    seed: int,
-    *,
-    check_every: int = 5,
-    longest: float = 0.8,
-    progress: Callable[[Kills], None] = lambda _: None,
-) -> Kills:
-    """Kill the bot with SIGKILL at random points and start it again.
-
-    After every kill no order may rest twice. After every fifth a bot in this process takes over: it has to
-    adopt what rests, and journal and venue have to agree on each order, fill and position.
-    """
-    chance = random.Random(seed)
-    figures, began = Kills(), time.perf_counter()
-    context = multiprocessing.get_context("fork")
-    shown = context.Value("q", source.first_ms + 200 * MINUTE_MS)
-    thread = VenueThread(lambda: Venue(source, [name], start_ms=shown.value, balance=10_000.0, keep_log=1000))
-    venue = thread.venue
-    config = config_of(source.coins)
-    r = Rig(venue, name, venue.account(name).new_key(), folder, config, EAGER)
-
-    async def advance() -> int:
-        fills = len(venue.advance())
-        shown.value = venue.clock.now_ms
-        return fills
-
-    async def take_over() -> None:
-        await r.start()
-        before = {order.id for order in r.core.open_orders}
-        await r.settle(40)
-        figures.adopted += len(before & {order.id for order in r.core.open_orders})
-        assert r.resting() == r.planned()
-        r.check_orders()
-        r.check_positions()
-        await r.end()
-        figures.checks += 1
-
-    try:
-        while figures.kills < kills:
-            child = context.Process(target=_live_once, args=(r, shown), daemon=True)
-            child.start()
-            until = time.monotonic() + chance.uniform(0.02, longest)
-            while time.monotonic() < until:
-                time.sleep(min(chance.uniform(0.02, 0.1), max(until - time.monotonic(), 0.0)))
-                figures.fills += thread.do(advance())
-            assert child.pid is not None
-            os.kill(child.pid, signal.SIGKILL)
-            child.join(20)
-            figures.kills += 1
-            assert not twins(r), twins(r)
-            figures.orders = len(r.core.orders)
-            if figures.kills % check_every == 0:
-                thread.do(take_over())
-                figures.seconds = time.perf_counter() - began
-                progress(figures)
-        thread.do(take_over())
-    finally:
-        thread.close()
-    figures.seconds = time.perf_counter() - began
-    return figures
-
-
-__all__ = ["FAULTS", "Figures", "Kills", "VenueClock", "kill_often", "soak"]

@@ -49,14 +49,15 @@ def test_a_session_reaches_the_venue_and_nothing_else() -> None:
 
 def test_nobody_else_trusts_its_certificate() -> None:
     async def action(venue: Venue) -> None:
-        port = venue._port
+        port = venue.address.port
         context = ssl.create_default_context()
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="fapi.binance.com")
-        # And its own client context takes only the names it was made for.
+        own = ssl.create_default_context(cadata=venue.address.authority)
+        # And who trusts its authority takes only the names it was made for.
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection(
-                "127.0.0.1", port, ssl=venue._client_tls, server_hostname="api.bybit.com"
+                "127.0.0.1", port, ssl=own, server_hostname="api.bybit.com"
             )
 
     at_venue(action)
