@@ -24,7 +24,7 @@ from passivbot.live.policy import Policy
 from passivbot.live.send import Sender, moved
 from passivbot.live.snapshot import Key, Snapshot
 from passivbot.live.source import Source
-from passivbot.live.universe import Universe, approved, leverage, survey
+from passivbot.live.universe import Universe, leverage, survey
 from passivbot.live.watch import Report, Watch
 from passivbot.planner import SIDES
 
@@ -117,7 +117,7 @@ class Bot:
             "markets": now + _HOUR_MS,
             "permissions": now + int(p.policy.permissions_hours * _HOUR_MS),
             "fills": now + int(p.policy.fills_minutes * MINUTE_MS),
-            "forget": now + _DAY_MS,
+            "forget": now,
             "memory": now,
         }
         await self._feed((), now)
@@ -347,7 +347,7 @@ class Bot:
         """Bring the strategy's candles up to date; make it anew if its coins or parameters changed."""
         p = self.parts
         listed = p.exchange.markets
-        coins = {coin for side in SIDES for coin in approved(self.config, side, listed)}
+        coins = {coin for side in SIDES for coin in self.config.live.approved(side, listed) & listed.keys()}
         # Coins that were traded once stay: a strategy is not made anew for every fill.
         coins |= {coin for coin in (*held, *p.feed.coins) if coin in listed}
         rules = {coin: listed[coin].rules for coin in sorted(coins)}
