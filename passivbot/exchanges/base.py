@@ -3,62 +3,57 @@
 Contract
 --------
 * Answers of the exchange are taken over by REST; :meth:`Exchange.watch` gives hints that something changed,
-and
-  no caller decides anything by them.
+  and no caller decides anything by them.
 * Every failure is an :class:`~passivbot.exchanges.errors.ExchangeFault` with a verdict; what a user has to
-mend
-  (unknown coin, wrong key) is one of :mod:`passivbot.errors`.
+  mend (unknown coin, wrong key) is one of :mod:`passivbot.errors`.
 * :meth:`Exchange.create` and :meth:`Exchange.cancel` do not raise for single orders: they give one outcome
-for
-  each order asked, in the order asked, matched by client order id and never by place.
+  for each order asked, in the order asked, matched by client order id and never by place.
 * A write whose answer did not come has the outcome :attr:`~passivbot.exchanges.types.Failure.UNKNOWN`; asked
-again
-  with the same client order id it is placed at most once.
+  again with the same client order id it is placed at most once.
 * Nothing is retried here and nothing is remembered but markets: pace and patience are the bot's.
 
-An exchange is one file: a subclass with its table of codes and the few calls where it differs
-(``docs/exchanges.md``). One conformance suite holds all of them to this contract (``tests/exchanges``).
+An exchange is one file: a subclass with its table of codes and the few calls of
+:class:`~passivbot.exchanges.dialect.Dialect` where it differs (``docs/exchanges.md``). One conformance suite
+holds all of them to this contract (``tests/exchanges``).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import ccxt  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
-from passivbot.errors import ExchangeError, nearest
 from passivbot.exchanges.batch import Element, failed, match, split
 from passivbot.exchanges.client import client_class
-from passivbot.exchanges.errors import ExchangeFault, Verdicts, body_of, classify
+from passivbot.exchanges.dialect import Dialect
+from passivbot.exchanges.errors import ExchangeFault, body_of, classify
 from passivbot.exchanges.hints import hints
-from passivbot.exchanges.reading import choose_markets, id_key, read_ticker
+from passivbot.exchanges.reading import id_key, read_ticker
 from passivbot.exchanges.types import (
-    CLIENT_ID_DIGITS,
     Balance,
     Failure,
     Fill,
     Hint,
+    MarginMode,
     Market,
     NewOrder,
     OpenOrder,
     Outcome,
     Permissions,
     Position,
-    PositionSide,
     Ticker,
 )
 
 Credentials = Mapping[str, str]
 """By their names in ccxt: ``apiKey``, ``secret``, ``password``, ``walletAddress``, ``privateKey``."""
 
-MarginMode = Literal["cross", "isolated"]
 Answer = TypeVar("Answer")
 
 
-class Exchange:
+class Exchange(Dialect):
     """One account on one exchange; get one from :func:`passivbot.exchanges.connect`.
 
     Parameters
@@ -72,32 +67,6 @@ class Exchange:
     timeout_s
         After which a request counts as not answered.
     """
-
-    name: ClassVar[str]
-    """As configurations and the store name it."""
-    ccxt_id: ClassVar[str]
-    quote: ClassVar[str] = "USDT"
-    verdicts: ClassVar[Verdicts]
-    options: ClassVar[Mapping[str, Any]] = {}
-    """Options of ccxt."""
-    hedge: ClassVar[bool] = True
-    """Whether the exchange has a hedge mode."""
-    batch: ClassVar[int] = 5
-    """Most orders in one request; 1: one by one."""
-    batch_of_one_market: ClassVar[bool] = False
-    """Whether a batch may hold one market's orders only."""
-    post_only_is_silent: ClassVar[bool] = False
-    """Whether a post-only order that would trade is taken and ended without a word, instead of refused."""
-    fills_span_ms: ClassVar[int] = 7 * 86_400_000
-    """Longest span of time that may be asked for in one request of fills."""
-    tells_profits: ClassVar[bool] = True
-    """Whether fills that close come with their realised profit."""
-    markets_parameters: ClassVar[Mapping[str, Any]] = {}
-    """Parameters of ccxt's loading of markets."""
-    has: ClassVar[Mapping[str, Any]] = {}
-    """What of ccxt's abilities is not to be used here."""
-    id_prefix: ClassVar[str] = ""
-    """What goes before the digits of a client order id."""
 
     def __init__(
         self,
@@ -118,13 +87,9 @@ class Exchange:
             settings["rateLimit"] = rate_limit_ms
         if session is not None:
             settings["session"] = session
-        self.client: Any = client_class(self.ccxt_id)({**settings, **(credentials or {})})
+        super().__init__(client_class(self.ccxt_id)({**settings, **(credentials or {})}))
         self.private = bool(credentials)
-        self._markets: dict[str, Market] = {}
-        self._coins: dict[str, str] = {}
         self._renew = asyncio.Event()
-        self._margin_modes: dict[str, MarginMode] = {}
-        self._leverages: dict[str, float] = {}
 
     # ---- life
 
@@ -155,25 +120,6 @@ class Exchange:
 
     # ---- markets
 
-    @property
-    def markets(self) -> Mapping[str, Market]:
-        """Coin → its perpetual market, quoted in :attr:`quote`."""
-        return self._markets
-
-    def market(self, coin: str) -> Market:
-        """Return a coin's market.
-
-        Raises
-        ------
-        ExchangeError
-            There is none; names the nearest.
-        """
-        if coin not in self._markets:
-            near = nearest(coin, self._markets)
-            hint = f"; the nearest is {near}" if near else ""
-            raise ExchangeError(f"{self.name} has no perpetual market of {coin} in {self.quote}{hint}")
-        return self._markets[coin]
-
     async def tickers(self, coins: Iterable[str] | None = None) -> dict[str, Ticker]:
         """Return prices of coins; None: of all."""
         symbols = [self.market(coin).symbol for coin in coins] if coins is not None else None
@@ -188,10 +134,6 @@ class Exchange:
         The running minute's candle may be the last one.
         """
         return await self._read(self._candles(self.market(coin), since_ms, limit))
-
-    def candle_volume_unit(self, market: Market) -> float:
-        """Return how many coins one unit of a candle's volume is."""
-        return 1.0
 
     # ---- account
 
@@ -312,168 +254,9 @@ class Exchange:
         """Let :meth:`watch` close its streams and open new ones with new keys."""
         self._renew.set()
 
-    def margin_mode_of(self, coin: str) -> MarginMode:
-        """Return the margin mode that was set up for a coin; cross if none was."""
-        return self._margin_modes.get(coin, "cross")
-
-    def leverage_of(self, coin: str) -> float:
-        """Return the leverage that was set up for a coin; 1 if none was."""
-        return self._leverages.get(coin, 1.0)
-
     # ---- what exchanges differ in
 
-    def encode_id(self, client_id: str) -> str:
-        """Return a client order id as the exchange takes it."""
-        return self.id_prefix + client_id
-
-    def decode_id(self, text: str | None) -> str:
-        """Return a client order id without what :meth:`encode_id` added."""
-        text = text or ""
-        digits = text.removeprefix(self.id_prefix)
-        ours = len(digits) == CLIENT_ID_DIGITS and all(c in "0123456789abcdef" for c in digits)
-        return digits if ours and text.startswith(self.id_prefix) else text
-
-    def forget_stream_key(self) -> None:
-        """Let ccxt forget the key of its private stream, where it keeps one."""
-
-    def parse_balance(self, row: Any) -> Balance:
-        """Read ccxt's balance."""
-        raise NotImplementedError
-
-    def order_parameters(self, order: NewOrder) -> dict[str, Any]:
-        """Return the exchange's own parameters of an order, the client order id among them."""
-        raise NotImplementedError
-
-    def element_failure(self, row: Mapping[str, Any]) -> tuple[Failure, str] | None:
-        """Return why one element of a batch failed; None: it did not."""
-        raise NotImplementedError
-
-    async def read_hedge_mode(self) -> bool | None:
-        """Ask whether the account is in hedge mode; None: setting it where it is so does no harm."""
-        return None
-
-    def send_hedge_mode(self) -> Any:
-        """Return the request that sets hedge mode."""
-        return self.client.set_position_mode(True)
-
-    async def market_price(self, coin: str) -> float | None:
-        """Return the price a market order needs; None: it needs none."""
-        return None
-
-    def send_leverage(self, symbol: str, leverage: float, margin_mode: MarginMode) -> Any:
-        """Return the request that sets leverage."""
-        return self.client.set_leverage(leverage, symbol)
-
-    def send_margin_mode(self, symbol: str, margin_mode: MarginMode, leverage: float) -> Any:
-        """Return the request that sets the margin mode."""
-        return self.client.set_margin_mode(margin_mode, symbol)
-
-    async def read_balance(self) -> Balance:
-        """Ask for the balance."""
-        return self.parse_balance(await self.client.fetch_balance())
-
-    async def read_positions(self) -> list[Position]:
-        """Ask for the positions."""
-        found = (self.parse_position(row) for row in await self.client.fetch_positions())
-        return [position for position in found if position is not None]
-
-    async def read_open_orders(self) -> list[OpenOrder]:
-        """Ask for the open orders, all pages of them."""
-        found = (self.parse_order(row) for row in await self.client.fetch_open_orders())
-        return [order for order in found if order is not None]
-
-    async def read_order(self, market: Market, client_id: str) -> Mapping[str, Any]:
-        """Ask for one order by its encoded client order id; raises that it is gone if there is none."""
-        row: Mapping[str, Any] = await self.client.fetch_order(
-            "", market.symbol, {"clientOrderId": client_id}
-        )
-        return row
-
-    async def read_fills(self, start_ms: int, end_ms: int) -> list[Fill]:
-        """Ask for the fills of a span (inclusive), all pages of them, in any order."""
-        raise NotImplementedError
-
-    async def read_permissions(self) -> Permissions:
-        """Ask what the key may do."""
-        raise NotImplementedError
-
-    def parse_position(self, row: Mapping[str, Any]) -> Position | None:
-        """Read a position of ccxt; None: it is empty or of another market."""
-        coin = self._coins.get(str(row.get("symbol")))
-        size = float(row.get("contracts") or 0.0)
-        side = row.get("side")
-        if coin is None or size == 0.0:
-            return None
-        if side not in ("long", "short"):
-            raise ExchangeFault(Failure.RETRY, f"a position of {coin} without its side")
-        mode = row.get("marginMode")
-        return Position(
-            coin=coin,
-            side=side,
-            size=abs(size) if side == "long" else -abs(size),
-            price=float(row.get("entryPrice") or 0.0),
-            leverage=float(row["leverage"]) if row.get("leverage") else None,
-            margin_mode=mode if mode in ("cross", "isolated") else None,
-        )
-
-    def parse_order(self, row: Mapping[str, Any]) -> OpenOrder | None:
-        """Read an order of ccxt; None: of another market."""
-        coin = self._coins.get(str(row.get("symbol")))
-        if coin is None:
-            return None
-        sign = 1.0 if row.get("side") == "buy" else -1.0
-        qty, filled = float(row.get("amount") or 0.0), float(row.get("filled") or 0.0)
-        ended = row.get("status") not in ("open", None)
-        return OpenOrder(
-            id=str(row["id"]),
-            client_id=self.decode_id(row.get("clientOrderId")),
-            coin=coin,
-            position_side=self.position_side_of(row),
-            qty=sign * (filled if ended else qty),
-            price=float(row.get("price") or 0.0),
-            filled=filled,
-            reduce_only=bool(row.get("reduceOnly")),
-            created_ms=int(row.get("timestamp") or 0),
-        )
-
-    def parse_fill(self, row: Mapping[str, Any]) -> Fill | None:
-        """Read a trade of ccxt; None: of another market."""
-        coin = self._coins.get(str(row.get("symbol")))
-        if coin is None:
-            return None
-        sign = 1.0 if row.get("side") == "buy" else -1.0
-        fee = row.get("fee") or {}
-        return Fill(
-            id=str(row["id"]),
-            order_id=str(row.get("order") or ""),
-            client_id=self.decode_id(self.fill_client_id(row)),
-            coin=coin,
-            position_side=self.position_side_of(row),
-            qty=sign * float(row["amount"]),
-            price=float(row["price"]),
-            fee=float(fee.get("cost") or 0.0),
-            pnl=self.fill_pnl(row),
-            time_ms=int(row["timestamp"]),
-        )
-
-    def position_side_of(self, row: Mapping[str, Any]) -> PositionSide | None:
-        """Return the position side of an order or a fill of ccxt."""
-        text = str(_info(row).get("positionSide") or _info(row).get("posSide") or "").lower()
-        return "long" if text == "long" else "short" if text == "short" else None
-
-    def fill_client_id(self, row: Mapping[str, Any]) -> str | None:
-        """Return the client order id of a fill, where the exchange tells it."""
-        return _info(row).get("clientOrderId")
-
-    def fill_pnl(self, row: Mapping[str, Any]) -> float | None:
-        """Return the realised profit of a fill, where the exchange tells it."""
-        return None
-
     # ---- inside
-
-    def coin(self, symbol: str) -> str | None:
-        """Return the coin of a symbol of ccxt; None: not one of the markets."""
-        return self._coins.get(symbol)
 
     async def _read(self, request: Coroutine[Any, Any, Answer]) -> Answer:
         """Await a request that changes nothing; every error of it becomes an :class:`ExchangeFault`."""
@@ -558,10 +341,6 @@ class Exchange:
         ]
         return match([order.client_id for order in batch], elements)
 
-    def element_id(self, row: Mapping[str, Any]) -> str:
-        """Return the client order id of a batch's element where ccxt did not find it."""
-        return ""
-
     def _outcomes_of_error(
         self, fault: ExchangeFault, batch: Sequence[NewOrder]
     ) -> dict[str, Outcome] | None:
@@ -570,29 +349,9 @@ class Exchange:
         elements = self.batch_elements(body_of(cause)) if isinstance(cause, Exception) else None
         return self._matched(batch, [{"info": element} for element in elements]) if elements else None
 
-    def batch_elements(self, body: Any) -> list[Mapping[str, Any]] | None:
-        """Return the elements in the answer of a batch that failed as a whole."""
-        return None
-
     async def _cancel_one(self, order: OpenOrder) -> Outcome:
         try:
             await self._ask(self.send_cancel(order, self.market(order.coin)), write=True)
         except ExchangeFault as fault:
             return failed(order.client_id, fault, order.id)
         return Outcome(order.client_id, order.id)
-
-    def send_cancel(self, order: OpenOrder, market: Market) -> Any:
-        """Return the request that ends an order."""
-        return self.client.cancel_order(order.id, market.symbol)
-
-    def _take_markets(self, loaded: Mapping[str, Any]) -> None:
-        markets = choose_markets(loaded, self.quote)
-        if not markets:
-            raise ExchangeFault(Failure.RETRY, f"{self.name} lists no perpetual market in {self.quote}")
-        self._markets = markets
-        self._coins = {market.symbol: coin for coin, market in markets.items()}
-
-
-def _info(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    info = row.get("info")
-    return info if isinstance(info, Mapping) else {}

@@ -8,12 +8,13 @@ cancelled.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from passivbot.exchanges.base import Exchange, MarginMode
+from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault, Verdicts
 from passivbot.exchanges.types import (
     Balance,
     Failure,
     Fill,
+    MarginMode,
     Market,
     NewOrder,
     OpenOrder,

@@ -8,13 +8,14 @@ once.
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
-from passivbot.exchanges.base import Exchange, MarginMode
+from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault, Verdicts
 from passivbot.exchanges.types import (
     Balance,
     Failure,
     Fill,
     Hint,
+    MarginMode,
     Market,
     NewOrder,
     OpenOrder,

@@ -8,12 +8,13 @@ wallet may not.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from passivbot.exchanges.base import Exchange, MarginMode
+from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault, Verdicts
 from passivbot.exchanges.types import (
     Balance,
     Failure,
     Fill,
+    MarginMode,
     NewOrder,
     Permissions,
     Position,

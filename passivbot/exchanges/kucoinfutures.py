@@ -7,12 +7,13 @@ The stream's address comes by REST and is asked for again when the stream's key 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from passivbot.exchanges.base import Exchange, MarginMode
+from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault, Verdicts
 from passivbot.exchanges.types import (
     Balance,
     Failure,
     Fill,
+    MarginMode,
     Market,
     NewOrder,
     OpenOrder,

@@ -7,9 +7,9 @@ pages, newest first, with the last id as cursor. A post-only order that would tr
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from passivbot.exchanges.base import Exchange, MarginMode
+from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault, Verdicts
-from passivbot.exchanges.types import Balance, Failure, Fill, NewOrder, OpenOrder, Permissions
+from passivbot.exchanges.types import Balance, Failure, Fill, MarginMode, NewOrder, OpenOrder, Permissions
 
 _PAGE = 100
 

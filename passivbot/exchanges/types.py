@@ -11,6 +11,7 @@ from typing import Literal
 from passivbot.engine import MarketRules
 
 PositionSide = Literal["long", "short"]
+MarginMode = Literal["cross", "isolated"]
 
 CLIENT_ID_DIGITS = 28
 """Client order ids are this many lower-case hexadecimal digits, on every exchange: what the narrowest of them
@@ -111,7 +112,7 @@ class Position:
     size: float
     price: float
     leverage: float | None = None
-    margin_mode: Literal["cross", "isolated"] | None = None
+    margin_mode: MarginMode | None = None
 
 
 @dataclass(frozen=True)
