@@ -175,9 +175,10 @@ def _coins(
 ) -> tuple[tuple[str, ...], dict[tuple[str, str], Coverage]]:
     """Return the coins of the run, ascending, and what the store has of each on each exchange."""
     there = {coin for exchange in exchanges for coin in store.coins(exchange)}
-    approved = {coin for side in config.live.approved_coins.values() for coin in side}
+    approved = config.live.named_coins
     if coins is not None:
-        approved = set() if [name.lower() for name in coins] == ["all"] else {coin_of(c) for c in coins}
+        every = [name.lower() for name in coins] == ["all"]
+        approved = frozenset() if every else frozenset(coin_of(c) for c in coins)
         # Whether it is a slip of the pen, or a coin to download, only the nearest name can tell.
         for coin in sorted(approved - there):
             near = next(exchange for exchange in exchanges if store.coins(exchange))

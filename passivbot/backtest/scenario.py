@@ -368,7 +368,7 @@ def _choose(
     if coins is not None and _named(coins):
         for name in coins:
             folder.file(coin_of(name))
-    approved = {coin for side in config.live.approved_coins.values() for coin in side}
+    approved = config.live.named_coins
     # Among the approved coins those without candles here are dropped below, not refused.
     known = {*folder.coins, *approved} if coins is None else set(folder.coins)
     wanted = select_coins(config, known, coins)

@@ -150,6 +150,24 @@ class Live(Section):
     user: Text = "bybit_01"
     base_config_path: Text = ""
 
+    @property
+    def named_coins(self) -> frozenset[str]:
+        """The coins that the lists of either side name; ignored ones may be among them."""
+        return frozenset(coin for side in self.approved_coins.values() for coin in side)
+
+    def approved(self, side: str, available: Collection[str] = ()) -> frozenset[str]:
+        """Return the coins that a side may enter, without the ignored ones.
+
+        Parameters
+        ----------
+        side
+            ``long`` or ``short``.
+        available
+            What an empty list stands for, where ``empty_means_all_approved`` is on.
+        """
+        coins = self.approved_coins[side] or (available if self.empty_means_all_approved else ())
+        return frozenset(coins) - frozenset(self.ignored_coins[side])
+
 
 _SIDE_BOUNDS: Mapping[str, tuple[float, float]] = {
     "close_grid_markup_end": (0.001, 0.03),

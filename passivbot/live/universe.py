@@ -50,14 +50,6 @@ class Universe:
         return self.modes.get(key, Mode.MANUAL)
 
 
-def approved(config: Config, side: str, listed: Mapping[str, Market]) -> frozenset[str]:
-    """Return the approved coins of a side that are listed, without the ignored ones."""
-    wanted = set(config.live.approved_coins[side])
-    if not wanted and config.live.empty_means_all_approved:
-        wanted = set(listed)
-    return frozenset((wanted - set(config.live.ignored_coins[side])) & set(listed))
-
-
 def is_enabled(config: Config, side: str) -> bool:
     """Return whether a side trades at all."""
     bot = getattr(config.bot, side)
@@ -141,7 +133,7 @@ def survey(
     preferred: set[Key] = set()
     reasons: dict[Key, str] = {}
     for side in SIDES:
-        wanted = approved(config, side, listed)
+        wanted = config.live.approved(side, listed) & listed.keys()
         enabled = is_enabled(config, side)
         known = {coin for coin, other in (*held, *resting) if other == side}
         for coin in sorted(wanted | known):

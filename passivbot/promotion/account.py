@@ -13,7 +13,6 @@ from passivbot.ops.keys import Keys
 from passivbot.ops.permissions import opened
 from passivbot.promotion.checks import Check, check
 from passivbot.promotion.exposure import (
-    approved,
     entered,
     entries_possible,
     exposure_within,
@@ -100,7 +99,7 @@ async def look(exchange: Exchange, config: Config) -> Account:
         balance = await exchange.balance()
         positions = await exchange.positions()
         orders = await exchange.open_orders()
-        wanted = {coin for side in SIDES for coin in approved(config, side, tuple(exchange.markets))}
+        wanted = {coin for side in SIDES for coin in config.live.approved(side, exchange.markets)}
         coins = sorted((wanted | {p.coin for p in positions}) & set(exchange.markets))
         tickers = await exchange.tickers(coins) if coins else {}
     except ExchangeFault as error:
@@ -118,7 +117,7 @@ async def look(exchange: Exchange, config: Config) -> Account:
 
 def account_checks(config: Config, account: Account, cap: float) -> list[Check]:
     """Return the checks that an account decides: key, coins, exposure, minimum cost."""
-    coins: dict[Side, list[str]] = {side: approved(config, side, tuple(account.markets)) for side in SIDES}
+    coins = {side: sorted(config.live.approved(side, account.markets)) for side in SIDES}
     tradable: dict[Side, list[str]] = {
         side: [c for c in listed if c in account.markets and account.markets[c].active]
         for side, listed in coins.items()

@@ -173,7 +173,7 @@ def _scenario(config: Config, place: str, start: str, end: str, study: Study) ->
         update={"candle_interval_minutes": 1, "end_date": end, "start_date": start}
     )
     coins = tuple(study.definition.scenario["coins"])
-    approved = {coin for side in config.live.approved_coins.values() for coin in side}
+    approved = config.live.named_coins
     ignored = [set(side) for side in config.live.ignored_coins.values()]
     kept = [coin for coin in coins if coin in approved and not all(coin in side for side in ignored)]
     return Scenario.prepare(config.model_copy(update={"backtest": backtest}), place, coins=kept or coins)

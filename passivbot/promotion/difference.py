@@ -74,7 +74,7 @@ def _facts(config: Config) -> dict[str, Any]:
         if key not in _SILENT
     }
     # Of the bounds, too, which are no key that a bot trades by (trading-semantics §7.1).
-    coins = sorted({coin for side in config.live.approved_coins.values() for coin in side})
+    coins = sorted(config.live.named_coins)
     found["warm-up minutes"] = warmup_minutes(config, coins)[0]
     return found
 

@@ -3,6 +3,8 @@
 An entry is cropped where it would take a position above 1.01 × its limit, but never below the smallest order
 (trading-semantics §9.1, `crop`), and none is made from 0.999 × the limit on. So a position ends at most at
 the larger of 1.01 L and 0.999 L + smallest order ÷ balance.
+
+Costs and balances are in the quote coin, exposures and limits × balance.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +19,13 @@ DEFAULT_CAP = 2.0
 CROP = 1.01
 FULL = 0.999
 
+Coins = Mapping[Side, Sequence[str]]
+"""Side → coins that it may enter."""
+Least = Mapping[str, float]
+"""Coin → cost of the exchange's smallest order."""
+Small = Mapping[tuple[str, Side], float]
+"""(coin, side) whose first entry is below the smallest order → the balance it needs."""
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -29,24 +38,6 @@ class Worst:
     def total(self) -> float:
         """Both sides together: in hedge mode they can be full at once."""
         return sum(self.sides.values())
-
-
-def approved(config: Config, side: Side, available: Sequence[str] | None = None) -> list[str]:
-    """Return the coins that a side may enter.
-
-    Parameters
-    ----------
-    config
-        The configuration.
-    side
-        ``long`` or ``short``.
-    available
-        All coins of the exchange, for an empty list that means all; None: such a side has no coins.
-    """
-    coins = config.live.approved_coins[side]
-    if not coins and config.live.empty_means_all_approved:
-        coins = tuple(available or ())
-    return sorted(set(coins) - set(config.live.ignored_coins[side]))
 
 
 def limits_of(config: Config, side: Side, coins: Sequence[str]) -> dict[str, float]:
@@ -65,23 +56,11 @@ def limits_of(config: Config, side: Side, coins: Sequence[str]) -> dict[str, flo
 
 
 def worst_case(
-    config: Config,
-    coins: Mapping[Side, Sequence[str]],
-    least: Mapping[str, float] | None = None,
-    balance: float | None = None,
+    config: Config, coins: Coins, least: Least | None = None, balance: float | None = None
 ) -> Worst:
     """Return the largest exposure that full positions in all slots make.
 
-    Parameters
-    ----------
-    config
-        The configuration.
-    coins
-        Side → coins that it may enter.
-    least
-        Coin → cost of the smallest order, in the quote coin; None: not known.
-    balance
-        Of the account, in the quote coin; None: not known.
+    Without ``least`` or ``balance``, which only an account tells, smallest orders count for nothing.
     """
     sides: dict[Side, float] = {}
     positions: dict[Side, Sequence[tuple[str, float]]] = {}
@@ -111,22 +90,8 @@ def exposure_within(config: Config, worst: Worst, cap: float) -> Check:
     return check("worst-case exposure", holds, text, cap=cap, leverage=leverage, sides=dict(worst.sides))
 
 
-def too_small(
-    config: Config, coins: Mapping[Side, Sequence[str]], least: Mapping[str, float], balance: float
-) -> dict[tuple[str, Side], float]:
-    """Return (coin, side) → balance needed, where the first entry is below the exchange's smallest order.
-
-    Parameters
-    ----------
-    config
-        The configuration.
-    coins
-        Side → coins that it may enter.
-    least
-        Coin → cost of the smallest order.
-    balance
-        Of the account.
-    """
+def too_small(config: Config, coins: Coins, least: Least, balance: float) -> dict[tuple[str, Side], float]:
+    """Return the first entries that are below the exchange's smallest order, see :data:`Small`."""
     found: dict[tuple[str, Side], float] = {}
     for side in SIDES:
         overrides = config.engine_overrides(coins[side])
@@ -138,35 +103,17 @@ def too_small(
     return found
 
 
-def entered(
-    config: Config, coins: Mapping[Side, Sequence[str]], small: Collection[tuple[str, Side]]
-) -> dict[Side, list[str]]:
+def entered(config: Config, coins: Coins, small: Collection[tuple[str, Side]]) -> dict[Side, list[str]]:
     """Return side → coins that will be entered, as ``live.filter_by_min_effective_cost`` says."""
     filtered = config.live.filter_by_min_effective_cost
     return {side: [c for c in coins[side] if not (filtered and (c, side) in small)] for side in SIDES}
 
 
-def entries_possible(
-    config: Config,
-    coins: Mapping[Side, Sequence[str]],
-    small: Mapping[tuple[str, Side], float],
-    balance: float,
-) -> Check:
+def entries_possible(config: Config, coins: Coins, small: Small, balance: float) -> Check:
     """Check that the first entries are at least as large as the exchange's smallest orders.
 
     A coin below it is left alone where ``live.filter_by_min_effective_cost`` is on; without that filter its
     entries would be larger than the strategy means them.
-
-    Parameters
-    ----------
-    config
-        The configuration.
-    coins
-        Side → coins that it may enter.
-    small
-        What :func:`too_small` returned.
-    balance
-        Of the account.
     """
     count = sum(
         1 for side in SIDES for coin in limits_of(config, side, coins[side]) if (coin, side) not in small

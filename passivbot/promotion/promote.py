@@ -22,7 +22,7 @@ from passivbot.promotion import checks as made
 from passivbot.promotion.account import Plan, examined
 from passivbot.promotion.checks import Check, waived
 from passivbot.promotion.difference import Change, difference
-from passivbot.promotion.exposure import DEFAULT_CAP, approved, exposure_within, worst_case
+from passivbot.promotion.exposure import DEFAULT_CAP, exposure_within, worst_case
 from passivbot.promotion.freeze import Frozen, chosen, digest_of, freeze
 from passivbot.promotion.history import append, entries, locked, swap
 from passivbot.promotion.plan import DryPlanner
@@ -319,7 +319,7 @@ def _with_account(
 ) -> tuple[list[Check], Plan | None]:
     """Return the checks that need the account, or those that are left without it."""
     if keys is None:
-        worst = worst_case(config, {side: approved(config, side) for side in SIDES})
+        worst = worst_case(config, {side: sorted(config.live.approved(side)) for side in SIDES})
         return [exposure_within(config, worst, cap), waived("account", terms.waive["account"])], None
     planner = DryPlanner(keys.account, cap, root, WallClock())
     return asyncio.run(examined(keys, config, cap, planner))

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from passivbot.config import Config
-from passivbot.config.schema import Side
+from passivbot.config.schema import SIDES, Side
 from passivbot.errors import CandleError, ConfigError, PromotionError, StudyError
 from passivbot.market import generate, write_folder
 from passivbot.promotion.checks import LEAST_DAYS, Check, keeps_limits, replays, unseen
 from passivbot.promotion.difference import RISK, difference
 from passivbot.promotion.exposure import (
-    approved,
     entries_possible,
     exposure_within,
     limits_of,
@@ -189,7 +188,7 @@ def test_no_candidate_ever_exceeded_its_worst_case(study: Study) -> None:
         config = frozen_config(study, number)
         worst = worst_case(
             config,
-            {"long": approved(config, "long"), "short": approved(config, "short")},
+            {side: sorted(config.live.approved(side)) for side in SIDES},
             dict.fromkeys(COINS, 10.0),
             study.definition.scenario["starting_balance"],
         )
