@@ -61,6 +61,22 @@ class Promoted:
         """Name of the account that it was promoted for."""
         return str(self.document["account"])
 
+    @property
+    def max_exposure(self) -> float | None:
+        """Cap of the account's exposure, × balance, that it was checked against; None: it tells none.
+
+        Raises
+        ------
+        PromotionError
+            The file says something else.
+        """
+        cap = self.document.get("max_exposure")
+        if cap is None:
+            return None
+        if isinstance(cap, bool) or not isinstance(cap, int | float) or not cap >= 0.0:
+            raise PromotionError(located(str(self), "max_exposure", cap, "a number from 0 on"))
+        return float(cap)
+
     def __str__(self) -> str:
         study, candidate = self.document.get("study"), self.document.get("candidate")
         return f"{self.name} version {self.version} (candidate {candidate} of {study})"

@@ -39,6 +39,7 @@ def status(
             "last cycle",
             "balance",
             "exposure",
+            "cap",
             "positions",
             "orders",
         ):
@@ -62,6 +63,7 @@ def _cells(document: Mapping[str, Any]) -> list[str]:
         "–" if age is None else f"{age:,.0f} s ago",
         _number(document.get("balance")),
         _number(document.get("exposure")),
+        _number(document.get("max_exposure")),
         ", ".join(map(str, document.get("positions", ()))) or "none",
         str(document.get("open_orders", "–")),
     ]

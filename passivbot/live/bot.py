@@ -203,6 +203,9 @@ class Bot:
             balance=balance,
             universe=universe,
             now_ms=now,
+            pending=accounts.pending,
+            others=accounts.manual,
+            cap=self._cap(),
             waiting=accounts.open | frozenset(sender.held(now)) | drifting,
             may_unstuck=self._ledger.complete and not drifting,
         )
@@ -238,6 +241,9 @@ class Bot:
             if (order.coin, order.side) in dirty:
                 continue
             if not order.reduces:
+                if dirty:
+                    # What was to make room for it may still fill, or has.
+                    continue
                 wanted = leverage(self.config, order.coin, p.exchange.markets[order.coin])
                 if not await self._leverages.ready(order.coin, wanted, now):
                     continue
@@ -272,11 +278,17 @@ class Bot:
             "configuration": self.parts.source.label,
             "version": self.parts.source.version,
             "dry_run": self.parts.dry_run,
+            "max_exposure": self._cap(),
         }
         self.parts.watch.cycle(
             report, time.perf_counter() - began, seen, balance, plan, self.parts.exchange.markets, facts
         )
         return report
+
+    def _cap(self) -> float | None:
+        """Return the cap of the account's exposure: the lower of the person's and the promoted version's."""
+        caps = [cap for cap in (self.parts.policy.max_exposure, self.parts.source.cap) if cap is not None]
+        return min(caps, default=None)
 
     def _log_plan(self, decision: Decision) -> None:
         for rest in decision.cancel:

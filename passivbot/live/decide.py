@@ -1,14 +1,15 @@
 """From what is known to what is sent: plan, compare, and what guards leave of it. No waiting, no network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from passivbot.config import Config
-from passivbot.exchanges.types import Market, Position, Ticker
+from passivbot.exchanges.types import Market, OpenOrder, Position, Ticker
 from passivbot.live import limits
 from passivbot.live.feed import Feed
+from passivbot.live.journal import Intent
 from passivbot.live.ledger import Ledger
-from passivbot.live.limits import Caps, Churn
+from passivbot.live.limits import Caps, Churn, Room
 from passivbot.live.policy import Policy
 from passivbot.live.reconcile import Resting, compare, distance, urgency
 from passivbot.live.snapshot import Key
@@ -44,6 +45,12 @@ class Known:
         its fills, a refusal a moment ago.
     untouched
         Coins and sides whose orders may not even be cancelled.
+    pending
+        Orders of unknown fate: they may rest.
+    others
+        Resting orders that are not the bot's.
+    cap
+        Of the whole account's exposure, × balance; None: what the configuration allows.
     may_unstuck
         Whether the realised profit is known.
     now_ms
@@ -61,6 +68,9 @@ class Known:
     now_ms: int
     waiting: frozenset[Key] = frozenset()
     untouched: frozenset[Key] = frozenset()
+    pending: tuple[Intent, ...] = ()
+    others: tuple[OpenOrder, ...] = ()
+    cap: float | None = None
     may_unstuck: bool = True
 
 
@@ -138,8 +148,17 @@ def decide(
         difference.cancel,
         key=lambda rest: (distance(rest.order.price, prices.get(rest.order.coin)), rest.order.id),
     )
-    cap = live.max_n_cancellations_per_batch
-    later = cancel[cap:]
+    most = live.max_n_cancellations_per_batch
+    room = room_of(known, plan)
+    ending = {rest.order.id for rest in cancel}
+    staying = [rest for rest in known.resting if rest.order.id not in ending]
+    if room is not None:
+        take_up(room, known, [*cancel[most:], *(rest for rest in staying if rest.key in silent)])
+    entries = [rest for rest in staying if not rest.reduces and rest.key not in silent]
+    entries.sort(key=lambda rest: distance(rest.order.price, prices.get(rest.order.coin)))
+    # A lowered cap ends what rests above it.
+    cancel += limits.above_exposure(entries, room, tell)
+    later = cancel[most:]
     # What is in the way of a cancelled order waits for the cancel.
     blocked = {rest.key for rest in later} | known.waiting
     wanted = sorted(difference.create, key=lambda order: urgency(order, prices))
@@ -148,16 +167,12 @@ def decide(
     )
     create = [order for order in wanted if (order.coin, order.side) not in blocked]
     create = churn.calm(create, known.now_ms)
-    cancelled = {rest.order.id for rest in cancel}
-    staying = [rest for rest in known.resting if rest.order.id not in cancelled]
-    create = limits.within_exposure(
-        create, staying, known.positions, known.markets, caps_of(known, plan), known.balance, policy, tell
-    )
-    create = limits.within_count(create, len(staying) + len(later), policy, tell)
+    create = limits.within_exposure(create, room, tell)
+    create = limits.within_count(create, len(known.resting) - len(cancel[:most]), policy, tell)
     now_create = create[: live.max_n_creations_per_batch]
     return Decision(
         plan=plan,
-        cancel=tuple(cancel[:cap]),
+        cancel=tuple(cancel[:most]),
         create=tuple((order, at_market(order, known, prices)) for order in now_create),
         left=bool(later) or len(create) > len(now_create) or bool(known.waiting),
         matches=not cancel and not wanted,
@@ -180,8 +195,31 @@ def caps_of(known: Known, plan: Plan) -> Caps:
             and "wallet_exposure_limit" in config.coin_overrides.get(coin, {}).get("bot", {}).get(name, {})
         )
         side[name] = total + own
-    account = sum(side.values()) if known.policy.max_exposure is None else known.policy.max_exposure
-    return Caps(plan.limits, side, account)
+    account = sum(side.values())
+    return Caps(plan.limits, side, account if known.cap is None else min(account, known.cap))
+
+
+def room_of(known: Known, plan: Plan) -> Room | None:
+    """Return the room for entries beside the positions; None: there is no balance."""
+    if known.balance <= 0.0:
+        return None
+    return Room(known.positions, known.markets, caps_of(known, plan), known.balance, known.policy)
+
+
+def take_up(room: Room, known: Known, resting: Sequence[Resting]) -> None:
+    """Count the entries that rest, or may, and are not decided about here: those of others too."""
+    for rest in resting:
+        if not rest.reduces:
+            room.count(rest.key, rest.order.left, rest.order.price)
+    for intent in known.pending:
+        ticker = known.tickers.get(intent.coin)
+        price = intent.price if intent.price is not None else ticker.last if ticker is not None else 0.0
+        if not intent.type.startswith("close"):
+            room.count((intent.coin, intent.side), intent.qty, price)
+    for order in known.others:
+        side = order.position_side or ("long" if order.qty > 0 else "short")
+        if not order.reduce_only and (order.qty > 0) == (side == "long"):
+            room.count((order.coin, side), order.left, order.price)
 
 
 def at_market(order: PlannedOrder, known: Known, prices: Mapping[str, float]) -> bool:

@@ -29,11 +29,14 @@ class Accounts:
         Others': left alone.
     open
         Coins and sides with an order of unknown fate: nothing is placed there.
+    pending
+        Those orders, as far as they may rest.
     """
 
     resting: tuple[Resting, ...]
     manual: tuple[OpenOrder, ...]
     open: frozenset[Key]
+    pending: tuple[Intent, ...] = ()
 
 
 class Fates:
@@ -92,6 +95,7 @@ class Fates:
         resting: list[Resting] = []
         manual: list[OpenOrder] = []
         open_keys: set[Key] = set()
+        pending: list[Intent] = []
         changes: list[tuple[str, State, str, str]] = []
         seen: set[str] = set()
         for order in snapshot.orders:
@@ -124,6 +128,7 @@ class Fates:
                     changes.append((intent.id, "open", found.id, ""))
             elif state is None:
                 open_keys.add((intent.coin, intent.side))
+                pending.append(intent)
             else:
                 changes.append((intent.id, state, "", why))
                 if why != "filled" and not intent.cancelling:
@@ -131,7 +136,7 @@ class Fates:
                     open_keys.add((intent.coin, intent.side))
         self._journal.settle(changes, now_ms)
         self._sent = {name: at for name, at in self._sent.items() if name in live}
-        return Accounts(tuple(resting), tuple(manual), frozenset(open_keys))
+        return Accounts(tuple(resting), tuple(manual), frozenset(open_keys), tuple(pending))
 
     async def _look(
         self, intent: Intent, fills: Mapping[str, list[Fill]]

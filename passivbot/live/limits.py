@@ -1,7 +1,8 @@
 """Guards over single orders: exposure, number, pace, distance. What does not pass is not placed."""
 
+import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from passivbot.exchanges.types import Market, Position
@@ -26,68 +27,104 @@ class Caps:
     account: float
 
 
-def within_exposure(
-    orders: Sequence[PlannedOrder],
-    resting: Iterable[Resting],
-    positions: Mapping[Key, Position],
-    markets: Mapping[str, Market],
-    caps: Caps,
-    balance: float,
-    policy: Policy,
-    tell: Tell,
-) -> list[PlannedOrder]:
-    """Return the orders that keep within all caps if everything that rests fills, in the order given.
+class Room:
+    """The exposure that is left if everything that rests fills.
 
-    A position may exceed its cap by rounding, and by one smallest order: exchanges take nothing smaller.
+    Parameters
+    ----------
+    positions, markets
+        Of the account.
+    caps
+        What may be reached.
+    balance
+        Quote coin, above 0.
+    policy
+        ``exposure_slack``.
+
+    Notes
+    -----
+    A position may exceed its cap by rounding, and by one smallest order: exchanges take nothing smaller. What
+    it takes above its cap by that does not count a second time in those of its side and of the account. What
+    has no cap of its own counts whole.
     """
-    if balance <= 0.0:
-        return [order for order in orders if order.reduces]
-    used: dict[Key, float] = defaultdict(float)
-    held: dict[Key, float] = {}
 
-    def cost(coin: str, qty: float, price: float) -> float:
-        market = markets.get(coin)
-        return abs(qty) * price * (market.rules.c_mult if market else 1.0) / balance
+    def __init__(
+        self,
+        positions: Mapping[Key, Position],
+        markets: Mapping[str, Market],
+        caps: Caps,
+        balance: float,
+        policy: Policy,
+    ) -> None:
+        self._markets, self._caps, self._balance = markets, caps, balance
+        self._slack = 1.0 + policy.exposure_slack
+        self._held = {
+            (coin, side): self._cost(coin, position.size, position.price)
+            for (coin, side), position in positions.items()
+        }
+        self._used: dict[Key, float] = defaultdict(float, self._held)
+        self._sides = dict.fromkeys(SIDES, 0.0)
+        for key, value in self._held.items():
+            self._sides[key[1]] += self._counted(key, value)
 
-    for (coin, side), position in positions.items():
-        held[coin, side] = used[coin, side] = cost(coin, position.size, position.price)
-    for rest in resting:
-        if not rest.type.startswith("close"):
-            used[rest.key] += cost(rest.order.coin, rest.order.left, rest.order.price)
+    def count(self, key: Key, qty: float, price: float) -> None:
+        """Take up the room of an order that may fill."""
+        more = self._cost(key[0], qty, price)
+        self._sides[key[1]] += self._step(key, more)
+        self._used[key] += more
 
-    def counted(key: Key, value: float) -> float:
-        # What a position takes above its cap by rounding does not count a second time.
-        return max(held.get(key, 0.0), min(value, caps.position.get(key, 0.0)))
-
-    sides = dict.fromkeys(SIDES, 0.0)
-    for key, value in used.items():
-        sides[key[1]] += counted(key, value)
-    passed, dropped = [], 0
-    slack = 1.0 + policy.exposure_slack
-    for order in orders:
-        if order.reduces:
-            passed.append(order)
-            continue
-        key = (order.coin, order.side)
-        more = cost(order.coin, order.qty, order.price)
-        rules = markets[order.coin].rules
-        least = max(rules.min_cost, (rules.min_qty + rules.qty_step) * order.price * rules.c_mult) / balance
-        total = used[key] + more
-        step = counted(key, total) - counted(key, used[key])
+    def take(self, key: Key, qty: float, price: float) -> bool:
+        """Take up the room of an entry if there is enough; return whether there was."""
+        market = self._markets.get(key[0])
+        if market is None:
+            return False
+        rules = market.rules
+        least = max(rules.min_cost, (rules.min_qty + rules.qty_step) * price * rules.c_mult) / self._balance
+        more = self._cost(key[0], qty, price)
+        step = self._step(key, more)
         fits = (
-            total <= caps.position.get(key, 0.0) * slack + 2 * least
-            and sides[order.side] + step <= caps.side[order.side] * slack
-            and sum(sides.values()) + step <= caps.account * slack
+            self._used[key] + more <= self._caps.position.get(key, 0.0) * self._slack + 2 * least
+            and self._sides[key[1]] + step <= self._caps.side[key[1]] * self._slack
+            and sum(self._sides.values()) + step <= self._caps.account * self._slack
         )
         if fits:
-            used[key] = total
-            sides[order.side] += step
-            passed.append(order)
-        else:
-            dropped += 1
-    if dropped:
-        tell(EXPOSURE, f"{dropped} entries would take the exposure above its limit: not placed")
+            self.count(key, qty, price)
+        return fits
+
+    def _cost(self, coin: str, qty: float, price: float) -> float:
+        market = self._markets.get(coin)
+        return abs(qty) * price * (market.rules.c_mult if market else 1.0) / self._balance
+
+    def _counted(self, key: Key, value: float) -> float:
+        return max(self._held.get(key, 0.0), min(value, self._caps.position.get(key, math.inf)))
+
+    def _step(self, key: Key, more: float) -> float:
+        return self._counted(key, self._used[key] + more) - self._counted(key, self._used[key])
+
+
+def within_exposure(orders: Sequence[PlannedOrder], room: Room | None, tell: Tell) -> list[PlannedOrder]:
+    """Return the orders that there is room for, in the order given; without any: those that reduce."""
+    passed = [
+        order
+        for order in orders
+        if order.reduces or (room is not None and room.take((order.coin, order.side), order.qty, order.price))
+    ]
+    if len(passed) < len(orders):
+        tell(
+            EXPOSURE,
+            f"{len(orders) - len(passed)} entries would take the exposure above its limit: not placed",
+        )
     return passed
+
+
+def above_exposure(resting: Sequence[Resting], room: Room | None, tell: Tell) -> list[Resting]:
+    """Return the resting entries that there is no room for, in the order given: a cap was lowered."""
+    above = [
+        rest for rest in resting if room is None or not room.take(rest.key, rest.order.left, rest.order.price)
+    ]
+    if above:
+        tell(EXPOSURE, f"{len(above)} resting entries would take the exposure above its limit: cancelled")
+    return above
 
 
 def within_count(

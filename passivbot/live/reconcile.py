@@ -27,6 +27,11 @@ class Resting:
         """Coin and side."""
         return self.order.coin, self.side
 
+    @property
+    def reduces(self) -> bool:
+        """Whether it makes its position smaller."""
+        return self.type.startswith("close")
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -21,6 +21,8 @@ class Source(Protocol):
     name: str
     label: str
     version: int | None
+    cap: float | None
+    """Of the account's exposure, × balance, that the configuration was promoted with; None: it was not."""
 
     def poll(self, tell: Tell) -> Config | None:
         """Return the configuration if it changed since the last call; what can't be read is told."""
@@ -41,6 +43,7 @@ class Fixed:
     def __init__(self, config: Config, label: str = "a configuration") -> None:
         self.now, self.name, self.label = config, label, label
         self.version: int | None = None
+        self.cap: float | None = None
         self._next: Config | None = None
 
     def change(self, config: Config) -> None:
@@ -73,6 +76,7 @@ class FileSource:
         self._path = path
         self.name, self.label = path.name, str(path)
         self.version: int | None = None
+        self.cap: float | None = None
         self.now: Config = load_config(path).config
         self._looked = time.monotonic()
         self._problem = ""
@@ -119,6 +123,7 @@ class PromotedSource:
 
     def _take(self) -> None:
         promoted = self._follower.now
+        self.cap: float | None = promoted.max_exposure
         self.account = promoted.account
         self.now: Config = promoted.config
         self.label = str(promoted)
@@ -128,13 +133,13 @@ class PromotedSource:
         """Return the configuration if another version became current."""
         try:
             promoted = self._follower.poll()
+            if promoted is None:
+                return None
+            if promoted.account != self.account:
+                tell(GUARD, f"{promoted} is for account {promoted.account}; the bot keeps {self.label}")
+                return None
+            self._take()
         except PassivbotError as error:
             tell(GUARD, f"{error}; the bot keeps {self.label}")
             return None
-        if promoted is None:
-            return None
-        if promoted.account != self.account:
-            tell(GUARD, f"{promoted} is for account {promoted.account}; the bot keeps {self.label}")
-            return None
-        self._take()
         return self.now

@@ -6,25 +6,23 @@ These need the study and candles alone; those that need the account stand in
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow.compute as pc
 
+from passivbot.backtest.outside import LEAST_DAYS, Traded, after, before, traded
 from passivbot.backtest.report import Report, run_backtest
 from passivbot.backtest.scenario import Scenario
-from passivbot.config import Config, Scoring, warmup_minutes
+from passivbot.config import Config, Scoring
 from passivbot.engine import __version__ as engine_version
 from passivbot.errors import CandleError
-from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
+from passivbot.market.clean import utc
 from passivbot.study.replay import logged
 from passivbot.study.study import Study
 
 State = Literal["holds", "fails", "waived"]
-LEAST_DAYS = 7
-"""Days of candles that the study has not seen; fewer say nothing."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +104,6 @@ def replays(study: Study, candidate: int, candles: Path | None = None) -> Check:
     )
 
 
-@dataclass(frozen=True)
-class _Window:
-    first_ms: int
-    last_ms: int
-
-    @property
-    def days(self) -> float:
-        return (self.last_ms - self.first_ms) / DAY_MS
-
-
 def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     """Check the configuration on minutes that its study has not seen: after its window, else before it.
 
@@ -141,16 +129,17 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     seen_first, seen_last = int(window["first_ms"]), int(window["last_ms"])
     seen = f"{utc(seen_first)} to {utc(seen_last)}"
     causes = []
-    for when, make in (("after", _after), ("before", _before)):
+    coins = _coins(config, study)
+    for when, make, edge in (("after", after, seen_last), ("before", before, seen_first)):
         try:
-            scenario = make(config, str(place), seen_first, seen_last, study)
+            scenario = make(config, str(place), edge, coins)
         except CandleError as error:
             causes.append(f"{when}: {error}".replace("--coins", "--set live.ignored_coins=…"))
             continue
-        traded = _traded(scenario)
-        if traded.days >= LEAST_DAYS:
-            return _judged(run_backtest(scenario), study.scoring, traded)
-        causes.append(f"{when}: {traded.days:.1f} days, needed are {LEAST_DAYS}")
+        window_there = traded(scenario)
+        if window_there.days >= LEAST_DAYS:
+            return _judged(run_backtest(scenario), study.scoring, window_there)
+        causes.append(f"{when}: {window_there.days:.1f} days, needed are {LEAST_DAYS}")
     return check(
         "unseen data",
         False,
@@ -159,38 +148,16 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
     )
 
 
-def _after(config: Config, place: str, first: int, last: int, study: Study) -> Scenario:
-    return _scenario(config, place, _time(last + MINUTE_MS), "now", study)
-
-
-def _before(config: Config, place: str, first: int, last: int, study: Study) -> Scenario:
-    # 00:00 of the day on which the study began, or of the day before if it began at 00:00.
-    return _scenario(config, place, "", _time((first - MINUTE_MS) // DAY_MS * DAY_MS), study)
-
-
-def _scenario(config: Config, place: str, start: str, end: str, study: Study) -> Scenario:
-    backtest = config.backtest.model_copy(
-        update={"candle_interval_minutes": 1, "end_date": end, "start_date": start}
-    )
+def _coins(config: Config, study: Study) -> tuple[str, ...]:
+    """Return the coins of the study that the configuration approves; all of them where that leaves none."""
     coins = tuple(study.definition.scenario["coins"])
     approved = config.live.named_coins
     ignored = [set(side) for side in config.live.ignored_coins.values()]
-    kept = [coin for coin in coins if coin in approved and not all(coin in side for side in ignored)]
-    return Scenario.prepare(config.model_copy(update={"backtest": backtest}), place, coins=kept or coins)
+    kept = tuple(coin for coin in coins if coin in approved and not all(coin in side for side in ignored))
+    return kept or coins
 
 
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat()
-
-
-def _traded(scenario: Scenario) -> _Window:
-    """Return the minutes in which orders are possible: after the warm-up."""
-    warmup = warmup_minutes(scenario.config, scenario.coins)[0] * MINUTE_MS
-    panel = scenario.panel
-    return _Window(max(scenario.requested_start_ms, panel.first_ms + warmup), panel.last_ms)
-
-
-def _judged(report: Report, scoring: Scoring, window: _Window) -> Check:
+def _judged(report: Report, scoring: Scoring, window: Traded) -> Check:
     metrics = report.metrics
     names = scoring.metrics
     values = [float("nan") if (value := metrics.get(name)) is None else value for name in names]

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 
 from passivbot.config import Config
 from passivbot.config.schema import SIDES, Side
+from passivbot.live.policy import Policy
 from passivbot.promotion.checks import Check, check
 
 DEFAULT_CAP = 2.0
 """Largest worst-case exposure of both sides together, × balance, unless another is named."""
+SLACK = Policy.exposure_slack
+"""Fraction by which the worst case may exceed the cap, as the bot's guard allows it: limits that add up to the cap
+end above it by the crop."""
 CROP = 1.01
 FULL = 0.999
 
@@ -80,7 +84,7 @@ def exposure_within(config: Config, worst: Worst, cap: float) -> Check:
     leverage = config.live.leverage
     sides = ", ".join(f"{side} {value:.4g}" for side, value in worst.sides.items())
     text = f"at worst {worst.total:.4g} × balance ({sides}), cap {cap:g}, leverage {leverage:g}"
-    holds = worst.total <= cap
+    holds = worst.total <= cap * (1.0 + SLACK)
     if not holds:
         text += "; --max-exposure names another cap"
     elif worst.total > leverage:

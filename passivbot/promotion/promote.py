@@ -307,7 +307,8 @@ def _account(terms: Terms, before: Promoted | None, config: Config) -> str:
 def _cap(terms: Terms, before: Promoted | None) -> float:
     if terms.cap is not None:
         return terms.cap
-    return DEFAULT_CAP if before is None else float(before.document.get("max_exposure", DEFAULT_CAP))
+    known = None if before is None else before.max_exposure
+    return DEFAULT_CAP if known is None else known
 
 
 def _keys(account: str, terms: Terms) -> Keys | None:

@@ -69,8 +69,8 @@ def print_checks(checks: Sequence[Check], console: Console) -> None:
 def print_history(entries: Sequence[Entry], console: Console) -> None:
     """Print all versions, the newest last."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("version", "state", "at (UTC)", "by", "account", "what", "waived"):
-        table.add_column(column, justify="right" if column == "version" else "left", overflow="fold")
+    for column in ("version", "state", "at (UTC)", "by", "account", "what", "cap", "waived"):
+        table.add_column(column, justify="right" if column in ("version", "cap") else "left", overflow="fold")
     for entry in entries:
         document = entry.promoted.document
         what = f"candidate {document.get('candidate')} of {document.get('study')}"
@@ -83,6 +83,7 @@ def print_history(entries: Sequence[Entry], console: Console) -> None:
             str(document.get("by")),
             entry.promoted.account,
             what,
+            "none" if (cap := entry.promoted.max_exposure) is None else f"{cap:g}",
             "; ".join(
                 f"{found['name']}: {str(found['text']).removeprefix('not made: ')}"
                 for found in document.get("checks", ())

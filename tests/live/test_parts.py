@@ -12,7 +12,7 @@ from passivbot.exchanges.types import CLIENT_ID_DIGITS, Fill, Market, OpenOrder,
 from passivbot.live.candles import CandleCache, cleaned, warmup_start
 from passivbot.live.ids import client_id, is_own, order_type
 from passivbot.live.ledger import Ledger
-from passivbot.live.limits import Caps, within_exposure
+from passivbot.live.limits import Caps, Room, above_exposure, within_exposure
 from passivbot.live.policy import Policy
 from passivbot.live.reconcile import Resting, compare
 from passivbot.live.universe import Universe, leverage, survey
@@ -230,10 +230,10 @@ def test_exposure_is_capped_by_position_side_and_account() -> None:
     def passed(caps: Caps, resting: tuple[Resting, ...] = ()) -> list[float]:
         orders = [planned(-9.0, 100.0, "close_grid_long"), planned(1.0, 100.0), planned(2.0, 99.0)]
         held = {("BTC", "long"): Position("BTC", "long", 2.0, 100.0)}
-        kept = within_exposure(
-            orders, resting, held, markets, caps, 1000.0, Policy(), lambda guard, text: told.append(guard)
-        )
-        return [order.qty for order in kept]
+        room = Room(held, markets, caps, 1000.0, Policy())
+        for rest in resting:
+            room.count(rest.key, rest.order.left, rest.order.price)
+        return [order.qty for order in within_exposure(orders, room, lambda guard, text: told.append(guard))]
 
     wide = Caps({("BTC", "long"): 1.0}, {"long": 2.0, "short": 0.0}, 2.0)
     assert passed(wide) == [-9.0, 1.0, 2.0]
@@ -243,6 +243,21 @@ def test_exposure_is_capped_by_position_side_and_account() -> None:
     assert passed(Caps(wide.position, wide.side, 0.32)) == [-9.0, 1.0]
     assert passed(wide, (rests(6.0, 100.0),)) == [-9.0, 1.0]
     assert told == ["exposure"] * 4
+
+
+def test_resting_entries_above_a_lowered_cap_are_named_the_farthest_first_to_go() -> None:
+    caps = Caps({("BTC", "long"): 1.0}, {"long": 1.0, "short": 1.0}, 0.5)
+    held = {("BTC", "long"): Position("BTC", "long", 2.0, 100.0)}
+    entries = [rests(1.0, 99.0), rests(2.0, 98.0), rests(1.0, 97.0), rests(1.0, 90.0)]
+    told: list[str] = []
+    room = Room(held, {"BTC": market("BTC")}, caps, 1000.0, Policy())
+    above = above_exposure(entries, room, lambda guard, text: told.append(text))
+    # 0.2 is held; 0.099 and 0.196 fit into 0.51, then nothing does.
+    assert [rest.order.price for rest in above] == [97.0, 90.0]
+    assert told == ["2 resting entries would take the exposure above its limit: cancelled"]
+    assert not above_exposure(
+        entries, Room(held, {"BTC": market("BTC")}, caps, 2000.0, Policy()), told.append
+    )  # type: ignore[arg-type]
 
 
 def test_profit_that_is_not_told_is_computed_from_the_fills() -> None:

@@ -12,6 +12,7 @@ import pytest
 from passivbot.cli.main import main
 from passivbot.errors import PromotionError
 from passivbot.exchanges.types import NewOrder
+from passivbot.live.source import PromotedSource
 from passivbot.ops import permissions
 from passivbot.promotion import promote as module
 from passivbot.promotion import read
@@ -168,6 +169,13 @@ def test_the_cap_is_kept_from_version_to_version(
     assert promote(made, None, *CONFIRM, "--max-exposure", "1.75") == 0
     assert promote(made, made.good[2], *CONFIRM) == 0
     assert read("main", tmp_path / "live").document["max_exposure"] == 1.75
+    # The bot has it from there.
+    assert PromotedSource("main", tmp_path / "live").cap == 1.75
+    capsys.readouterr()
+    assert main(["promote", "history", "main", "--json"]) == 0
+    assert [version["max_exposure"] for version in json.loads(capsys.readouterr().out)] == [1.75, 1.75]
+    assert main(["promote", "history", "main"]) == 0
+    assert capsys.readouterr().out.count("1.75") == 2
 
 
 def test_every_check_of_the_study_refuses_the_command(

@@ -160,6 +160,7 @@ def test_study_to_promotion_to_running_bot_to_rollback(venue: AtVenue, made: Mad
     assert "main version 3 (candidate" in taken[2]
     (ended,) = bots(root)
     assert (ended.state, ended.well) == ("ended", True)
+    assert ended.document["max_exposure"] == 2.0
     # And no key is anywhere.
     for path in tmp_path.rglob("*"):
         if path.is_file():
