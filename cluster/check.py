@@ -10,7 +10,7 @@ from typing import Any
 from cluster import probe
 from cluster.display import megabytes
 from cluster.launch import FAULT_SETTINGS
-from cluster.nodes import Machine, on_machine
+from cluster.nodes import Machine, machines, on_machine
 from passivbot.errors import ClusterError
 
 ANSWER_SECONDS = 60.0
@@ -91,21 +91,28 @@ class Asked:
         return statistics.median(offsets)
 
 
-def ask(machines: Sequence[Machine], *, with_clock: bool = False) -> list[Report]:
+def ask(present: Sequence[Machine], *, with_clock: bool = False) -> list[Report]:
     """Ask all machines at once; the slowest decides how long it takes.
 
     On a machine that is busy or low on memory a process may be ended while it starts: what died is asked
-    again, once.
+    again, once. A machine that leaves the cluster meanwhile has no report.
     """
-    reports = _ask(machines, with_clock)
+    reports = _without_leavers(_ask(present, with_clock))
     died = [report.machine for report in reports if report.died]
     again = {report.machine.id: report for report in _ask(died, with_clock)}
-    return [again.get(report.machine.id, report) for report in reports]
+    return _without_leavers([again.get(report.machine.id, report) for report in reports])
 
 
-def _ask(machines: Sequence[Machine], with_clock: bool) -> list[Report]:
+def _without_leavers(reports: list[Report]) -> list[Report]:
+    if not any(report.died for report in reports):
+        return reports
+    still = {machine.id for machine in machines()}
+    return [report for report in reports if not report.died or report.machine.id in still]
+
+
+def _ask(present: Sequence[Machine], with_clock: bool) -> list[Report]:
     ray = importlib.import_module("ray")
-    asked = [Asked(machine) for machine in machines]
+    asked = [Asked(machine) for machine in present]
     if asked:
         ray.wait([one.answer for one in asked], num_returns=len(asked), timeout=ANSWER_SECONDS)
     return [one.report(with_clock=with_clock) for one in asked]

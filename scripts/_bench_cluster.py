@@ -10,20 +10,28 @@ from typing import Any
 from _bench_work import ROOT, SHARED
 
 CANDIDATES = 3000
+POPULATIONS = (60, 300)
+"""Of the quick start, and of the template. A third of it may be in flight, which bounds the batches."""
+
 _FINISHED = re.compile(r"finished: [\d,]+ candidates in [\d.]+ s, ([\d.]+)/s; ([\d.]+)% ")
 
 
 def bench_cluster(rounds: int) -> list[dict[str, Any]]:
-    """Run the same study with one worker and with two, as often; return a row each, and one of the ratio."""
+    """Run the same studies with one worker and with two, as often; return a row for each."""
+    return [row for population in POPULATIONS for row in _population(population, rounds)]
+
+
+def _population(population: int, rounds: int) -> list[dict[str, Any]]:
     rates: dict[int, list[float]] = {1: [], 2: []}
     shares: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(rounds):
         for workers in (1, 2) if turn % 2 == 0 else (2, 1):
-            rate, share = _run(workers)
+            rate, share = _run(workers, population)
             rates[workers].append(rate)
             shares[workers].append(share)
-    rows: list[dict[str, Any]] = [
+    return [
         {
+            "population": population,
             "workers": workers,
             "evaluations/s": statistics.median(rates[workers]),
             "least": min(rates[workers]),
@@ -33,15 +41,15 @@ def bench_cluster(rounds: int) -> list[dict[str, Any]]:
         }
         for workers in rates
     ]
-    return rows
 
 
-def _run(workers: int) -> tuple[float, float]:
+def _run(workers: int, population: int) -> tuple[float, float]:
     """Return evaluations a second and the percentage of time in the engine, as the program prints them."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "passivbot", "optimize", str(ROOT / "configs" / "quickstart.json")]
         command += ["--candles", str(SHARED / "candles" / "spot-2024"), "--search", "nsga2"]
         command += ["--iters", str(CANDIDATES), "--seed", "7", "--workers", str(workers)]
+        command += ["--optimize.population_size", str(population)]
         command += ["--study", f"{folder}/study"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         finished = _FINISHED.search(done.stdout)

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,38 @@ def test_machines_that_fit(sandbox: Sandbox, other: Node) -> None:
     for node in ("node1 (10.77.0.1)", "node2 (10.77.0.2)"):
         assert node in done.stdout
     assert optimize(sandbox, "fits").returncode == 0
+
+
+# Lists the machines, and asks them when one of them has gone.
+_ASK_LATE = """
+import sys, time
+from pathlib import Path
+from cluster.check import ask
+from cluster.launch import attached_cluster
+from cluster.nodes import machines
+with attached_cluster(sys.argv[1]):
+    found = machines()
+    print("listed", len(found), flush=True)
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.05)
+    print("answered", *(f"{report.machine.address}={report.silence}" for report in ask(found)), flush=True)
+"""
+
+
+def test_machine_that_leaves_while_it_is_asked(sandbox: Sandbox, head: Node) -> None:
+    node = sandbox.start(2)
+    sandbox.wait_until_ready(head, node)
+    gone, output = sandbox.folder / "gone", sandbox.folder / "asked"
+    asking = sandbox.popen(head, [str(BIN / "python"), "-c", _ASK_LATE, ADDRESS, str(gone)], output)
+    until = time.monotonic() + 60
+    while "listed 2" not in output.read_text():
+        assert asking.poll() is None, output.read_text()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    sandbox.kill(node)
+    gone.touch()
+    assert asking.wait(120) == 0, output.read_text()
+    assert output.read_text().splitlines()[-1] == "answered 10.77.0.1="
 
 
 def test_machine_without_the_wheel(sandbox: Sandbox, head: Node) -> None:
