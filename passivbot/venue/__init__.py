@@ -6,9 +6,10 @@
 :mod:`passivbot.venue.faults` is what goes wrong on request.
 """
 
-from passivbot.venue.core import Core, Refused
+from passivbot.venue.core import Core
 from passivbot.venue.faults import Fault, Faults
 from passivbot.venue.market import MarketSource, VenueMarket
+from passivbot.venue.orders import Refused
 from passivbot.venue.server import Venue
 
 __all__ = ["Core", "Fault", "Faults", "MarketSource", "Refused", "Venue", "VenueMarket"]

@@ -26,8 +26,8 @@ from passivbot.live.strategy import warmup
 from passivbot.market.clean import MINUTE_MS
 from passivbot.ops.keys import Keys
 from passivbot.ops.run import Settings
-from passivbot.venue.core import Execution
 from passivbot.venue.market import MarketSource, VenueMarket
+from passivbot.venue.orders import Execution
 from passivbot.venue.server import Venue
 
 ACCOUNT = "paper"

@@ -20,9 +20,10 @@ import aiohttp
 from aiohttp import web
 
 from passivbot.venue.certificates import make_certificates
-from passivbot.venue.core import Core, Execution
+from passivbot.venue.core import Core
 from passivbot.venue.faults import Fault, Faults, spoiled
 from passivbot.venue.market import Clock, MarketSource
+from passivbot.venue.orders import Execution
 from passivbot.venue.reach import Address
 from passivbot.venue.wire import Call, Handler, Kind, Reply, Route, Seen
 

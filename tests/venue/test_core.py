@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from passivbot.engine import MarketRules
 from passivbot.market.clean import MINUTE_MS
 from passivbot.venue.arithmetic import average, dec10, is_multiple, nint, plain, round_near
-from passivbot.venue.core import Core, Event, Order, Refused
+from passivbot.venue.core import Core
 from passivbot.venue.market import Clock, MarketSource, VenueMarket
+from passivbot.venue.orders import Event, Order, Refused
 
 START_MS = 1_746_403_200_000
 RULES = MarketRules(qty_step=0.001, price_step=0.1, min_qty=0.001, min_cost=0.05, c_mult=1.0)

@@ -7,17 +7,20 @@ the core, and writes the documented answer in full; a refusal becomes the exchan
 import abc
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from aiohttp import WSMsgType, web
 
 from passivbot.venue.account import Account, ApiKey, Permission
-from passivbot.venue.core import Event, Refused
+from passivbot.venue.orders import Event, Execution, Order, PositionSide, Refused
 from passivbot.venue.server import Venue, decode
 from passivbot.venue.wire import Call, Kind, Reply
 
 Answer = Callable[[Call], Awaitable[Any] | Any]
+ErrorTable = dict[str, tuple[int, Any, str]]
+"""Name of the error → HTTP status, code, text."""
 
 
 class NotAllowed(Exception):
@@ -28,19 +31,41 @@ class NotAllowed(Exception):
         self.name = name
 
 
+@dataclass(frozen=True)
+class Money:
+    """An account's money at the last prices, in the quote coin."""
+
+    wallet: float
+    profit: float
+    """Of open positions."""
+    held: float
+    """Margin of positions."""
+    asked: float
+    """Margin of resting orders."""
+
+    @property
+    def equity(self) -> float:
+        """The wallet with the profit of open positions."""
+        return self.wallet + self.profit
+
+    @property
+    def free(self) -> float:
+        """What new orders may take as margin."""
+        return max(0.0, self.equity - self.held - self.asked)
+
+
 class Dialect(abc.ABC):
     """One exchange's private side.
 
-    A subclass sets ``name`` and :attr:`ERRORS`, adds its routes in :meth:`install`, and implements the
-    abstract methods. Errors are called by names that all dialects share: the reasons of
-    :data:`passivbot.venue.core.Why`, and ``auth`` (unknown key), ``signature``, ``clock`` (timestamp outside
-    the window), ``permission``, ``address`` (not on the key's list), ``maintenance``, ``server``,
-    ``timeout`` (the outcome of a write is unknown).
+    A subclass sets ``name`` and :attr:`ERRORS`, adds its routes as it is made, and implements the abstract
+    methods. Errors are called by names that all dialects share: the reasons of
+    :data:`passivbot.venue.orders.Why`, and ``auth`` (unknown key), ``signature``, ``passphrase``, ``clock``
+    (timestamp outside the window), ``no_order`` (asked for one that isn't there), ``permission``, ``address``
+    (not on the key's list), ``maintenance``, ``server``, ``timeout`` (the outcome of a write is unknown).
     """
 
     name: ClassVar[str]
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]]
-    """Name of the error → HTTP status, code, text."""
+    ERRORS: ClassVar[ErrorTable]
 
     def __init__(self, venue: Venue, account: Account) -> None:
         self.venue = venue
@@ -76,10 +101,13 @@ class Dialect(abc.ABC):
 
     # ---- shared
 
+    def error(self, name: str) -> tuple[int, Any, str]:
+        """Return HTTP status, code and text of an error called by its shared name."""
+        return self.ERRORS[name if name in self.ERRORS else "invalid"]
+
     def error_reply(self, name: str) -> Reply:
         """Return the exchange's answer for an error called by its shared name."""
-        status, code, text = self.ERRORS[name if name in self.ERRORS else "invalid"]
-        return self.failure(status, code, text)
+        return self.failure(*self.error(name))
 
     def add(
         self,
@@ -134,9 +162,33 @@ class Dialect(abc.ABC):
             raise Refused("symbol", f"unknown symbol {symbol}")
         return coin
 
+    def coin_or_all(self, symbol: str | None) -> str | None:
+        """Return the coin of a symbol, None where a request names none; raises :class:`Refused`."""
+        return self.coin(symbol) if symbol else None
+
     def symbol(self, coin: str) -> str:
         """Return the exchange's name of a market."""
         return self.public.symbol(coin)
+
+    def find(self, order_id: Any, client_id: str | None) -> Order | None:
+        """Return the order that a request names by either id; the exchange's own goes first."""
+        if order_id:
+            return self.core.find(order_id=int(order_id)) if str(order_id).isdigit() else None
+        return self.core.find(client_id=client_id or "")
+
+    def executions(self, start_ms: int, end_ms: int, coin: str | None = None) -> list[Execution]:
+        """Return the fills of a span (inclusive) and of a coin, None for all; oldest first."""
+        return [
+            fill
+            for fill in self.core.executions
+            if start_ms <= fill.time_ms <= end_ms and coin in (None, fill.coin)
+        ]
+
+    def money(self) -> Money:
+        """Return the account's money as it is told now."""
+        wallet = self.core.reported_balance()
+        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
+        return Money(wallet, profit, *self.core.margin_used())
 
     def check_time(self, sent_ms: float, window_ms: float = 5000.0) -> None:
         """Check a request's timestamp against the window; raises :class:`NotAllowed`."""
@@ -212,3 +264,19 @@ class Stream:
 
 
 OnMessage = Callable[[Stream, Any], Awaitable[None]]
+
+
+@contextlib.contextmanager
+def unchanged_is_fine() -> Iterator[None]:
+    """Let a setting pass that is so already, where the exchange doesn't mind."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.why != "no_change":
+            raise
+
+
+def position_side(text: str) -> PositionSide | None:
+    """Return the position side that a request states; None: none, as in one-way mode."""
+    text = text.lower()
+    return "long" if text == "long" else "short" if text == "short" else None

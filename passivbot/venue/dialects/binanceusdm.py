@@ -14,8 +14,8 @@ from aiohttp import web
 
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Core, Event, Execution, Held, Order, PositionSide, Refused, Side
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream, position_side
+from passivbot.venue.orders import Event, Execution, Held, MarginMode, Order, PositionSide, Refused, Side
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -38,7 +38,7 @@ class Binance(Dialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "binanceusdm"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (400, -4116, "ClientOrderId is duplicated."),
         "gone": (400, -2011, "Unknown order sent."),
         "no_order": (400, -2013, "Order does not exist."),
@@ -148,12 +148,9 @@ class Binance(Dialect):
 
     def _place(self, form: dict[str, str]) -> Order:
         coin = self.coin(form.get("symbol"))
-        stated = form.get("positionSide", "BOTH")
-        position_side: PositionSide | None = (
-            "long" if stated == "LONG" else "short" if stated == "SHORT" else None
-        )
+        stated = position_side(form.get("positionSide", ""))
         reduce_only = str(form.get("reduceOnly", "false")).lower() == "true"
-        if position_side is not None and "reduceOnly" in form:
+        if stated is not None and "reduceOnly" in form:
             raise Refused("invalid", "reduceOnly can't be sent in hedge mode")
         side: Side = "buy" if form["side"] == "BUY" else "sell"
         return self.core.create(
@@ -162,7 +159,7 @@ class Binance(Dialect):
             side=side,
             qty=float(form["quantity"]),
             price=None if form["type"] == "MARKET" else float(form["price"]),
-            position_side=position_side,
+            position_side=stated,
             post_only=form.get("timeInForce") == "GTX",
             reduce_only=reduce_only,
         )
@@ -203,8 +200,7 @@ class Binance(Dialect):
         return self._shown(self._named(call.form, "no_order"))
 
     def _open_orders(self, call: Call) -> Any:
-        symbol = call.form.get("symbol")
-        coin = self.coin(symbol) if symbol else None
+        coin = self.coin_or_all(call.form.get("symbol"))
         return [self._shown(order) for order in self.core.open_orders if coin in (None, order.coin)]
 
     def _shown(self, order: Order) -> dict[str, Any]:
@@ -244,36 +240,33 @@ class Binance(Dialect):
     # ---- account
 
     def _account(self, call: Call) -> Any:
-        wallet = self.core.reported_balance()
-        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
-        held, asked = self.core.margin_used()
-        free = max(0.0, wallet + profit - held - asked)
-        money = {
-            "walletBalance": plain(wallet),
-            "unrealizedProfit": plain(profit),
-            "marginBalance": plain(wallet + profit),
-            "maintMargin": plain(held * 0.1),
-            "initialMargin": plain(held + asked),
-            "positionInitialMargin": plain(held),
-            "openOrderInitialMargin": plain(asked),
-            "crossWalletBalance": plain(wallet),
-            "crossUnPnl": plain(profit),
-            "availableBalance": plain(free),
-            "maxWithdrawAmount": plain(free),
+        money = self.money()
+        told = {
+            "walletBalance": plain(money.wallet),
+            "unrealizedProfit": plain(money.profit),
+            "marginBalance": plain(money.equity),
+            "maintMargin": plain(money.held * 0.1),
+            "initialMargin": plain(money.held + money.asked),
+            "positionInitialMargin": plain(money.held),
+            "openOrderInitialMargin": plain(money.asked),
+            "crossWalletBalance": plain(money.wallet),
+            "crossUnPnl": plain(money.profit),
+            "availableBalance": plain(money.free),
+            "maxWithdrawAmount": plain(money.free),
         }
         return {
-            "totalInitialMargin": money["initialMargin"],
-            "totalMaintMargin": money["maintMargin"],
-            "totalWalletBalance": money["walletBalance"],
-            "totalUnrealizedProfit": money["unrealizedProfit"],
-            "totalMarginBalance": money["marginBalance"],
-            "totalPositionInitialMargin": money["positionInitialMargin"],
-            "totalOpenOrderInitialMargin": money["openOrderInitialMargin"],
-            "totalCrossWalletBalance": money["crossWalletBalance"],
-            "totalCrossUnPnl": money["crossUnPnl"],
-            "availableBalance": money["availableBalance"],
-            "maxWithdrawAmount": money["maxWithdrawAmount"],
-            "assets": [{"asset": "USDT", **money, "updateTime": self.venue.clock.now_ms}],
+            "totalInitialMargin": told["initialMargin"],
+            "totalMaintMargin": told["maintMargin"],
+            "totalWalletBalance": told["walletBalance"],
+            "totalUnrealizedProfit": told["unrealizedProfit"],
+            "totalMarginBalance": told["marginBalance"],
+            "totalPositionInitialMargin": told["positionInitialMargin"],
+            "totalOpenOrderInitialMargin": told["openOrderInitialMargin"],
+            "totalCrossWalletBalance": told["crossWalletBalance"],
+            "totalCrossUnPnl": told["crossUnPnl"],
+            "availableBalance": told["availableBalance"],
+            "maxWithdrawAmount": told["maxWithdrawAmount"],
+            "assets": [{"asset": "USDT", **told, "updateTime": self.venue.clock.now_ms}],
             "positions": [
                 {
                     "symbol": self.symbol(p.coin),
@@ -308,8 +301,7 @@ class Binance(Dialect):
         ]
 
     def _positions(self, call: Call) -> Any:
-        symbol = call.form.get("symbol")
-        coin = self.coin(symbol) if symbol else None
+        coin = self.coin_or_all(call.form.get("symbol"))
         return [self._position(held) for held in self.core.positions.values() if coin in (None, held.coin)]
 
     def _position(self, held: Held) -> dict[str, Any]:
@@ -390,9 +382,7 @@ class Binance(Dialect):
         start, end = self._span(form)
         kind = form.get("incomeType")
         rows: list[dict[str, Any]] = []
-        for fill in self.core.executions:
-            if not start <= fill.time_ms <= end:
-                continue
+        for fill in self.executions(start, end):
             amounts = {"COMMISSION": -fill.fee, "REALIZED_PNL": fill.pnl}
             rows += [
                 {
@@ -433,10 +423,8 @@ class Binance(Dialect):
         return {"code": 200, "msg": "success"}
 
     def _set_margin_mode(self, call: Call) -> Any:
-        mode = "cross" if call.form["marginType"] == "CROSSED" else "isolated"
-        self.core.set_margin_mode(
-            self.coin(call.form.get("symbol")), "cross" if mode == "cross" else "isolated"
-        )
+        mode: MarginMode = "cross" if call.form["marginType"] == "CROSSED" else "isolated"
+        self.core.set_margin_mode(self.coin(call.form.get("symbol")), mode)
         return {"code": 200, "msg": "success"}
 
     def _set_leverage(self, call: Call) -> Any:
@@ -582,6 +570,3 @@ class Binance(Dialect):
 def install(venue: Venue, account: Account) -> Dialect:
     """Add Binance's private side to a venue."""
     return Binance(venue, account)
-
-
-__all__ = ["Binance", "Core", "install"]

@@ -5,18 +5,16 @@ path and body. In hedge mode ``side`` names the position, and ``tradeSide`` whet
 post-only order that would trade is taken and cancelled at once.
 """
 
-import base64
-import hashlib
-import hmac
 import secrets
 from typing import Any, ClassVar, TypeVar
 
 from aiohttp import web
 
-from passivbot.venue.account import Account, ApiKey
+from passivbot.venue.account import Account
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Event, Execution, Held, Order, PositionSide, Refused, Side
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream, unchanged_is_fine
+from passivbot.venue.dialects.passphrase import PassphraseDialect
+from passivbot.venue.orders import Event, Execution, Held, MarginMode, Order, PositionSide, Refused, Side
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -33,16 +31,16 @@ _STATUS = {
     "rejected": "canceled",
 }
 _PAGE = 100
-_WINDOW_MS = 30_000.0
 
 Row = TypeVar("Row", Order, Execution)
 
 
-class Bitget(Dialect):
+class Bitget(PassphraseDialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "bitget"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    header_prefix = "access"
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (400, "40786", "Duplicate clientOid"),
         "gone": (400, "22001", "No order to cancel"),
         "no_order": (400, "40768", "Order does not exist"),
@@ -95,21 +93,6 @@ class Bitget(Dialect):
             self.add(operation, HOST, method, f"/api/v2/{path}", answer, writes=writes)
         venue.websocket(self.name, STREAM_HOST, "/v2/ws/private", self._stream)
 
-    def authenticate(self, call: Call) -> ApiKey:
-        """Check the ACCESS headers."""
-        headers = call.headers
-        key = self.key_of(headers.get("access-key"))
-        sent = headers.get("access-timestamp", "0")
-        path = call.path + (f"?{call.raw_query}" if call.raw_query else "")
-        if not hmac.compare_digest(
-            headers.get("access-sign", ""), _sign(key.secret, f"{sent}{call.method}{path}{call.body}")
-        ):
-            raise NotAllowed("signature")
-        if headers.get("access-passphrase") != key.password:
-            raise NotAllowed("passphrase")
-        self.check_time(float(sent), _WINDOW_MS)
-        return key
-
     def failure(self, status: int, code: Any, text: str) -> Reply:
         """Return an error as Bitget writes it."""
         body = {"code": code, "msg": text, "requestTime": self.venue.wall_ms(), "data": None}
@@ -133,7 +116,7 @@ class Bitget(Dialect):
                 order = self._place({**element, "symbol": body["symbol"]})
                 placed.append({"orderId": str(order.id), "clientOid": order.client_id})
             except Refused as refusal:
-                _, code, text = self.ERRORS[refusal.why if refusal.why in self.ERRORS else "invalid"]
+                _, code, text = self.error(refusal.why)
                 failed.append(
                     {
                         "orderId": "",
@@ -165,9 +148,7 @@ class Bitget(Dialect):
         )
 
     def _find(self, form: dict[str, Any]) -> Order | None:
-        if form.get("orderId"):
-            return self.core.find(order_id=int(form["orderId"])) if str(form["orderId"]).isdigit() else None
-        return self.core.find(client_id=form.get("clientOid", ""))
+        return self.find(form.get("orderId"), form.get("clientOid"))
 
     def _cancel(self, call: Call) -> Any:
         order = self._find(call.json)
@@ -183,8 +164,7 @@ class Bitget(Dialect):
         return self._ok({**self._shown(order), "state": _STATUS[order.status]})
 
     def _pending(self, call: Call) -> Any:
-        symbol = call.query.get("symbol")
-        coin = self.coin(symbol) if symbol else None
+        coin = self.coin_or_all(call.query.get("symbol"))
         orders = [order for order in self.core.open_orders if coin in (None, order.coin)]
         page, end = self._page(orders, call.query)
         rows = [{**self._shown(order), "status": _STATUS[order.status]} for order in page]
@@ -240,18 +220,15 @@ class Bitget(Dialect):
     # ---- account
 
     def _accounts(self, call: Call) -> Any:
-        wallet = self.core.reported_balance()
-        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
-        held, asked = self.core.margin_used()
-        equity = plain(wallet + profit)
-        free = plain(max(0.0, wallet + profit - held - asked))
+        money = self.money()
+        equity, free = plain(money.equity), plain(money.free)
         return self._ok(
             [
                 {
                     "marginCoin": "USDT",
-                    "locked": plain(asked),
+                    "locked": plain(money.asked),
                     # Of available, the profit of positions is no part; accountEquity has it.
-                    "available": plain(wallet),
+                    "available": plain(money.wallet),
                     "crossedMaxAvailable": free,
                     "isolatedMaxAvailable": free,
                     "maxTransferOut": free,
@@ -259,17 +236,17 @@ class Bitget(Dialect):
                     "usdtEquity": equity,
                     "btcEquity": "0",
                     "crossedRiskRate": "0",
-                    "unrealizedPL": plain(profit),
+                    "unrealizedPL": plain(money.profit),
                     "coupon": "0",
                     "unionTotalMargin": "0",
                     "unionAvailable": "0",
                     "unionMm": "0",
                     "isolatedMargin": "0",
-                    "crossedMargin": plain(held),
-                    "crossedUnrealizedPL": plain(profit),
+                    "crossedMargin": plain(money.held),
+                    "crossedUnrealizedPL": plain(money.profit),
                     "isolatedUnrealizedPL": "0",
                     "assetMode": "single",
-                    "assetList": [{"coin": "USDT", "balance": plain(wallet), "available": free}],
+                    "assetList": [{"coin": "USDT", "balance": plain(money.wallet), "available": free}],
                 }
             ]
         )
@@ -334,18 +311,11 @@ class Bitget(Dialect):
         query = call.query
         start = int(query["startTime"]) if query.get("startTime") else 0
         end = int(query["endTime"]) if query.get("endTime") else 10**15
-        symbol = query.get("symbol")
-        coin = self.coin(symbol) if symbol else None
-        rows = [
-            fill
-            for fill in self.core.executions
-            if start <= fill.time_ms <= end and coin in (None, fill.coin)
-        ]
+        rows = self.executions(start, end, self.coin_or_all(query.get("symbol")))
         page, last = self._page(rows, query)
         return self._ok({"fillList": [self._fill(fill) for fill in page] or None, "endId": last})
 
     def _fill(self, fill: Execution) -> dict[str, Any]:
-        closes = (fill.side == "sell") == (fill.position_side == "long")
         side = fill.side
         if fill.hedged:
             side = "buy" if fill.position_side == "long" else "sell"
@@ -366,7 +336,7 @@ class Bitget(Dialect):
             "quoteVolume": plain(fill.qty * fill.price),
             "profit": plain(fill.pnl),
             "enterPointSource": "api",
-            "tradeSide": self._trade_side(closes, fill.side, fill.hedged),
+            "tradeSide": self._trade_side(fill.closes, fill.side, fill.hedged),
             "posMode": "hedge_mode" if fill.hedged else "one_way_mode",
             "tradeScope": "maker" if fill.maker else "taker",
             "cTime": str(fill.time_ms),
@@ -376,22 +346,16 @@ class Bitget(Dialect):
 
     def _set_position_mode(self, call: Call) -> Any:
         mode = call.json["posMode"]
-        try:
+        with unchanged_is_fine():
             self.core.set_hedge_mode(mode == "hedge_mode", busy_first=True)
-        except Refused as refusal:
-            if refusal.why != "no_change":
-                raise
         return self._ok({"posMode": mode})
 
     def _set_margin_mode(self, call: Call) -> Any:
         form = call.json
         coin = self.coin(form["symbol"])
-        try:
-            mode = form["marginMode"]
-            self.core.set_margin_mode(coin, "cross" if mode == "crossed" else "isolated", busy_first=True)
-        except Refused as refusal:
-            if refusal.why != "no_change":
-                raise
+        mode: MarginMode = "cross" if form["marginMode"] == "crossed" else "isolated"
+        with unchanged_is_fine():
+            self.core.set_margin_mode(coin, mode, busy_first=True)
         leverage = plain(self.core.setting(coin).leverage)
         return self._ok(
             {
@@ -419,7 +383,7 @@ class Bitget(Dialect):
         )
 
     def _info(self, call: Call) -> Any:
-        key = self.key_of(call.headers.get("access-key"))
+        key = self.asking(call)
         granted = ["coor", "cpor"]
         if "trade" in key.permissions:
             granted += ["coow", "cpow"]
@@ -448,7 +412,7 @@ class Bitget(Dialect):
             elif not isinstance(message, dict):
                 stream.say({"event": "error", "code": 30003, "msg": "INVALID op"})
             elif message.get("op") == "login":
-                good = self._signed(stream, message["args"][0])
+                good = self.log_in(stream, message["args"][0], "GET/user/verify")
                 stream.say(
                     {"event": "login", "code": 0}
                     if good
@@ -462,16 +426,6 @@ class Bitget(Dialect):
                 stream.say({"event": "error", "code": 30004, "msg": "not logged in"})
 
         await self.serve(ws, on_message)
-
-    def _signed(self, stream: Stream, argument: dict[str, str]) -> bool:
-        key = self.account.keys.get(argument["apiKey"])
-        if key is None or key.revoked or key.password != argument["passphrase"]:
-            return False
-        if abs(float(argument["timestamp"]) * 1000 - self.venue.wall_ms()) > _WINDOW_MS:
-            return False
-        expected = _sign(key.secret, f"{argument['timestamp']}GET/user/verify")
-        stream.key = key if hmac.compare_digest(argument["sign"], expected) else None
-        return stream.key is not None
 
     def messages(self, event: Event) -> list[tuple[str, Any]]:
         """Return an event as Bitget's private channels tell it."""
@@ -497,10 +451,6 @@ class Bitget(Dialect):
     def _message(self, channel: str, row: dict[str, Any]) -> dict[str, Any]:
         argument = {"instType": PRODUCT, "channel": channel, "instId": "default"}
         return {"action": "snapshot", "arg": argument, "data": [row], "ts": self.venue.wall_ms()}
-
-
-def _sign(secret: str, text: str) -> str:
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
 def install(venue: Venue, account: Account) -> Dialect:

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Event, Execution, Held, Order, PositionSide, Refused
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream, unchanged_is_fine
+from passivbot.venue.orders import Event, Execution, Held, Order, PositionSide, Refused
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -41,7 +41,7 @@ class Bybit(Dialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "bybit"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (200, 110072, "OrderLinkedID is duplicate"),
         "gone": (200, 110001, "order not exists or too late to cancel"),
         "funds": (200, 110007, "ab not enough for new order"),
@@ -162,7 +162,7 @@ class Bybit(Dialect):
                 }
                 codes.append({"code": 0, "msg": "OK"})
             except Refused as refusal:
-                _, code, text = self.ERRORS[refusal.why if refusal.why in self.ERRORS else "invalid"]
+                _, code, text = self.error(refusal.why)
                 codes.append({"code": code, "msg": text})
             rows.append(row)
         return self._ok({"list": rows}, {"list": codes})
@@ -189,16 +189,14 @@ class Bybit(Dialect):
         return self.core.cancel(order_id=order.id)
 
     def _find(self, form: dict[str, Any]) -> Order | None:
-        if form.get("orderId"):
-            return self.core.find(order_id=int(form["orderId"])) if str(form["orderId"]).isdigit() else None
-        return self.core.find(client_id=form.get("orderLinkId", ""))
+        return self.find(form.get("orderId"), form.get("orderLinkId"))
 
     def _realtime(self, call: Call) -> Any:
         query = call.query
         if query.get("orderId") or query.get("orderLinkId"):
             order = self._find(query)
             return self._ok(self._page([order] if order else [], query, self._shown, 20, 50))
-        coin = self.coin(query["symbol"]) if query.get("symbol") else None
+        coin = self.coin_or_all(query.get("symbol"))
         orders = [order for order in reversed(self.core.open_orders) if coin in (None, order.coin)]
         return self._ok(self._page(orders, query, self._shown, 20, 50))
 
@@ -271,25 +269,22 @@ class Bybit(Dialect):
     # ---- account
 
     def _balance(self, call: Call) -> Any:
-        wallet = self.core.reported_balance()
-        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
-        held, asked = self.core.margin_used()
-        equity = wallet + profit
+        money = self.money()
         coin = {
             "coin": "USDT",
-            "equity": plain(equity),
-            "usdValue": plain(equity),
-            "walletBalance": plain(wallet),
+            "equity": plain(money.equity),
+            "usdValue": plain(money.equity),
+            "walletBalance": plain(money.wallet),
             "free": "",
             "locked": "0",
             "spotHedgingQty": "0",
             "borrowAmount": "0",
             "availableToWithdraw": "",
             "accruedInterest": "0",
-            "totalOrderIM": plain(asked),
-            "totalPositionIM": plain(held),
-            "totalPositionMM": plain(held * 0.1),
-            "unrealisedPnl": plain(profit),
+            "totalOrderIM": plain(money.asked),
+            "totalPositionIM": plain(money.held),
+            "totalPositionMM": plain(money.held * 0.1),
+            "unrealisedPnl": plain(money.profit),
             "cumRealisedPnl": "0",
             "bonus": "0",
             "marginCollateral": True,
@@ -300,20 +295,20 @@ class Bybit(Dialect):
             "accountLTV": "",
             "accountIMRate": "0",
             "accountMMRate": "0",
-            "totalEquity": plain(equity),
-            "totalWalletBalance": plain(wallet),
-            "totalMarginBalance": plain(equity),
-            "totalAvailableBalance": plain(max(0.0, equity - held - asked)),
-            "totalPerpUPL": plain(profit),
-            "totalInitialMargin": plain(held + asked),
-            "totalMaintenanceMargin": plain(held * 0.1),
+            "totalEquity": plain(money.equity),
+            "totalWalletBalance": plain(money.wallet),
+            "totalMarginBalance": plain(money.equity),
+            "totalAvailableBalance": plain(money.free),
+            "totalPerpUPL": plain(money.profit),
+            "totalInitialMargin": plain(money.held + money.asked),
+            "totalMaintenanceMargin": plain(money.held * 0.1),
             "coin": [coin],
         }
         return self._ok({"list": [account]})
 
     def _positions(self, call: Call) -> Any:
         query = call.query
-        coin = self.coin(query["symbol"]) if query.get("symbol") else None
+        coin = self.coin_or_all(query.get("symbol"))
         held = [p for p in self.core.positions.values() if coin in (None, p.coin)]
         return self._ok(self._page(held, query, self._position, 20, 200))
 
@@ -372,12 +367,7 @@ class Bybit(Dialect):
             end = start + _WEEK_MS
         if end - start > _WEEK_MS:
             raise Refused("invalid", "more than seven days")
-        coin = self.coin(query["symbol"]) if query.get("symbol") else None
-        return [
-            fill
-            for fill in reversed(self.core.executions)
-            if start <= fill.time_ms <= end and coin in (None, fill.coin)
-        ]
+        return self.executions(start, end, self.coin_or_all(query.get("symbol")))[::-1]
 
     def _executions(self, call: Call) -> Any:
         return self._ok(self._page(self._span(call.query), call.query, self._execution, 50, 100))
@@ -410,16 +400,12 @@ class Bybit(Dialect):
             "indexPrice": "",
             "underlyingPrice": "",
             "blockTradeId": "",
-            "closedSize": plain(fill.qty if self._closes(fill) else 0.0),
+            "closedSize": plain(fill.qty if fill.closes else 0.0),
             "seq": fill.id,
         }
 
-    @staticmethod
-    def _closes(fill: Execution) -> bool:
-        return (fill.side == "sell") == (fill.position_side == "long")
-
     def _closed_pnl(self, call: Call) -> Any:
-        closes = [fill for fill in self._span(call.query) if self._closes(fill)]
+        closes = [fill for fill in self._span(call.query) if fill.closes]
         return self._ok(self._page(closes, call.query, self._profit, 50, 100))
 
     def _profit(self, fill: Execution) -> dict[str, Any]:
@@ -517,11 +503,8 @@ class Bybit(Dialect):
         """Set the mode of the whole account: the unified account knows no other."""
         isolated = call.json["setMarginMode"] == "ISOLATED_MARGIN"
         for coin in self.venue.source.coins:
-            try:
+            with unchanged_is_fine():
                 self.core.set_margin_mode(coin, "isolated" if isolated else "cross")
-            except Refused as refusal:
-                if refusal.why != "no_change":
-                    raise
         return self._ok({"reasons": []})
 
     def _set_leverage(self, call: Call) -> Any:

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Event, Execution, Held, Order, PositionSide, Refused, Side
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream
+from passivbot.venue.orders import Event, Execution, Held, Order, PositionSide, Refused, Side
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -31,7 +31,7 @@ class Gate(Dialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "gate"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (400, "REPEATED_CREATION", "text is used by another order"),
         "gone": (404, "ORDER_NOT_FOUND", "order not found"),
         "funds": (400, "INSUFFICIENT_AVAILABLE", "insufficient available balance"),
@@ -120,7 +120,7 @@ class Gate(Dialect):
             try:
                 rows.append({"succeeded": True, **self._shown(self._place(form))})
             except Refused as refusal:
-                _, label, text = self.ERRORS[refusal.why if refusal.why in self.ERRORS else "invalid"]
+                _, label, text = self.error(refusal.why)
                 rows.append(
                     {"succeeded": False, "label": label, "detail": text, "text": form.get("text", "")}
                 )
@@ -162,7 +162,7 @@ class Gate(Dialect):
 
     def _orders(self, call: Call) -> Any:
         query = call.query
-        coin = self.coin(query["contract"]) if query.get("contract") else None
+        coin = self.coin_or_all(query.get("contract"))
         if query.get("status") == "open":
             orders = list(reversed(self.core.open_orders))
         else:
@@ -212,38 +212,36 @@ class Gate(Dialect):
     # ---- account
 
     def _accounts(self, call: Call) -> Any:
-        wallet = self.core.reported_balance()
-        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
-        held, asked = self.core.margin_used()
+        money = self.money()
         return {
             "user": int(self.account.user_id),
             "currency": "USDT",
             # The wallet: unrealised profit stands beside it.
-            "total": plain(wallet),
-            "unrealised_pnl": plain(profit),
+            "total": plain(money.wallet),
+            "unrealised_pnl": plain(money.profit),
             "position_margin": "0",
-            "order_margin": plain(asked),
-            "available": plain(max(0.0, wallet + profit - held - asked)),
+            "order_margin": plain(money.asked),
+            "available": plain(money.free),
             "point": "0",
             "bonus": "0",
             "in_dual_mode": self.core.hedge_mode,
             "enable_credit": False,
             "enable_evolved_classic": True,
-            "position_initial_margin": plain(held),
-            "maintenance_margin": plain(held * 0.1),
-            "cross_order_margin": plain(asked),
-            "cross_initial_margin": plain(held),
-            "cross_maintenance_margin": plain(held * 0.1),
-            "cross_unrealised_pnl": plain(profit),
-            "cross_available": plain(max(0.0, wallet + profit - held - asked)),
-            "cross_margin_balance": plain(wallet + profit),
+            "position_initial_margin": plain(money.held),
+            "maintenance_margin": plain(money.held * 0.1),
+            "cross_order_margin": plain(money.asked),
+            "cross_initial_margin": plain(money.held),
+            "cross_maintenance_margin": plain(money.held * 0.1),
+            "cross_unrealised_pnl": plain(money.profit),
+            "cross_available": plain(money.free),
+            "cross_margin_balance": plain(money.equity),
             "cross_mmr": "0",
             "cross_imr": "0",
             "isolated_position_margin": "0",
             "enable_new_dual_mode": True,
             "margin_mode": 0,
             "history": {
-                "dnw": plain(wallet),
+                "dnw": plain(money.wallet),
                 "pnl": "0",
                 "fee": "0",
                 "refr": "0",
@@ -306,27 +304,25 @@ class Gate(Dialect):
 
     def _trades(self, call: Call) -> Any:
         query = call.query
-        coin = self.coin(query["contract"]) if query.get("contract") else None
-        rows = [fill for fill in self._span(query) if coin in (None, fill.coin)]
+        rows = self._span(query)
         start, limit = int(query.get("offset", 0)), min(int(query.get("limit", 100)), 1000)
         return [self._trade(fill) for fill in rows[start : start + limit]]
 
     def _span(self, query: dict[str, str]) -> list[Execution]:
-        """Return the fills of a span given in seconds, newest first."""
+        """Return the fills of a request's contract and span, which is in seconds; newest first."""
         begin = int(query.get("from", 0)) * 1000
         end = int(query.get("to", 10**12)) * 1000 + 999
-        return [fill for fill in reversed(self.core.executions) if begin <= fill.time_ms <= end]
+        return self.executions(begin, end, self.coin_or_all(query.get("contract")))[::-1]
 
     def _trade(self, fill: Execution) -> dict[str, Any]:
         sign = 1.0 if fill.side == "buy" else -1.0
-        closes = (fill.side == "sell") == (fill.position_side == "long")
         return {
             "trade_id": str(fill.id),
             "create_time": fill.time_ms / 1000,
             "contract": self.symbol(fill.coin),
             "order_id": str(fill.order_id),
             "size": self._size(sign * fill.qty),
-            "close_size": self._size(sign * fill.qty) if closes else 0,
+            "close_size": self._size(sign * fill.qty) if fill.closes else 0,
             "price": plain(fill.price),
             "text": fill.client_id or "api",
             "fee": plain(fill.fee),

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Event, Execution, Held, Order, Refused
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream
+from passivbot.venue.orders import Event, Execution, Held, Order, Refused
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -41,7 +41,7 @@ class Hyperliquid(Dialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "hyperliquid"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (200, None, "Duplicate cloid: an order with it exists. asset={asset}"),
         "gone": (200, None, "Order was never placed, already canceled, or filled. asset={asset}"),
         "funds": (200, None, "Insufficient margin to place order. asset={asset}"),
@@ -154,8 +154,7 @@ class Hyperliquid(Dialect):
                 reduce_only=bool(form["r"]),
             )
         except Refused as refusal:
-            name = refusal.why if refusal.why in self.ERRORS else "invalid"
-            return {"error": self.ERRORS[name][2].format(asset=asset)}
+            return {"error": self.error(refusal.why)[2].format(asset=asset)}
         named = {"cloid": order.client_id} if order.client_id else {}
         if order.status == "filled":
             shown = {"totalSz": plain(order.filled), "avgPx": plain(order.average), "oid": order.id}
@@ -180,7 +179,7 @@ class Hyperliquid(Dialect):
                     self.core.cancel(order_id=int(element["o"]))
                 statuses.append("success")
             except Refused as refusal:
-                statuses.append({"error": self.ERRORS[refusal.why][2].format(asset=asset)})
+                statuses.append({"error": self.error(refusal.why)[2].format(asset=asset)})
         return self._ok("cancel", statuses)
 
     def _leverage(self, call: Call) -> Any:
@@ -279,11 +278,10 @@ class Hyperliquid(Dialect):
 
     def _fills(self, body: dict[str, Any], known: bool) -> Any:
         start, end = int(body["startTime"]), int(body.get("endTime") or 10**15)
-        rows = [fill for fill in self.core.executions if known and start <= fill.time_ms <= end]
+        rows = self.executions(start, end) if known else []
         return [self._fill(fill) for fill in rows[:_FILLS]]
 
     def _fill(self, fill: Execution) -> dict[str, Any]:
-        closes = (fill.side == "sell") == (fill.position_side == "long")
         before = fill.size_after - (fill.qty if fill.side == "buy" else -fill.qty)
         return {
             "coin": fill.coin,
@@ -292,7 +290,7 @@ class Hyperliquid(Dialect):
             "side": "B" if fill.side == "buy" else "A",
             "time": fill.time_ms,
             "startPosition": plain(before),
-            "dir": f"{'Close' if closes else 'Open'} {fill.position_side.capitalize()}",
+            "dir": f"{'Close' if fill.closes else 'Open'} {fill.position_side.capitalize()}",
             "closedPnl": plain(fill.pnl),
             "hash": f"0x{fill.id:064x}",
             "oid": fill.order_id,

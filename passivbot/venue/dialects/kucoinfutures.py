@@ -6,9 +6,6 @@ and body, and the passphrase is signed too. Sizes are whole contracts. A post-on
 taken and cancelled at once.
 """
 
-import base64
-import hashlib
-import hmac
 import json
 import secrets
 from typing import Any, ClassVar, TypeVar
@@ -17,8 +14,16 @@ from aiohttp import web
 
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Event, Execution, Held, Order, PositionSide, Refused
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import (
+    Dialect,
+    ErrorTable,
+    NotAllowed,
+    Stream,
+    position_side,
+    unchanged_is_fine,
+)
+from passivbot.venue.dialects.passphrase import PassphraseDialect, sign
+from passivbot.venue.orders import Event, Execution, Held, MarginMode, Order, Refused
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -30,11 +35,13 @@ _ORDERS = "/contractMarket/tradeOrders"
 Row = TypeVar("Row", Order, Execution)
 
 
-class Kucoin(Dialect):
+class Kucoin(PassphraseDialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "kucoinfutures"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    header_prefix = "kc-api"
+    window_ms = 5000.0
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (200, "300018", "clientOid parameter repeated"),
         "gone": (200, "100004", "The order cannot be canceled."),
         "no_order": (200, "100001", "error.getOrder.orderNotExist"),
@@ -83,19 +90,9 @@ class Kucoin(Dialect):
             self.add(operation, HOST, method, path, answer, writes=writes)
         venue.websocket(self.name, STREAM_HOST, "/", self._stream)
 
-    def authenticate(self, call: Call) -> ApiKey:
-        """Check the KC-API headers."""
-        headers = call.headers
-        key = self.key_of(headers.get("kc-api-key"))
-        sent = headers.get("kc-api-timestamp", "0")
-        path = call.path + (f"?{call.raw_query}" if call.raw_query else "")
-        expected = _sign(key.secret, f"{sent}{call.method}{path}{call.body}")
-        if not hmac.compare_digest(headers.get("kc-api-sign", ""), expected):
-            raise NotAllowed("signature")
-        if headers.get("kc-api-passphrase") != _sign(key.secret, key.password):
-            raise NotAllowed("passphrase")
-        self.check_time(float(sent))
-        return key
+    def passphrase_of(self, key: ApiKey) -> str:
+        """Return the passphrase, which is signed too."""
+        return sign(key.secret, key.password)
 
     def failure(self, status: int, code: Any, text: str) -> Reply:
         """Return an error as KuCoin writes it."""
@@ -121,16 +118,12 @@ class Kucoin(Dialect):
             try:
                 row |= {"orderId": str(self._place(form).id), "code": "200000", "msg": "success"}
             except Refused as refusal:
-                _, code, text = self.ERRORS[refusal.why if refusal.why in self.ERRORS else "invalid"]
+                _, code, text = self.error(refusal.why)
                 row |= {"code": code, "msg": text}
             rows.append(row)
         return self._ok(rows)
 
     def _place(self, form: dict[str, Any]) -> Order:
-        stated = form.get("positionSide", "BOTH")
-        position_side: PositionSide | None = (
-            "long" if stated == "LONG" else "short" if stated == "SHORT" else None
-        )
         size = float(form["size"])
         if size != int(size):
             raise Refused("qty_step", "sizes are whole contracts")
@@ -140,7 +133,7 @@ class Kucoin(Dialect):
             side="buy" if form["side"] == "buy" else "sell",
             qty=size,
             price=None if form["type"] == "market" else float(form["price"]),
-            position_side=position_side,
+            position_side=position_side(form.get("positionSide", "")),
             post_only=bool(form.get("postOnly", False)),
             reduce_only=bool(form.get("reduceOnly", False)),
             post_only_cancels=True,
@@ -159,7 +152,7 @@ class Kucoin(Dialect):
 
     def _orders(self, call: Call) -> Any:
         query = call.query
-        coin = self.coin(query["symbol"]) if query.get("symbol") else None
+        coin = self.coin_or_all(query.get("symbol"))
         active = query.get("status") == "active"
         found = [
             order
@@ -228,18 +221,16 @@ class Kucoin(Dialect):
     # ---- account
 
     def _overview(self, call: Call) -> Any:
-        wallet = self.core.reported_balance()
-        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
-        held, asked = self.core.margin_used()
-        free = plain(max(0.0, wallet + profit - held - asked))
+        money = self.money()
+        free = plain(money.free)
         return self._ok(
             {
                 "currency": "USDT",
-                "accountEquity": plain(wallet + profit),
-                "unrealisedPNL": plain(profit),
-                "marginBalance": plain(wallet),
-                "positionMargin": plain(held),
-                "orderMargin": plain(asked),
+                "accountEquity": plain(money.equity),
+                "unrealisedPNL": plain(money.profit),
+                "marginBalance": plain(money.wallet),
+                "positionMargin": plain(money.held),
+                "orderMargin": plain(money.asked),
                 "frozenFunds": "0",
                 "availableBalance": free,
                 "riskRatio": "0",
@@ -296,17 +287,11 @@ class Kucoin(Dialect):
     def _fills(self, call: Call) -> Any:
         query = call.query
         start, end = int(query.get("startAt", 0)), int(query.get("endAt", 10**15))
-        coin = self.coin(query["symbol"]) if query.get("symbol") else None
-        rows = [
-            fill
-            for fill in reversed(self.core.executions)
-            if start <= fill.time_ms <= end and coin in (None, fill.coin)
-        ]
-        return self._ok(self._page(rows, query, self._fill))
+        rows = self.executions(start, end, self.coin_or_all(query.get("symbol")))
+        return self._ok(self._page(rows[::-1], query, self._fill))
 
     def _fill(self, fill: Execution) -> dict[str, Any]:
         c_mult = self.venue.source.market(fill.coin).rules.c_mult
-        closes = (fill.side == "sell") == (fill.position_side == "long")
         fee = plain(fill.fee)
         return {
             "symbol": self.symbol(fill.coin),
@@ -318,8 +303,8 @@ class Kucoin(Dialect):
             "price": plain(fill.price),
             "size": int(fill.qty),
             "value": plain(fill.qty * fill.price * c_mult),
-            "openFeePay": "0" if closes else fee,
-            "closeFeePay": fee if closes else "0",
+            "openFeePay": "0" if fill.closes else fee,
+            "closeFeePay": fee if fill.closes else "0",
             "stop": "",
             "feeRate": "0.0002",
             "fixFee": "0",
@@ -343,23 +328,15 @@ class Kucoin(Dialect):
 
     def _position_mode(self, call: Call) -> Any:
         mode = str(call.json["positionMode"])
-        try:
+        with unchanged_is_fine():
             self.core.set_hedge_mode(mode == "1", busy_first=True)
-        except Refused as refusal:
-            if refusal.why != "no_change":
-                raise
         return self._ok({"positionMode": int(mode)})
 
     def _margin_mode(self, call: Call) -> Any:
         form = call.json
-        try:
-            mode = form["marginMode"]
-            self.core.set_margin_mode(
-                self.coin(form["symbol"]), "cross" if mode == "CROSS" else "isolated", busy_first=True
-            )
-        except Refused as refusal:
-            if refusal.why != "no_change":
-                raise
+        mode: MarginMode = "cross" if form["marginMode"] == "CROSS" else "isolated"
+        with unchanged_is_fine():
+            self.core.set_margin_mode(self.coin(form["symbol"]), mode, busy_first=True)
         return self._ok({"symbol": form["symbol"], "marginMode": form["marginMode"]})
 
     def _leverage(self, call: Call) -> Any:
@@ -371,7 +348,7 @@ class Kucoin(Dialect):
 
     def _bullet(self, call: Call) -> Any:
         token = secrets.token_urlsafe(32)
-        self._tokens[token] = self.key_of(call.headers.get("kc-api-key"))
+        self._tokens[token] = self.asking(call)
         server = {
             "endpoint": f"wss://{STREAM_HOST}/",
             "encrypt": True,
@@ -458,10 +435,6 @@ class Kucoin(Dialect):
             "userId": self.account.user_id,
             "data": row,
         }
-
-
-def _sign(secret: str, text: str) -> str:
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
 def install(venue: Venue, account: Account) -> Dialect:

@@ -4,19 +4,24 @@ Shapes and codes as in OKX's v5 documentation; signatures are HMAC-SHA256 in bas
 and body. A post-only order that would trade is taken and cancelled at once, as OKX does.
 """
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from aiohttp import web
 
-from passivbot.venue.account import Account, ApiKey
+from passivbot.venue.account import Account
 from passivbot.venue.arithmetic import plain
-from passivbot.venue.core import Event, Execution, Held, Order, PositionSide, Refused
-from passivbot.venue.dialects.base import Dialect, NotAllowed, Stream
+from passivbot.venue.dialects.base import (
+    Dialect,
+    ErrorTable,
+    NotAllowed,
+    Stream,
+    position_side,
+    unchanged_is_fine,
+)
+from passivbot.venue.dialects.passphrase import PassphraseDialect
+from passivbot.venue.orders import Event, Execution, Held, Order, Refused
 from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
@@ -32,16 +37,16 @@ _STATUS = {
     "rejected": "canceled",
 }
 _PAGE = 100
-_WINDOW_MS = 30_000.0
 
 Row = TypeVar("Row", Order, Execution)
 
 
-class Okx(Dialect):
+class Okx(PassphraseDialect):
     """See :class:`~passivbot.venue.dialects.base.Dialect`."""
 
     name = "okx"
-    ERRORS: ClassVar[dict[str, tuple[int, Any, str]]] = {
+    header_prefix = "ok-access"
+    ERRORS: ClassVar[ErrorTable] = {
         "duplicate": (200, "51016", "Client order ID already exists."),
         "gone": (
             200,
@@ -105,20 +110,9 @@ class Okx(Dialect):
             self.add(operation, HOST, method, f"/api/v5/{path}", answer, writes=writes)
         venue.websocket(self.name, STREAM_HOST, "/ws/v5/private", self._stream)
 
-    def authenticate(self, call: Call) -> ApiKey:
-        """Check the OK-ACCESS headers."""
-        headers = call.headers
-        key = self.key_of(headers.get("ok-access-key"))
-        sent = headers.get("ok-access-timestamp", "")
-        path = call.path + (f"?{call.raw_query}" if call.raw_query else "")
-        if not hmac.compare_digest(
-            headers.get("ok-access-sign", ""), _sign(key.secret, f"{sent}{call.method}{path}{call.body}")
-        ):
-            raise NotAllowed("signature")
-        if headers.get("ok-access-passphrase") != key.password:
-            raise NotAllowed("passphrase")
-        self.check_time(datetime.fromisoformat(sent).timestamp() * 1000.0, _WINDOW_MS)
-        return key
+    def time_of(self, text: str) -> float:
+        """Return the time that a header tells in ISO 8601."""
+        return datetime.fromisoformat(text).timestamp() * 1000.0
 
     def failure(self, status: int, code: Any, text: str) -> Reply:
         """Return an error as OKX writes it."""
@@ -155,9 +149,7 @@ class Okx(Dialect):
             try:
                 row["ordId"] = str(do(element).id)
             except Refused as refusal:
-                _, row["sCode"], row["sMsg"] = self.ERRORS[
-                    refusal.why if refusal.why in self.ERRORS else "invalid"
-                ]
+                _, row["sCode"], row["sMsg"] = self.error(refusal.why)
                 failed += 1
             rows.append(row)
         code = "0" if not failed else "1" if failed == len(rows) else "2"
@@ -166,17 +158,13 @@ class Okx(Dialect):
         return {"code": code, "data": rows, "inTime": now, "msg": text, "outTime": now}
 
     def _place(self, form: dict[str, Any]) -> Order:
-        stated = form.get("posSide", "net")
-        position_side: PositionSide | None = (
-            "long" if stated == "long" else "short" if stated == "short" else None
-        )
         return self.core.create(
             client_id=form.get("clOrdId", ""),
             coin=self.coin(form["instId"]),
             side="buy" if form["side"] == "buy" else "sell",
             qty=float(form["sz"]),
             price=None if form["ordType"] == "market" else float(form["px"]),
-            position_side=position_side,
+            position_side=position_side(form.get("posSide", "")),
             post_only=form["ordType"] == "post_only",
             reduce_only=str(form.get("reduceOnly", False)).lower() == "true",
             post_only_cancels=True,
@@ -189,9 +177,7 @@ class Okx(Dialect):
         return self.core.cancel(order_id=order.id)
 
     def _find(self, form: dict[str, Any]) -> Order | None:
-        if form.get("ordId"):
-            return self.core.find(order_id=int(form["ordId"])) if str(form["ordId"]).isdigit() else None
-        return self.core.find(client_id=form.get("clOrdId", ""))
+        return self.find(form.get("ordId"), form.get("clOrdId"))
 
     def _order(self, call: Call) -> Any:
         order = self._find(call.query)
@@ -201,8 +187,7 @@ class Okx(Dialect):
 
     def _pending(self, call: Call) -> Any:
         query = call.query
-        wanted = query.get("instId")
-        coin = self.coin(wanted) if wanted else None
+        coin = self.coin_or_all(query.get("instId"))
         orders = [order for order in self.core.open_orders if coin in (None, order.coin)]
         return self._ok([self._shown(order) for order in self._page(orders, query)])
 
@@ -280,25 +265,21 @@ class Okx(Dialect):
     # ---- account
 
     def _balance(self, call: Call) -> Any:
-        wallet = self.core.reported_balance()
-        profit = sum(self.core.unrealised(held) for held in self.core.positions.values())
-        held, asked = self.core.margin_used()
-        equity = wallet + profit
-        free = max(0.0, equity - held - asked)
+        money = self.money()
         now = str(self.venue.clock.now_ms)
         coin = {
-            "availBal": plain(free),
-            "availEq": plain(free),
+            "availBal": plain(money.free),
+            "availEq": plain(money.free),
             "borrowFroz": "0",
-            "cashBal": plain(wallet),
+            "cashBal": plain(money.wallet),
             "ccy": "USDT",
             "crossLiab": "0",
-            "disEq": plain(equity),
-            "eq": plain(equity),
-            "eqUsd": plain(equity),
+            "disEq": plain(money.equity),
+            "eq": plain(money.equity),
+            "eqUsd": plain(money.equity),
             "fixedBal": "0",
-            "frozenBal": plain(held + asked),
-            "imr": plain(held + asked),
+            "frozenBal": plain(money.held + money.asked),
+            "imr": plain(money.held + money.asked),
             "interest": "0",
             "isoEq": "0",
             "isoLiab": "0",
@@ -306,15 +287,15 @@ class Okx(Dialect):
             "liab": "0",
             "maxLoan": "0",
             "mgnRatio": "",
-            "mmr": plain(held * 0.1),
+            "mmr": plain(money.held * 0.1),
             "notionalLever": "",
-            "ordFrozen": plain(asked),
+            "ordFrozen": plain(money.asked),
             "rewardBal": "0",
             "spotInUseAmt": "0",
             "stgyEq": "0",
             "twap": "0",
             "uTime": now,
-            "upl": plain(profit),
+            "upl": plain(money.profit),
             "uplLiab": "0",
         }
         account = {
@@ -327,7 +308,7 @@ class Okx(Dialect):
             "mmr": "",
             "notionalUsd": "",
             "ordFroz": "",
-            "totalEq": plain(equity),
+            "totalEq": plain(money.equity),
             "uTime": now,
             "upl": "",
         }
@@ -401,14 +382,8 @@ class Okx(Dialect):
         query = call.query
         begin = int(query["begin"]) if query.get("begin") else 0
         end = int(query["end"]) if query.get("end") else 10**15
-        wanted = query.get("instId")
-        coin = self.coin(wanted) if wanted else None
-        rows = [
-            fill
-            for fill in self.core.executions
-            if begin <= fill.time_ms <= end and coin in (None, fill.coin)
-        ]
-        return self._ok([self._fill(fill) for fill in self._page(rows, query)])
+        coin = self.coin_or_all(query.get("instId"))
+        return self._ok([self._fill(f) for f in self._page(self.executions(begin, end, coin), query)])
 
     def _fill(self, fill: Execution) -> dict[str, Any]:
         return {
@@ -442,7 +417,7 @@ class Okx(Dialect):
     # ---- settings
 
     def _config(self, call: Call) -> Any:
-        key = self.key_of(call.headers.get("ok-access-key"))
+        key = self.asking(call)
         granted = ["read_only"] + [name for name in ("withdraw", "trade") if name in key.permissions]
         return self._ok(
             [
@@ -478,11 +453,8 @@ class Okx(Dialect):
 
     def _set_position_mode(self, call: Call) -> Any:
         mode = call.json["posMode"]
-        try:
+        with unchanged_is_fine():
             self.core.set_hedge_mode(mode == "long_short_mode", busy_first=True)
-        except Refused as refusal:
-            if refusal.why != "no_change":
-                raise
         return self._ok([{"posMode": mode}])
 
     def _set_leverage(self, call: Call) -> Any:
@@ -504,7 +476,7 @@ class Okx(Dialect):
                     {"event": "error", "code": "60012", "msg": "Illegal request", "connId": "a4d3ae55"}
                 )
             elif message.get("op") == "login":
-                good = self._signed(stream, message["args"][0])
+                good = self.log_in(stream, message["args"][0], "GET/users/self/verify")
                 code, text = ("0", "") if good else ("60009", "Login failed.")
                 stream.say(
                     {"event": "login" if good else "error", "code": code, "msg": text, "connId": "a4d3ae55"}
@@ -517,16 +489,6 @@ class Okx(Dialect):
                 stream.say({"event": "error", "code": "60011", "msg": "Please log in", "connId": "a4d3ae55"})
 
         await self.serve(ws, on_message)
-
-    def _signed(self, stream: Stream, argument: dict[str, str]) -> bool:
-        key = self.account.keys.get(argument["apiKey"])
-        if key is None or key.revoked or key.password != argument["passphrase"]:
-            return False
-        if abs(float(argument["timestamp"]) * 1000 - self.venue.wall_ms()) > _WINDOW_MS:
-            return False
-        expected = _sign(key.secret, f"{argument['timestamp']}GET/users/self/verify")
-        stream.key = key if hmac.compare_digest(argument["sign"], expected) else None
-        return stream.key is not None
 
     def messages(self, event: Event) -> list[tuple[str, Any]]:
         """Return an event as OKX's private channels tell it: fills are told by their orders."""
@@ -541,10 +503,6 @@ class Okx(Dialect):
             row = {**self._position(thing), "pTime": str(self.venue.clock.now_ms)}
             return [("positions", {"arg": argument, "data": [row]})]
         return []
-
-
-def _sign(secret: str, text: str) -> str:
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
 def install(venue: Venue, account: Account) -> Dialect:
