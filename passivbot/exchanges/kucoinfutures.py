@@ -21,6 +21,9 @@ from passivbot.exchanges.types import (
 )
 
 _PAGE = 100
+# Keys of the second version may trade everything or nothing; "transfer" takes money out of the account.
+_TRADE = frozenset({"futures", "trade"})
+_WITHDRAW = frozenset({"transfer", "withdrawal", "withdraw"})
 
 
 class Kucoin(Exchange):
@@ -140,8 +143,15 @@ class Kucoin(Exchange):
         self.client.options["urls"] = {}
 
     async def read_permissions(self) -> Permissions:
-        """Return nothing: KuCoin does not tell a futures key what it may do."""
-        return Permissions(None, None)
+        """Ask what the key may do; the spot host tells it for futures too."""
+        row = (await self.client.privateGetUserApiKey())["data"]
+        granted = {name.strip().lower() for name in str(row["permission"]).split(",")}
+        listed = str(row.get("ipWhitelist") or "").split(",")
+        return Permissions(
+            trade=bool(granted & _TRADE),
+            withdraw=bool(granted & _WITHDRAW),
+            addresses=tuple(address.strip() for address in listed if address.strip()),
+        )
 
     def _read_trade(self, row: Mapping[str, Any]) -> dict[str, Any]:
         parsed: dict[str, Any] = self.client.parse_trade(row)

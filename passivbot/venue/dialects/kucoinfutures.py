@@ -28,6 +28,7 @@ from passivbot.venue.server import Venue
 from passivbot.venue.wire import Call, Reply
 
 HOST = "api-futures.kucoin.com"
+SPOT_HOST = "api.kucoin.com"
 STREAM_HOST = "ws-api-futures.kucoin.com"
 
 _ORDERS = "/contractMarket/tradeOrders"
@@ -88,6 +89,7 @@ class Kucoin(PassphraseDialect):
             ("POST", "/api/v1/bullet-private", "stream_key", self._bullet, False),
         ):
             self.add(operation, HOST, method, path, answer, writes=writes)
+        self.add("permissions", SPOT_HOST, "GET", "/api/v1/user/api-key", self._api_key)
         venue.websocket(self.name, STREAM_HOST, "/", self._stream)
 
     def passphrase_of(self, key: ApiKey) -> str:
@@ -345,6 +347,24 @@ class Kucoin(PassphraseDialect):
         return self._ok({"symbol": form["symbol"], "leverage": form["leverage"]})
 
     # ---- stream
+
+    def _api_key(self, call: Call) -> Any:
+        key = self.asking(call)
+        granted = ["General"]
+        granted += ["Futures"] if "trade" in key.permissions else []
+        granted += ["Transfer"] if "withdraw" in key.permissions else []
+        return self._ok(
+            {
+                "uid": int(self.account.user_id),
+                "remark": "bot",
+                "apiKey": key.key,
+                "apiVersion": 3,
+                "permission": ",".join(granted),
+                "ipWhitelist": ",".join(key.addresses),
+                "isMaster": True,
+                "createdAt": 1_698_645_219_000,
+            }
+        )
 
     def _bullet(self, call: Call) -> Any:
         token = secrets.token_urlsafe(32)
