@@ -7,8 +7,8 @@ from pathlib import Path
 import cluster
 import passivbot
 from passivbot import engine
-from passivbot.backtest import Scenario
-from passivbot.config import ParameterSpace, WarmupRule, load_config
+from passivbot.backtest import Candidates, Scenario
+from passivbot.config import load_config
 from passivbot.config.resources import configs_dir
 
 CACHE_VARIABLE = "PASSIVBOT_CACHE"
@@ -44,16 +44,8 @@ def result() -> str:
     """Return a hash over what the engine makes of the demo candles: the bits that a study is made of."""
     config = load_config(configs_dir() / "quickstart.json").config
     scenario = Scenario.prepare(config)
-    space = ParameterSpace.from_config(config)
+    candidates = Candidates.of(config, scenario.coins)
+    space = candidates.space
     vectors = space.enforce(space.low + (space.high - space.low) * [[0.25], [0.5], [0.75]])
-    evaluated = space.evaluated(vectors)
-    warmup, coin_warmup = WarmupRule.from_config(config, scenario.coins).for_matrix(evaluated)
-    metrics = scenario.engine().evaluate_matrix(
-        evaluated,
-        config.bot.to_engine(),
-        _METRICS,
-        coin_overrides=config.engine_overrides(scenario.coins),
-        warmup_minutes=warmup,
-        coin_warmup_minutes=coin_warmup,
-    )
+    metrics = candidates.evaluate(scenario.engine(), vectors, _METRICS)
     return hashlib.sha256(metrics.tobytes()).hexdigest()[:16]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.candles import Candles
-from passivbot.backtest import Scenario
-from passivbot.config import ParameterSpace, WarmupRule
+from passivbot.backtest import Candidates, Scenario
+from passivbot.config import ParameterSpace
 from passivbot.engine import STOPPED_MINUTE, Engine, MarketRules
 
 Array = NDArray[np.float64]
@@ -49,12 +49,8 @@ class EngineFactory:
         The panel, where this machine has it.
     markets, starting_balance, maker_fee, requested_start_ms
         As ``Engine`` takes them.
-    space
-        The searched vector, for its overrides.
-    warmup
-        Warm-up of each candidate.
-    template, overrides
-        The bot and the coins' overrides that the candidates have in common.
+    candidates
+        What the candidates have in common.
     metrics
         Names of the metrics to return, in this order.
     limits
@@ -66,10 +62,7 @@ class EngineFactory:
     starting_balance: float
     maker_fee: float
     requested_start_ms: int
-    space: ParameterSpace
-    warmup: WarmupRule
-    template: Mapping[str, Mapping[str, float]]
-    overrides: Mapping[str, Mapping[str, Mapping[str, float]]]
+    candidates: Candidates
     metrics: tuple[str, ...]
     limits: Mapping[str, float] | None = None
 
@@ -83,17 +76,13 @@ class EngineFactory:
         limits: Mapping[str, float] | None = None,
     ) -> Self:
         """Return the factory for the candidates of a scenario, whose candles were placed."""
-        config = scenario.config
         return cls(
             candles=candles,
             markets=scenario.markets,
             starting_balance=scenario.starting_balance,
             maker_fee=scenario.maker_fee,
             requested_start_ms=scenario.requested_start_ms,
-            space=space,
-            warmup=WarmupRule.from_config(config, scenario.coins),
-            template=config.bot.to_engine(),
-            overrides=config.engine_overrides(scenario.coins),
+            candidates=Candidates.of(scenario.config, scenario.coins, space),
             metrics=tuple(metrics),
             limits=limits,
         )
@@ -122,17 +111,8 @@ class EngineEvaluator:
     def evaluate(self, parameters: Array) -> Evaluated:
         """Evaluate enforced vectors (n, 58)."""
         setup = self._setup
-        evaluated = setup.space.evaluated(parameters)
-        warmup, coin_warmup = setup.warmup.for_matrix(evaluated)
-        columns = self._engine.evaluate_matrix(
-            evaluated,
-            setup.template,
-            (*setup.metrics, STOPPED_MINUTE),
-            coin_overrides=setup.overrides,
-            warmup_minutes=warmup,
-            coin_warmup_minutes=coin_warmup,
-            limits=setup.limits,
-        )
+        wanted = (*setup.metrics, STOPPED_MINUTE)
+        columns = setup.candidates.evaluate(self._engine, parameters, wanted, setup.limits)
         return Evaluated(columns[:, :-1], columns[:, -1])
 
 

@@ -9,7 +9,8 @@ from cluster.candles import SharedCandles, panel_bytes
 from cluster.pool import Batch, Done, Pool
 from cluster.prepare import logged_metrics
 from cluster.workers import EngineFactory
-from passivbot.config import ParameterSpace, WarmupRule, load_config
+from passivbot.backtest import Candidates
+from passivbot.config import ParameterSpace, load_config
 from passivbot.config.resources import configs_dir
 from passivbot.engine import Engine, MarketRules
 
@@ -52,10 +53,7 @@ def factory(table: pa.Table) -> EngineFactory:
         starting_balance=10_000.0,
         maker_fee=0.0002,
         requested_start_ms=int(table.column("timestamp")[0].as_py()),
-        space=ParameterSpace.from_config(config),
-        warmup=WarmupRule.from_config(config, coins),
-        template=config.bot.to_engine(),
-        overrides={},
+        candidates=Candidates.of(config, coins),
         metrics=METRICS,
     )
 
@@ -105,15 +103,8 @@ def test_worker_gives_what_an_engine_of_ones_own_gives() -> None:
         maker_fee=setup.maker_fee,
         requested_start_ms=setup.requested_start_ms,
     )
-    for vector, row in zip(setup.space.evaluated(vectors), metrics, strict=True):
-        warmup, coin_warmup = setup.warmup.for_matrix(vector[None, :])
-        alone = engine.evaluate_matrix(
-            vector[None, :],
-            setup.template,
-            METRICS,
-            warmup_minutes=warmup,
-            coin_warmup_minutes=coin_warmup,
-        )
+    for vector, row in zip(vectors, metrics, strict=True):
+        alone = setup.candidates.evaluate(engine, vector[None, :], METRICS)
         assert alone[0].tobytes() == row.tobytes()
 
 

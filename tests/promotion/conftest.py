@@ -10,12 +10,12 @@ import pytest
 from keyring.backends import fail
 
 from passivbot.backtest.scenario import Scenario
-from passivbot.config import ParameterSpace, load_config
+from passivbot.config import load_config
 from passivbot.config.resources import configs_dir
-from passivbot.config.warmup import WarmupRule
-from passivbot.engine import METRICS, __version__
+from passivbot.engine import METRICS
 from passivbot.market import generate, write_folder
-from passivbot.study import Definition, Evaluation, Space, StudyLog
+from passivbot.study import Evaluation, StudyLog
+from tests.random_study import random_study
 
 COINS = {"BTC": "calm", "ETH": "calm", "SOL": "crash"}
 ACCOUNT = "test_01"
@@ -71,38 +71,10 @@ def make_study(
             f'optimize.limits={{"drawdown_worst": {limit}}}',
         ],
     ).config
-    space = ParameterSpace.from_config(config)
-    scenario = Scenario.prepare(config, candles)
-    random = np.random.default_rng(7)
-    vectors = space.enforce(space.low + random.random((24, len(space.names))) * (space.high - space.low))
-    evaluated = space.evaluated(vectors)
-    common, single = WarmupRule.from_config(config, scenario.coins).for_matrix(evaluated)
-    metrics = scenario.engine().evaluate_matrix(
-        evaluated,
-        config.bot.to_engine(),
-        METRICS,
-        coin_overrides=config.engine_overrides(scenario.coins),
-        warmup_minutes=common,
-        coin_warmup_minutes=single,
-    )
+    definition, vectors, metrics = random_study(Scenario.prepare(config, candles), 24, METRICS)
     if nudged is not None:
         column = METRICS.index(nudged)
         metrics[:, column] = np.nextafter(metrics[:, column], np.inf)
-    definition = Definition(
-        config=config.to_dict(),
-        scenario=scenario.describe(),
-        search="random",
-        seed=7,
-        lag=8,
-        population=10,
-        sobol=10,
-        block=8,
-        metrics=METRICS,
-        seeds=(),
-        space=Space(space.names, tuple(space.low.tolist()), tuple(space.high.tolist()), space.digits),
-        engine=__version__,
-        created="2026-01-01T00:00:00Z",
-    )
     drawdown = metrics[:, METRICS.index("drawdown_worst")]
     order = np.argsort(drawdown).tolist()
     rows = [Evaluation(n, vectors[n], metrics[n], worker="w", seconds=0.01) for n in range(24)]

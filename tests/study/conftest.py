@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from passivbot.backtest.scenario import Scenario
-from passivbot.config import ParameterSpace, load_config
+from passivbot.config import load_config
 from passivbot.config.resources import configs_dir
-from passivbot.config.warmup import WarmupRule
 from passivbot.engine import METRICS as METRIC_NAMES
-from passivbot.engine import __version__
 from passivbot.study import Definition, Evaluation, Space, StudyLog
 from tests.disks import mount, unmount
+from tests.random_study import random_study
 
 QUICKSTART = configs_dir() / "quickstart.json"
 
@@ -79,36 +78,8 @@ class Example:
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     """Forty random candidates, one of them failed, one stopped."""
-    config = load_config(QUICKSTART).config
-    space = ParameterSpace.from_config(config)
-    scenario = Scenario.prepare(config)
-    random = np.random.default_rng(7)
-    vectors = space.enforce(space.low + random.random((40, len(space.names))) * (space.high - space.low))
-    evaluated = space.evaluated(vectors)
-    common, single = WarmupRule.from_config(config, scenario.coins).for_matrix(evaluated)
-    metrics = scenario.engine().evaluate_matrix(
-        evaluated,
-        config.bot.to_engine(),
-        METRIC_NAMES,
-        coin_overrides=config.engine_overrides(scenario.coins),
-        warmup_minutes=common,
-        coin_warmup_minutes=single,
-    )
-    definition = Definition(
-        config=config.to_dict(),
-        scenario=scenario.describe(),
-        search="random",
-        seed=7,
-        lag=8,
-        population=10,
-        sobol=10,
-        block=8,
-        metrics=METRIC_NAMES,
-        seeds=(),
-        space=Space(space.names, tuple(space.low.tolist()), tuple(space.high.tolist()), space.digits),
-        engine=__version__,
-        created="2026-01-01T00:00:00Z",
-    )
+    scenario = Scenario.prepare(load_config(QUICKSTART).config)
+    definition, vectors, metrics = random_study(scenario, 40, METRIC_NAMES)
     rows = [Evaluation(n, vectors[n], metrics[n], worker=f"w{n % 2}", seconds=0.01) for n in range(40)]
     nothing = np.full(len(METRIC_NAMES), np.nan)
     rows[5] = Evaluation(5, vectors[5], nothing, "failed", error="killed its worker twice")

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from passivbot.backtest import Candidates
 from passivbot.backtest.scenario import Scenario
 from passivbot.cli.main import main
-from passivbot.config import WarmupRule, load_config
+from passivbot.config import load_config
 from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import ResourceError, StudyError
 from passivbot.study import Evaluation, StudyLog
@@ -127,17 +128,9 @@ def stopping(tmp_path: Path, example: Example) -> tuple[Path, int, int]:
         study = Study(log)
         assert study.stop_limits == {"drawdown_worst": 0.05}
         vectors = np.stack([row.parameters for row in example.rows])
-        evaluated = study.space.evaluated(vectors)
-        common, single = WarmupRule.from_config(study.config, example.scenario.coins).for_matrix(evaluated)
-        columns = example.scenario.engine().evaluate_matrix(
-            evaluated,
-            study.config.bot.to_engine(),
-            (*definition.metrics, STOPPED_MINUTE),
-            coin_overrides=study.config.engine_overrides(example.scenario.coins),
-            warmup_minutes=common,
-            coin_warmup_minutes=single,
-            limits=study.stop_limits,
-        )
+        candidates = Candidates.of(study.config, example.scenario.coins)
+        wanted = (*definition.metrics, STOPPED_MINUTE)
+        columns = candidates.evaluate(example.scenario.engine(), vectors, wanted, study.stop_limits)
         stopped = np.isfinite(columns[:, -1])
         assert 3 < stopped.sum() < 37
         log.append(
