@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cluster.head import Outcome
     from cluster.prepare import Plan
     from passivbot.study import StudyLog
+    from passivbot.study.study import Results, Study
 
 INTERRUPTED = 130
 
@@ -99,6 +100,14 @@ def optimize(
             "it can't keep any more. Such a candidate is logged as stopped, and never scored.",
         ),
     ] = False,
+    holdout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DAYS",
+            help="Keep the last days of the candles from the search, at least 7, and try the front on them "
+            "at the end (passivbot study unseen).",
+        ),
+    ] = None,
     start: Annotated[
         list[Path] | None,
         typer.Option("--start", "-t", help="Starting configurations: a file or folder; repeatable."),
@@ -180,6 +189,7 @@ def optimize(
         seed=seed,
         lag=lag,
         stop_early=stop_early,
+        holdout=holdout,
         start=tuple(start or ()),
         fine_tune=tuple(name.strip() for name in (fine_tune or "").split(",") if name.strip()),
         sets=tuple(sets or ()),
@@ -223,6 +233,7 @@ def _bring_back(uri: str, study: str | None, *, resume: bool) -> Path:
 def _introduce(plan: "Plan") -> None:
     """Say what is going to run."""
     from passivbot.config.scoring import stop_text
+    from passivbot.market.clean import utc
 
     for warning in plan.warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -242,6 +253,8 @@ def _introduce(plan: "Plan") -> None:
         f"{scenario.panel.interval_minutes} a bar; {scenario.candles}"
     )
     typer.echo(f"objectives: {objectives}; limits: {limits}")
+    if plan.holdout is not None:
+        typer.echo(f"held out: {plan.holdout:g} days or more after {utc(scenario.panel.last_ms)}")
     if plan.stop_limits is not None:
         typer.echo(f"stopped early: {stop_text(plan.stop_limits)}")
 
@@ -273,6 +286,8 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
     marks = default_marks(members)
     typer.echo("")
     console().print(render_front(front, members, marks=marks))
+    ended = outcome is None or outcome.finished
+    tried = plan.holdout is not None and ended and front.feasible and _try_unseen(study, members, marks)
     name = str(plan.folder)
     best = next(iter(marks), int(members.numbers[0]) if len(members) else None)
     if len(members):
@@ -285,7 +300,9 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
             typer.echo(f"page: {published.page}")
     typer.echo("\nnext:")
     if best is not None:
-        typer.echo(f"  passivbot pareto {name} --pick knee")
+        typer.echo(f"  passivbot pareto {name}{' --holds' if tried else ''} --pick knee")
+        if not tried and ended:
+            typer.echo(f"  passivbot study unseen {name}")
         # What was screened on longer bars is confirmed on minutes.
         fine = " --interval 1" if plan.scenario.panel.interval_minutes > 1 else ""
         typer.echo(f"  passivbot backtest {plan.folder / 'front' / f'{best:07d}.json'}{fine}")
@@ -293,3 +310,22 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
     if more and plan.ends.hours is not None and missing(log, plan.budget):
         more = f" --hours {plan.ends.hours * 2:g}"
     typer.echo(f"  passivbot optimize --study {name} --resume{more}")
+
+
+def _try_unseen(study: "Study", members: "Results", marks: dict[int, str]) -> bool:
+    """Try the front on the candles that were held out, keep and print what comes out; whether that worked."""
+    from passivbot.errors import PassivbotError
+    from passivbot.study.terminal import console
+    from passivbot.study.unseen import examine, save, unseen_scenario
+    from passivbot.study.unseen_table import render_unseen
+
+    try:
+        found = examine(study, members, unseen_scenario(study))
+        save(study, found)
+    except PassivbotError as error:
+        # The search is done and kept: what comes after it can be asked for again.
+        typer.echo(f"warning: the front was not tried on the held-out candles: {error}", err=True)
+        return False
+    typer.echo("")
+    console().print(render_unseen(study, found, members, marks=marks))
+    return True

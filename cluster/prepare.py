@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.budget import Budget, checked_hours, parse_until, resumed
+from cluster.holdout import held_out, without_last_days
 from cluster.search import Problem, Settings
 from cluster.search.registry import AUTO, make_search, resolve_auto, settings_for
 from passivbot import engine
@@ -65,6 +66,7 @@ class Request:
     seed: int | None = None
     lag: int | None = None
     stop_early: bool = False
+    holdout: float | None = None
     start: tuple[Path, ...] = ()
     fine_tune: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
@@ -90,6 +92,8 @@ class Plan:
         Parameters, objectives and limits, candles.
     ends
         What ends the study.
+    holdout
+        Days of candles that the search does not see, on which its front is tried at the end; None for none.
     warnings, notes
         What was most likely not meant; what was assumed. One line each.
     """
@@ -105,6 +109,7 @@ class Plan:
     ends: Budget
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    holdout: float | None = None
 
     @property
     def budget(self) -> int:
@@ -146,6 +151,9 @@ def plan_new(request: Request) -> Plan:
     )
     make_search(name, problem, settings)  # an unknown one, or one that is not installed, says so here
     scenario = Scenario.prepare(config, request.candles, coins=request.coins)
+    if request.holdout is not None:
+        config = without_last_days(config, scenario, request.holdout)
+        scenario = Scenario.prepare(config, request.candles, coins=request.coins)
     findings = (*loaded.findings, *space.findings, *seeds.findings)
     return Plan(
         folder=folder,
@@ -166,6 +174,7 @@ def plan_new(request: Request) -> Plan:
         ),
         warnings=(*map(str, findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario),
+        holdout=request.holdout,
     )
 
 
@@ -181,6 +190,8 @@ def plan_resumed(request: Request) -> Plan:
     """
     if request.study is None:
         raise ConfigError("the command line: --resume needs --study, a folder or a name below studies/")
+    if request.holdout is not None:
+        raise ConfigError("the command line: --holdout is for a new study; a resumed one keeps what it had")
     log = StudyLog.open(find(request.study), write=True)
     try:
         return _resumed(request, log)
@@ -241,6 +252,7 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         ends=_budget_again(request, log, config),
         warnings=(*map(str, loaded.findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario),
+        holdout=held_out(log),
     )
 
 
@@ -357,7 +369,5 @@ def logged_metrics(needed: Sequence[str]) -> tuple[str, ...]:
 
 
 def _notes(scenario: Scenario) -> tuple[str, ...]:
-    demo = (
-        ("no --candles: these are the embedded demo candles, synthetic",) if scenario.candles == DEMO else ()
-    )
+    demo = ("these are the embedded demo candles, synthetic",) if scenario.candles == DEMO else ()
     return (*demo, *scenario.notes)

@@ -14,6 +14,7 @@ from cluster.candles import panel_bytes, prepared_share
 from cluster.dashboard.shown import shown
 from cluster.display import Display, make_display
 from cluster.head import Head, Outcome
+from cluster.holdout import EVENT as HOLDOUT
 from cluster.launch import usable_cpus
 from cluster.memory import Estimate
 from cluster.pace import Pace
@@ -108,6 +109,8 @@ def execute(
         with place as joined, ExitStack() as stack:
             if not new:
                 log.event("resumed", {"logged": log.count()})
+            elif plan.holdout is not None:
+                log.event(HOLDOUT, {"days": plan.holdout})
             log.event(EVENT, plan.ends.payload())
             if lag is not None and not new:
                 change_lag(log, lag)

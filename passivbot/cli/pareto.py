@@ -37,8 +37,18 @@ def pareto(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC<NUMBER", help="Keep only members for which this holds; repeatable."),
+        typer.Option(
+            metavar="METRIC<NUMBER",
+            help="Keep only members for which this holds; repeatable. unseen.METRIC: on unseen candles.",
+        ),
     ] = None,
+    holds: Annotated[
+        bool,
+        typer.Option(
+            "--holds",
+            help="Keep only members that keep all limits on unseen candles (see passivbot study unseen).",
+        ),
+    ] = False,
     objectives: Annotated[
         str | None, typer.Option(metavar="METRIC,…", help="Choose by these objectives only.")
     ] = None,
@@ -64,17 +74,19 @@ def pareto(
     """Print the front of a study; write its page and each member's configuration into the study's folder."""
     from passivbot.errors import ConfigError
     from passivbot.study.select import check_method
-    from passivbot.study.select import matching as matches
     from passivbot.study.select import pick as choose
     from passivbot.study.study import Study, write_records
 
     if pick:
         check_method(pick)
-    if everything and (not json or pick or where):
-        raise ConfigError("the command line: --all needs --json, and goes with neither --pick nor --where")
+    conditions = [*(where or ()), *(["--holds"] if holds else [])]
+    if everything and (not json or pick or conditions):
+        raise ConfigError(
+            "the command line: --all needs --json, and goes with none of --pick, --where, --holds"
+        )
     if serve:
-        if json or pick or where:
-            raise ConfigError("the command line: --serve goes with none of --json, --pick, --where")
+        if json or pick or conditions:
+            raise ConfigError("the command line: --serve goes with none of --json, --pick, --where, --holds")
         _serve(study, port)
         return
     if port is not None:
@@ -85,9 +97,7 @@ def pareto(
             return
         front = opened.front(cap)
         members = opened.members(front)
-        kept = members
-        for expression in where or ():
-            kept = kept.take(matches(kept, expression))
+        kept = _narrowed(opened, members, conditions, empty=json and not pick)
         if not front.feasible:
             typer.echo("note: no candidate keeps all limits; these break them least", err=True)
         if pick:
@@ -98,6 +108,26 @@ def pareto(
             write_records(kept.records(), sys.stdout)
             return
         _print(opened, front, members, kept, pick, rows)
+
+
+def _narrowed(opened: "Study", members: "Results", conditions: "list[str]", *, empty: bool) -> "Results":
+    """Return the members for which all conditions hold; where that is none, an error unless ``empty``."""
+    from passivbot.errors import StudyError
+    from passivbot.study.select import matching
+    from passivbot.study.unseen import UNSEEN, holding, matching_there, needed
+
+    kept = members
+    for condition in conditions:
+        if condition == "--holds":
+            mask = holding(needed(opened), kept)
+        elif condition.startswith(UNSEEN):
+            mask = matching_there(needed(opened), kept, condition.removeprefix(UNSEEN))
+        else:
+            mask = matching(kept, condition)
+        if len(kept) and not mask.any() and not empty:
+            raise StudyError(f"{opened.folder}: {condition} leaves none of {len(kept):,} members")
+        kept = kept.take(mask)
+    return kept
 
 
 def _serve(study: str, port: int | None) -> None:
@@ -120,9 +150,12 @@ def _print(
     opened: "Study", front: "Front", members: "Results", kept: "Results", pick: str | None, rows: int
 ) -> None:
     """Print what --where and --pick left of the front; write page and configurations of all of it."""
+    from passivbot.backtest.candles import DEMO
     from passivbot.errors import ResourceError, StudyError
     from passivbot.study.publish import default_marks, publish
     from passivbot.study.terminal import console, render_front
+    from passivbot.study.unseen import known
+    from passivbot.study.unseen_table import summary
 
     marks = {int(kept.numbers[0]): pick} if pick else default_marks(members)
     stdout = console()
@@ -135,8 +168,16 @@ def _print(
         # A study on a read-only mount can still be looked at.
         typer.echo(f"warning: no files were written: {error}", err=True)
         return
+    tried = known(opened)
+    if tried is not None:
+        typer.echo(f"unseen candles: {summary(tried, members)}")
     if pick:
-        typer.echo(f"configuration: {published.front / f'{int(kept.numbers[0]):07d}.json'}")
+        number = int(kept.numbers[0])
+        path = published.front / f"{number:07d}.json"
+        typer.echo(f"configuration: {path}")
+        typer.echo(f"\nnext:\n  passivbot backtest {path}")
+        if opened.definition.scenario.get("candles") != DEMO:
+            typer.echo(f"  passivbot promote {opened.folder} --candidate {number} --to main")
     else:
         typer.echo(f"configurations: {published.front}{os.sep}  ({len(members)} files)")
     typer.echo(f"page: {published.page}")

@@ -1,4 +1,4 @@
-"""``passivbot study list | show | export | restore``."""
+"""``passivbot study list | show | unseen | export | restore``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passivbot.cli.options import help_if_alone
+from passivbot.cli.unseen import unseen
 
 if TYPE_CHECKING:
     from passivbot.study.study import Study
@@ -15,10 +16,11 @@ StudyArgument = Annotated[str, typer.Argument(help="Folder of a study, or its na
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    group = typer.Typer(help="List, show, export or restore studies.", invoke_without_command=True)
+    group = typer.Typer(help="List, show, try, export or restore studies.", invoke_without_command=True)
     group.callback()(help_if_alone)
     group.command("list")(list_studies)
     group.command("show")(show)
+    group.command("unseen")(unseen)
     group.command("export")(export)
     group.command("restore")(restore)
     app.add_typer(group, name="study")

@@ -91,7 +91,7 @@ def render_front(
 def front_table(members: Results, *, rows: int = 20, marks: Mapping[int, str] | None = None) -> Table:
     """Return a table: candidate, objectives as reported (↑ more is better), limited metrics, violation."""
     marks = marks or {}
-    shown = _chosen(members, rows, marks)
+    shown = chosen(members, rows, marks)
     objectives = {o.metric: "↑" if o.weight < 0 else "↓" for o in members.scoring.objectives}
     others = [
         m for m in dict.fromkeys(limit.metric for limit in members.scoring.limits) if m not in objectives
@@ -121,7 +121,7 @@ def front_table(members: Results, *, rows: int = 20, marks: Mapping[int, str] | 
     return table
 
 
-def _chosen(members: Results, rows: int, marks: Mapping[int, str]) -> NDArray[np.intp]:
+def chosen(members: Results, rows: int, marks: Mapping[int, str]) -> NDArray[np.intp]:
     """Return indices of the rows to show, the marked ones among them, best first objective first."""
     marked = np.flatnonzero(np.isin(members.numbers, list(marks)))
     kept = (

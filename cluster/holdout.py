@@ -1,0 +1,52 @@
+"""Candles that are kept from a search, so that its front can be tried on them."""
+
+import math
+from datetime import UTC, datetime
+
+from passivbot.backtest import Scenario
+from passivbot.backtest.outside import LEAST_DAYS
+from passivbot.config import Config
+from passivbot.errors import ConfigError, located
+from passivbot.market.clean import DAY_MS, utc
+from passivbot.study import StudyLog
+
+EVENT = "holdout"
+"""Kind of the event that says how many days were kept, below "days"."""
+
+
+def without_last_days(config: Config, scenario: Scenario, days: float) -> Config:
+    """Return a configuration that ends so many days earlier, at 00:00, where periods end.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    scenario
+        What it runs on as it is.
+    days
+        Days to keep.
+
+    Raises
+    ------
+    ConfigError
+        Too few to say anything, or more than there are candles.
+    """
+    first, last = max(scenario.panel.first_ms, scenario.requested_start_ms), scenario.panel.last_ms
+    if not (math.isfinite(days) and days >= LEAST_DAYS):
+        raise ConfigError(
+            located("the command line", "--holdout", f"{days:g}", f"a number of days from {LEAST_DAYS} on")
+        )
+    end = (last - int(days * DAY_MS)) // DAY_MS * DAY_MS
+    if end <= first:
+        raise ConfigError(
+            f"the command line: --holdout {days:g} leaves no candles to search on: they run from "
+            f"{utc(first)} to {utc(last)}"
+        )
+    text = datetime.fromtimestamp(end // 1000, UTC).strftime("%Y-%m-%d")
+    return config.model_copy(update={"backtest": config.backtest.model_copy(update={"end_date": text})})
+
+
+def held_out(log: StudyLog) -> float | None:
+    """Return how many days were kept from a study's search; None for none."""
+    events = [event.payload for event in log.events() if event.kind == EVENT]
+    return float(events[-1]["days"]) if events else None
