@@ -75,6 +75,7 @@ def page_data(study: Study, front: Front, members: Results, marks: Mapping[int, 
     """
     from passivbot.study.serve.importance import importance
     from passivbot.study.serve.pulse import Pulse
+    from passivbot.study.unseen_table import briefly
 
     last = study.log.last()
     stride = max(1, -(-(last + 1) // OTHERS))
@@ -87,6 +88,7 @@ def page_data(study: Study, front: Front, members: Results, marks: Mapping[int, 
         "others": others_part(sample, members.numbers, study.definition.space.free, stride),
         "series": pulse.series(),
         "importance": importance(sample, study.definition.space.free),
+        "unseen": briefly(study, members),
         "told": last + 1,
     }
 

@@ -1,15 +1,17 @@
 """What was found on unseen candles, in a terminal: objectives side by side, then members."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from passivbot.study.page_data import plain
 from passivbot.study.study import Results, Study
 from passivbot.study.terminal import chosen, number
-from passivbot.study.unseen import Unseen, holds, idle, rank_correlation
+from passivbot.study.unseen import Unseen, holds, idle, known, rank_correlation
 
 
 def summary(found: Unseen, members: Results) -> str:
@@ -104,6 +106,27 @@ def verdict(there: Results, i: int) -> str:
         if excess > 0:
             return f"breaks {limit.metric}: {number(float(there.metric(limit.metric)[i]))}"
     return "holds" if there.feasible[i] else "not scored"
+
+
+def briefly(study: Study, members: Results) -> dict[str, dict[str, Any]]:
+    """Return candidate → how it did on unseen candles, JSON-able; those alone that were tried."""
+    found = known(study)
+    if found is None:
+        return {}
+    _, there = found.of(members)
+    kept = holds(there)
+    objectives = [objective.metric for objective in there.scoring.objectives]
+    return {
+        str(number): {
+            "days": round(found.window.days, 1),
+            "first_ms": found.window.first_ms,
+            "holds": bool(kept[i]),
+            "last_ms": found.window.last_ms,
+            "metrics": {name: plain(there.metric(name))[i] for name in objectives},
+            "verdict": verdict(there, i),
+        }
+        for i, number in enumerate(there.numbers.tolist())
+    }
 
 
 def _arrow(weight: int) -> str:

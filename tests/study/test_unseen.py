@@ -11,10 +11,7 @@ import pytest
 from passivbot.backtest import Scenario, run_backtest
 from passivbot.backtest.outside import between, traded
 from passivbot.cli.main import main
-from passivbot.config import load_config
-from passivbot.engine import METRICS
 from passivbot.errors import CandleError, ConfigError, StudyError
-from passivbot.study import Evaluation, StudyLog
 from passivbot.study.export import evaluated_config
 from passivbot.study.select import matching
 from passivbot.study.study import Study
@@ -31,22 +28,13 @@ from passivbot.study.unseen import (
     unseen_scenario,
 )
 from passivbot.study.unseen_table import verdict
-from tests.random_study import random_study
-
-from .conftest import QUICKSTART
-
-SPLIT = "2025-03-09"
-COUNT = 40
+from tests.short_study import write_short
 
 
 @pytest.fixture(scope="session")
 def first_week(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of random candidates over the first six days of the demo candles."""
-    config = load_config(QUICKSTART, sets=(f"backtest.end_date={SPLIT}",)).config
-    definition, vectors, metrics = random_study(Scenario.prepare(config, "demo"), COUNT, METRICS, 7)
     folder = tmp_path_factory.mktemp("studies") / "week"
-    with StudyLog.create(folder, definition) as log:
-        log.append([Evaluation(n, vectors[n], metrics[n]) for n in range(COUNT)])
+    write_short(folder, 40)
     return folder
 
 
@@ -141,10 +129,7 @@ def test_periods_that_were_seen_or_are_too_short(study: Study) -> None:
 
 
 def test_a_study_that_saw_everything(tmp_path: Path) -> None:
-    scenario = Scenario.prepare(load_config(QUICKSTART).config, "demo")
-    definition, vectors, metrics = random_study(scenario, 2, METRICS)
-    with StudyLog.create(tmp_path / "all", definition) as log:
-        log.append([Evaluation(n, vectors[n], metrics[n]) for n in range(2)])
+    write_short(tmp_path / "all", 2, end="")
     with (
         Study.open(tmp_path / "all") as study,
         pytest.raises(CandleError, match=r"demo: 0.0 days that the study has not seen"),

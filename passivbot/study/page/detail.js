@@ -21,7 +21,7 @@ function localFacts(candidate) {
       };
     }),
     promote: page.study.promote.replaceAll("CANDIDATE", String(candidate)),
-    file: `front/${String(candidate).padStart(7, "0")}.json`,
+    file: `front/${String(candidate).padStart(7, "0")}.json`, unseen: (page.study.unseen || {})[candidate] || null,
   };
 }
 
@@ -211,7 +211,14 @@ function renderTrust(list, facts, replay) {
     item(`logged ${new Date(facts.logged * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC by ${facts.worker || "a worker"}, ` +
       `${short(facts.seconds)} s in the engine`);
   }
-  item("chosen on these candles; how it does on others is not known");
+  if (facts.unseen) {
+    const { days, first_ms: first, last_ms: last, metrics, verdict, holds } = facts.unseen;
+    const day = (ms) => new Date(ms).toISOString().slice(0, 10);
+    const there = Object.entries(metrics).map(([name, v]) => `${name} ${short(facts.metrics[name])} → ${short(v)}`);
+    item(`unseen candles, ${day(first)} to ${day(last)}, ${days} days: ${verdict}; ${there.join(", ")}`, holds ? "yes" : "no");
+  } else {
+    item(`chosen on these candles; how it does on others is not known: passivbot study unseen ${page.study.name}`);
+  }
 }
 
 function renderConfig(detail, facts) {

@@ -10,6 +10,7 @@ from passivbot.engine import __version__ as engine_version
 from passivbot.study.page_data import plain, promote_command
 from passivbot.study.select import ranking
 from passivbot.study.study import Results, Study
+from passivbot.study.unseen_table import briefly
 
 
 def facts(study: Study, members: Results, one: Results) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def facts(study: Study, members: Results, one: Results) -> dict[str, Any]:
         "logged": float(one.rows.logged[0]),
         "engine": {"study": study.definition.engine, "here": engine_version},
         "candles": candles(study),
+        "unseen": briefly(study, one).get(str(number)),
         "promote": promote_command(study).replace("CANDIDATE", str(number)),
         "file": f"front/{number:07d}.json",
     }
