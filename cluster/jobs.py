@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.board import Board
-from passivbot.errors import ClusterError, ConfigError
+from passivbot.errors import ClusterError, ConfigError, first_line
 
 HOME = "PASSIVBOT_HOME"
 """Environment of the head: folder against which the paths of a job are taken; default: the user's home."""
@@ -162,7 +162,7 @@ def _taken(client: Any, submission: Submission, parcel: Parcel, folder: str, url
     except (RuntimeError, OSError, ValueError) as error:
         if "No available agent" in str(error) and not last:
             return False
-        raise ClusterError(f"{url}: the cluster does not take the job: {_first_line(error)}") from error
+        raise ClusterError(f"{url}: the cluster does not take the job: {_told(error)}") from error
     return True
 
 
@@ -230,16 +230,15 @@ def _client(url: str) -> Any:
     try:
         return sdk.JobSubmissionClient(url)
     except (RuntimeError, OSError, ValueError) as error:
-        text = _first_line(error)
+        text = _told(error)
         reason = "it asks for another token" if "uthentic" in text or "401" in text or "403" in text else text
         raise ClusterError(f"{url}: no dashboard of Ray that takes jobs: {reason}") from error
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
+def _told(error: BaseException) -> str:
+    """Return what an error says: its first line, or the ``detail`` of one that is JSON."""
+    text = first_line(error)
     try:
-        return str(json.loads(lines[0]).get("detail", lines[0]))[:300]
+        return str(json.loads(text).get("detail", text))
     except (ValueError, AttributeError):
-        return lines[0][:300]
+        return text

@@ -19,7 +19,7 @@ from typing import Any
 
 from cluster.member import is_member, membership
 from cluster.watch import watched
-from passivbot.errors import ClusterError, ResourceError
+from passivbot.errors import ClusterError, ResourceError, first_line
 from passivbot.ops.environment import forget
 
 FAULT_SETTINGS: Mapping[str, str] = {
@@ -106,7 +106,7 @@ def local_cluster(
         )
     except Exception as error:  # a node that is slow to start is one of no better class
         ray.shutdown()
-        raise ResourceError(f"Ray does not start on this machine: {_first_line(error)}") from error
+        raise ResourceError(f"Ray does not start on this machine: {first_line(error)}") from error
     try:
         yield Cluster(local=True, cpus=cpus, nodes=1)
     finally:
@@ -141,9 +141,7 @@ def attached_cluster(address: str, object_store: int = 0) -> Iterator[Cluster]:
         try:
             ray.init(address=found or address, **_quiet())
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise ClusterError(
-                f"--address {address}: can't join the cluster: {_first_line(error)}"
-            ) from error
+            raise ClusterError(f"--address {address}: can't join the cluster: {first_line(error)}") from error
         if found is not None:
             stack.enter_context(watched(found))
         alive = [node for node in ray.nodes() if node["Alive"]]
@@ -284,8 +282,3 @@ def _reason(text: str) -> str:
     if not lines or any("Failed to connect to GCS" in line for line in lines):
         return "what listens there does not answer as one"
     return lines[-1][:200]
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

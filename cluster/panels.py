@@ -8,6 +8,7 @@ the one that fetches. What is mapped is in memory once a machine too, and may be
 import errno
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 from cluster.candles import panel_bytes
 from cluster.display import megabytes
 from cluster.fingerprint import cache_folder
-from passivbot.disk import PART
+from passivbot.disk import PART, part_of, settle
 from passivbot.errors import CandleError, ResourceError
 from passivbot.market.files import locked, make_folder, unwritable
+from passivbot.study.place import file_system
 
 KEPT_SECONDS = 30 * 86_400.0
 """After that long without use a panel is removed from a machine's cache."""
@@ -85,7 +87,7 @@ class SharedFile:
         for _ in range(_ATTEMPTS):
             with _part_of(path) as part, part.open("wb") as file:
                 try:
-                    system, place = _system(store)
+                    system, place = file_system(store)
                     with system.open_input_stream(f"{place}/{self.name}") as source:
                         found = _copy(source, file)
                 except (OSError, pa.ArrowException) as error:
@@ -94,8 +96,7 @@ class SharedFile:
                     raise CandleError(f"{store}/{self.name}: can't be fetched ({error})") from None
                 if found == (self.digest, self.size):
                     file.flush()
-                    os.fsync(file.fileno())
-                    part.replace(path)
+                    settle(part, path)
                     return
         raise CandleError(
             f"{store}/{self.name}: is damaged: {found[1]:,} bytes of SHA-256 {found[0][:16]}…, "
@@ -154,7 +155,7 @@ def require_place(store: str) -> None:
         Says why.
     """
     try:
-        system, place = _system(store)
+        system, place = file_system(store)
         system.create_dir(place, recursive=True)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CandleError(f"--panels {store}: can't be written ({error})") from None
@@ -166,17 +167,13 @@ def _share(table: pa.Table, store: str | None) -> SharedFile:
     with locked(folder):
         _prune(folder)
         with _part_of(folder / "new.arrow") as part:
-            try:
-                with part.open("wb") as file:
-                    _write(table, file)
-                    os.fsync(file.fileno())
-                with part.open("rb") as file:
-                    digest, size = _copy(file, None)
-            except OSError as error:
-                raise unwritable(part, error) from None
+            with part.open("wb") as file:
+                _write(table, file)
+            with part.open("rb") as file:
+                digest, size = _copy(file, None)
             shared = SharedFile(digest, size, store)
             path = folder / shared.name
-            part.replace(path)
+            settle(part, path)
     if store is not None:
         _upload(path, shared, store)
     return shared
@@ -191,14 +188,14 @@ def _write(table: pa.Table, file: BinaryIO) -> None:
 
 def _upload(path: Path, shared: SharedFile, store: str) -> None:
     try:
-        system, place = _system(store)
+        system, place = file_system(store)
         target = f"{place}/{shared.name}"
         if system.get_file_info(target).size == shared.size:
             return
         system.create_dir(place, recursive=True)
         # An object appears when it is complete; a file of a disk, when it is renamed.
         local = isinstance(system, pa.fs.LocalFileSystem)
-        written = f"{target}.{os.getpid()}{PART}" if local else target
+        written = f"{target}.{secrets.token_hex(4)}{PART}" if local else target
         with path.open("rb") as source, system.open_output_stream(written) as sink:
             _copy(source, sink)
         if local:
@@ -227,14 +224,12 @@ def _has(path: Path, size: int) -> bool:
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
-    """Yield a name beside ``path`` to write to; what is left there afterwards is removed."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    """Give a name beside ``path`` to write to, and what fails in the store's words."""
     try:
-        yield part
+        with part_of(path) as part:
+            yield part
     except OSError as error:
         raise unwritable(path, error) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _copy(source: Any, sink: Any) -> tuple[str, int]:
@@ -255,15 +250,6 @@ def _prune(folder: Path) -> None:
         with suppress(OSError):
             if path.stat().st_mtime < oldest:
                 path.unlink()
-
-
-def _system(store: str) -> tuple[Any, str]:
-    """Return file system and path of a place: a URI, or a folder of this machine."""
-    if "://" in store:
-        system, place = pa.fs.FileSystem.from_uri(store)
-    else:
-        system, place = pa.fs.LocalFileSystem(), str(Path(store).absolute())
-    return system, place.rstrip("/")
 
 
 def require_disk(size: int) -> None:

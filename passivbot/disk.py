@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,38 @@ def unwritable(path: Path, error: OSError, kind: type[PassivbotError]) -> Passiv
 
 
 @contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Give a name beside ``path`` to write to; what is left there afterwards is removed.
+
+    For writers that want a name; :func:`replacing` gives an open file.
+    """
+    # Other threads write here too, and in a shared folder processes of other machines.
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
+    try:
+        yield part
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def settle(part: Path, path: Path, *, durable: bool = True) -> None:
+    """Give what was written its name.
+
+    Parameters
+    ----------
+    part, path
+        What was written, in the folder of what it becomes.
+    durable
+        Whether it survives a power cut as soon as this returns; costs a write to the disk.
+    """
+    if durable:
+        _sync(part)
+    part.replace(path)
+    if durable:
+        _sync(path.parent)
+
+
+@contextmanager
 def replacing(
     path: Path, kind: type[PassivbotError], *, mode: int = 0o644, durable: bool = True
 ) -> Iterator[BinaryIO]:
@@ -48,30 +81,21 @@ def replacing(
     mode
         Of the file.
     durable
-        Whether it survives a power cut as soon as this returns; costs a write to the disk.
+        As for :func:`settle`.
 
     Raises
     ------
     PassivbotError
         ``kind`` or ResourceError: it can't be written; the old one stays.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        part.replace(path)
-        if durable:
-            _sync(path.parent)
+        with part_of(path) as part:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+            settle(part, path, durable=durable)
     except OSError as error:
         raise unwritable(path, error, kind) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def replace_file(
@@ -82,9 +106,9 @@ def replace_file(
         file.write(content)
 
 
-def _sync(folder: Path) -> None:
-    """Bring a rename to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

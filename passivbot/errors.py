@@ -70,6 +70,12 @@ def located(file: str | Path, key: str, value: object, allowed: str) -> str:
     return f"{file}: {key} is {value!r}; allowed is {allowed}"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind if it says nothing; libraries say much."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like ``name``, or None if none is close."""
     found = get_close_matches(name, list(known), n=1, cutoff=0.6)

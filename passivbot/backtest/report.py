@@ -25,7 +25,7 @@ from passivbot.backtest.scenario import DATA_SET, PROVENANCE, Scenario
 from passivbot.config import Config, warmup_minutes
 from passivbot.config.schema import SIDES
 from passivbot.engine import STOPPED_MINUTE, BacktestResult
-from passivbot.errors import ResourceError
+from passivbot.errors import ResourceError, first_line
 from passivbot.market import Panel
 from passivbot.market.clean import MINUTE_MS, Floats, utc
 
@@ -214,7 +214,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         partial.replace(target)
     except OSError as error:
         # Arrow's errors carry the cause in their text alone.
-        cause = error.strerror or str(error).splitlines()[0]
+        cause = error.strerror or first_line(error)
         raise ResourceError(f"{target}: can't be written ({cause})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,8 +1,8 @@
 """Where the shipped configurations lie, in a source tree and in an installed wheel."""
 
-import os
 from pathlib import Path
 
+from passivbot.disk import replace_file
 from passivbot.errors import ConfigError
 
 TEMPLATE = "template.json"
@@ -37,11 +37,5 @@ def write_template(out: Path | None) -> str:
         return text
     if out.exists():
         raise ConfigError(f"{out}: exists already; name another file")
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(out)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigError(f"{out}: can't be written ({error.strerror})") from None
+    replace_file(out, text.encode(), ConfigError)
     return text

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from passivbot.errors import CandleError
+from passivbot.errors import CandleError, first_line
 
 MINUTE_MS = 60_000
 DAY_MS = 1440 * MINUTE_MS
@@ -175,7 +175,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except (pa.ArrowException, OSError) as error:
         # The first line: the rest is a stack of C++ frames.
-        cause = (str(error) or type(error).__name__).splitlines()[0]
+        cause = first_line(error)
         raise CandleError(f"{path}: is not a readable Parquet file ({cause})") from None
 
 

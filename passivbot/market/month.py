@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from passivbot.errors import CandleError
+from passivbot.errors import CandleError, first_line
 from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Ints
 from passivbot.market.spans import Span, minus, month_span, union
 
@@ -258,7 +258,7 @@ def read_table(
             # One thread: files are read side by side.
             table = file.read(columns=list(COLUMNS if verify else columns), use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise damaged(path, _cause(error)) from None
+            raise damaged(path, first_line(error)) from None
     if table.num_rows != facts.rows:
         raise damaged(path, f"it holds {table.num_rows} candles, its facts say {facts.rows}")
     if verify and checksum(table, facts) != facts.sha256:
@@ -302,7 +302,7 @@ class MonthReader:
             # One thread: files are read side by side.
             values = self._file.read(columns=[column], use_threads=False).column(0)
         except (pa.ArrowException, OSError) as error:
-            raise damaged(self._path, _cause(error)) from None
+            raise damaged(self._path, first_line(error)) from None
         return values.to_numpy()
 
 
@@ -319,7 +319,7 @@ def opened(path: Path) -> pq.ParquetFile:
     except FileNotFoundError:
         raise CandleError(f"{path}: there is no such file in the store") from None
     except (pa.ArrowException, OSError) as error:
-        raise damaged(path, _cause(error)) from None
+        raise damaged(path, first_line(error)) from None
 
 
 def damaged(path: Path, why: str) -> CandleError:
@@ -327,10 +327,6 @@ def damaged(path: Path, why: str) -> CandleError:
     return CandleError(
         f"{path}: is damaged ({why}); `passivbot data repair` puts it aside and says what to download again"
     )
-
-
-def _cause(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def inconsistent(table: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:

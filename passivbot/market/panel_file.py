@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from passivbot.disk import PART
-from passivbot.errors import CandleError
+from passivbot.disk import part_of, settle
+from passivbot.errors import CandleError, first_line
 from passivbot.market.files import unwritable
 from passivbot.market.panel import FIELDS, Panel, digest_of
 
@@ -54,13 +54,13 @@ def write_panel(panel: Panel, path: Path, recipe: Mapping[str, Any] | None = Non
         "recipe": recipe or {},
     }
     schema = panel.table.schema.with_metadata({KEY: json.dumps(facts, sort_keys=True)})
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            writer.write_table(panel.table.replace_schema_metadata(schema.metadata))
-        part.replace(path)
+        with part_of(path) as part:
+            with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+                writer.write_table(panel.table.replace_schema_metadata(schema.metadata))
+            # Made of what is kept elsewhere: what a power cut spoils has another digest and is made anew.
+            settle(part, path, durable=False)
     except (OSError, pa.ArrowException) as error:
-        part.unlink(missing_ok=True)
         raise unwritable(path, error if isinstance(error, OSError) else OSError(str(error))) from None
 
 
@@ -147,6 +147,6 @@ def _opened(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     except FileNotFoundError:
         raise CandleError(f"{path}: there is no such panel") from None
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        cause = (str(error) or type(error).__name__).splitlines()[0]
+        cause = first_line(error)
         raise CandleError(f"{path}: is no panel ({cause})") from None
     return table, facts

@@ -14,22 +14,21 @@ the mirror is there, it is a log to go on from, and what it lacks is evaluated a
 """
 
 import json
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from passivbot.errors import StudyError
+from passivbot.errors import StudyError, first_line
 from passivbot.study.definition import Definition, canonical
 from passivbot.study.log import INSERT, StudyLog
+from passivbot.study.place import Place
 from passivbot.study.rows import Event
 
 SECONDS = 3.0
@@ -54,65 +53,6 @@ _SCHEMA = pa.schema(
     ]
 )
 _TOKEN_BYTES = 4
-
-
-class Place:
-    """A folder of a file system, given as URI or path.
-
-    Raises
-    ------
-    StudyError
-        The URI is none that pyarrow knows.
-    """
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri.rstrip("/")
-        try:
-            if "://" in uri:
-                self._system, self._root = pafs.FileSystem.from_uri(self.uri)
-            else:
-                self._system, self._root = pafs.LocalFileSystem(), str(Path(uri).absolute())
-        except (pa.ArrowInvalid, ValueError, OSError) as error:
-            raise StudyError(f"{uri}: not a place for a mirror: {_first_line(error)}") from error
-        self._local = isinstance(self._system, pafs.LocalFileSystem)
-
-    def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Write a file whole or not at all."""
-        path = f"{self._root}/{name}"
-        if self._local:
-            _replace_file(Path(path), content)
-            return
-        # An object of a store appears when it is complete.
-        with self._system.open_output_stream(path) as stream:
-            stream.write(content)
-
-    def read(self, name: str) -> bytes | None:
-        """Return a file, None if there is none."""
-        path = f"{self._root}/{name}"
-        if self._system.get_file_info(path).type != pafs.FileType.File:
-            return None
-        with self._system.open_input_file(path) as file:
-            content: bytes = file.read()
-        return content
-
-    def files(self, folder: str) -> dict[str, int]:
-        """Return name → size of the Parquet files of a folder, by name."""
-        where = pafs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
-        found = self._system.get_file_info(where)
-        return {
-            f"{folder}/{info.base_name}": info.size
-            for info in sorted(found, key=lambda info: str(info.base_name))
-            if info.type == pafs.FileType.File and info.base_name.endswith(".parquet")
-        }
-
-    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """Return a Parquet file, or some of its columns."""
-        with self._system.open_input_file(f"{self._root}/{name}") as file:
-            return pq.read_table(file, columns=columns)
-
-    def delete(self, name: str) -> None:
-        """Remove a file."""
-        self._system.delete_file(f"{self._root}/{name}")
 
 
 class Mirror:
@@ -197,7 +137,7 @@ class Mirror:
             # A file system may raise anything of its own; none of it is worth a study.
             except Exception as error:
                 if not self._failing:
-                    self._say(f"mirror {self.uri}: can't be written, trying again: {_first_line(error)}")
+                    self._say(f"mirror {self.uri}: can't be written, trying again: {first_line(error)}")
                 self._failing = True
             self._closing.wait(max(SECONDS, _COST * (time.monotonic() - began)))
         self._log.close()
@@ -292,21 +232,6 @@ def restore(uri: str, folder: Path | None = None, *, root: Path = Path("studies"
             return target, log.count()
 
 
-def _replace_file(path: Path, content: bytes | pa.Buffer) -> None:
-    """Write a file beside its name, bring it to the disk, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def _head(place: Place, text: bytes) -> tuple[str, Definition]:
     try:
         head = json.loads(text)
@@ -342,10 +267,4 @@ def _errors(place: Place) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise StudyError(f"{place.uri}: the mirror can't be reached: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    with suppress(IndexError):
-        return str(error).strip().splitlines()[0][:300]
-    return type(error).__name__
+        raise StudyError(f"{place.uri}: the mirror can't be reached: {first_line(error)}") from error

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from passivbot.disk import part_of, settle
 from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import StudyError, located
 from passivbot.study.lock import unwritable
@@ -60,12 +61,11 @@ def export_table(study: Study, form: str, out: Path | None) -> int:
 
 
 def _beside(out: Path, write: Callable[[Path], int]) -> int:
-    part = out.with_name(f"{out.name}.part")
     try:
-        written = write(part)
-        part.replace(out)
+        with part_of(out) as part:
+            written = write(part)
+            settle(part, out)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise unwritable(out, error) from error
     return written
 

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from passivbot.config.values import date_ms
-from passivbot.errors import CandleError
+from passivbot.errors import CandleError, first_line
 from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
 from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.spans import Span, month_of, month_span
@@ -274,7 +274,7 @@ def _read_csv(text: bytes, columns: Sequence[str], name: str) -> Floats:
             ),
         )
     except (pa.ArrowException, KeyError) as error:
-        raise CandleError(f"{name}: is no table of candles ({str(error).splitlines()[0]})") from None
+        raise CandleError(f"{name}: is no table of candles ({first_line(error)})") from None
     return np.stack([column.to_numpy() for column in table.columns], axis=1)
 
 

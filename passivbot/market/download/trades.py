@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from passivbot.errors import CandleError
+from passivbot.errors import CandleError, first_line
 from passivbot.market.clean import MINUTE_MS, Floats, Ints
 from passivbot.market.spans import Span
 
@@ -34,7 +34,7 @@ def read_trades(content: bytes, what: str) -> tuple[Ints, Floats, Floats]:
             ),
         )
     except (pa.ArrowException, KeyError) as error:
-        raise CandleError(f"{what}: is no file of trades ({str(error).splitlines()[0]})") from None
+        raise CandleError(f"{what}: is no file of trades ({first_line(error)})") from None
     seconds, price, size = (table.column(name).to_numpy() for name in ("timestamp", "price", "size"))
     if seconds.size and seconds[0] > seconds[-1]:
         # Older files begin with the last trade; turned first, trades of one instant keep their order.

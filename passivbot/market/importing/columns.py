@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from passivbot.errors import CandleError
+from passivbot.errors import CandleError, first_line
 from passivbot.market.month import COLUMNS, SCHEMA
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -59,9 +59,7 @@ def typed(columns: Mapping[str, pa.ChunkedArray], what: str) -> pa.Table:
         try:
             made.append(columns[name].cast(pa.float64()))
         except pa.ArrowException as error:
-            raise CandleError(
-                f"{what}: column {name} holds no numbers ({str(error).splitlines()[0]})"
-            ) from None
+            raise CandleError(f"{what}: column {name} holds no numbers ({first_line(error)})") from None
     return pa.table(made, schema=SCHEMA)
 
 
@@ -92,7 +90,7 @@ def milliseconds(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
             return pc.multiply(whole, factor) if unit > 1 else pc.divide(whole, factor)
         return pa.chunked_array([pa.array(np.rint(numbers * unit), from_pandas=True).cast(pa.int64())])
     except pa.ArrowException as error:
-        raise CandleError(f"{what}: its times are not readable ({str(error).splitlines()[0]})") from None
+        raise CandleError(f"{what}: its times are not readable ({first_line(error)})") from None
 
 
 def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:

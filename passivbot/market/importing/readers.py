@@ -26,7 +26,7 @@ import pyarrow.csv as pc_csv
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
-from passivbot.errors import CandleError
+from passivbot.errors import CandleError, first_line
 from passivbot.market.clean import DAY_MS
 from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.importing.columns import by_name, typed
@@ -97,7 +97,7 @@ def _six(columns: list[object], what: str) -> pa.Table:
             name: pa.chunked_array([pa.array(values)]) for name, values in zip(COLUMNS, columns, strict=True)
         }
     except pa.ArrowException as error:
-        raise CandleError(f"{what}: holds no numbers ({str(error).splitlines()[0]})") from None
+        raise CandleError(f"{what}: holds no numbers ({first_line(error)})") from None
     return _in_order(typed(made, what), what) if len(made["timestamp"]) else SCHEMA.empty_table()
 
 
@@ -196,5 +196,5 @@ def read(path: Path) -> pa.Table:
     try:
         return READERS[ending](path)
     except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, pa.ArrowException) as error:
-        cause = (str(error) or type(error).__name__).splitlines()[0]
+        cause = first_line(error)
         raise CandleError(f"{path}: is not readable as {ending} ({cause})") from None
