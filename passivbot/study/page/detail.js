@@ -76,6 +76,9 @@ function renderDetail(facts, replay) {
     const kept = facts.limits.every((limit) => limit.kept);
     make("span", kept ? "keeps all limits" : "breaks a limit", badges, `badge ${kept ? "good" : "bad"}`);
   }
+  if (facts.unseen) {
+    make("span", `unseen candles: ${facts.unseen.verdict.split(":")[0]}`, badges, `badge ${facts.unseen.holds ? "good" : "bad"}`);
+  }
 
   heading("Promote it", detail);
   const command = make("div", undefined, detail, "command");
@@ -182,6 +185,14 @@ function renderEquity(box, facts, replay) {
 
 function renderTrust(list, facts, replay) {
   const item = (text, name) => make("li", text, list, name);
+  if (facts.unseen) {
+    const { days, first_ms: first, last_ms: last, metrics, verdict, holds } = facts.unseen;
+    const day = (ms) => new Date(ms).toISOString().slice(0, 10);
+    const there = Object.entries(metrics).map(([name, v]) => `${name} ${short(facts.metrics[name])} → ${short(v)}`);
+    item(`unseen candles, ${day(first)} to ${day(last)}, ${days} days: ${verdict}; ${there.join(", ")}`, holds ? "yes" : "no");
+  } else {
+    item(`chosen on these candles; how it does on others is not known: passivbot study unseen ${page.study.name}`);
+  }
   if (replay) {
     const same = !replay.deviations.length;
     item(same ? `run again here: all ${replay.metrics} metrics equal to the log, to the bit; ${whole(replay.fills)} fills`
@@ -210,14 +221,6 @@ function renderTrust(list, facts, replay) {
   if (facts.logged) {
     item(`logged ${new Date(facts.logged * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC by ${facts.worker || "a worker"}, ` +
       `${short(facts.seconds)} s in the engine`);
-  }
-  if (facts.unseen) {
-    const { days, first_ms: first, last_ms: last, metrics, verdict, holds } = facts.unseen;
-    const day = (ms) => new Date(ms).toISOString().slice(0, 10);
-    const there = Object.entries(metrics).map(([name, v]) => `${name} ${short(facts.metrics[name])} → ${short(v)}`);
-    item(`unseen candles, ${day(first)} to ${day(last)}, ${days} days: ${verdict}; ${there.join(", ")}`, holds ? "yes" : "no");
-  } else {
-    item(`chosen on these candles; how it does on others is not known: passivbot study unseen ${page.study.name}`);
   }
 }
 
