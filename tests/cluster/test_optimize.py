@@ -3,13 +3,10 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,7 @@ from passivbot.config.resources import configs_dir
 from passivbot.errors import StudyError
 from passivbot.market import demo_folder
 from passivbot.study import StudyLog
+from tests.ray_head import HOST, RayHead, ray_head
 
 PROGRAM = Path(sys.executable).with_name("passivbot")
 QUICKSTART = str(configs_dir() / "quickstart.json")
@@ -231,51 +229,20 @@ def test_early_stop_is_kept_by_a_resume(place: Path, reference: subprocess.Compl
 
 
 @pytest.fixture
-def head_address() -> Iterator[str]:
-    """A Ray head that runs already, as `ray start` makes it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="rh", ignore_cleanup_errors=True) as folder:
-        head = subprocess.Popen(
-            [
-                *(PROGRAM.with_name("ray"), "start", "--head", "--block", f"--port={port}"),
-                *("--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false"),
-                *("--object-store-memory=100000000", "--disable-usage-stats", f"--temp-dir={folder}"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            until = time.monotonic() + 60
-            while time.monotonic() < until and not listens(port):
-                time.sleep(0.2)
-            yield f"127.0.0.1:{port}"
-        finally:
-            family = psutil.Process(head.pid).children(recursive=True)
-            head.terminate()
-            try:
-                head.wait(60)
-            except subprocess.TimeoutExpired:
-                head.kill()
-            for process in family:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def head() -> Iterator[RayHead]:
+    """A Ray head that runs already."""
+    with ray_head(2) as running:
+        yield running
 
 
 def test_running_cluster_gives_the_same_front(
-    place: Path, reference: subprocess.CompletedProcess[str], head_address: str
+    place: Path, reference: subprocess.CompletedProcess[str], head: RayHead
 ) -> None:
-    joined = program("optimize", *ARGUMENTS, "--study", "joined", "--address", head_address, cwd=place)
+    address = f"{HOST}:{head.port}"
+    joined = program("optimize", *ARGUMENTS, "--study", "joined", "--address", address, cwd=place)
     assert joined.returncode == 0, joined.stderr
     assert front(place / "joined", place) == front(place / "a", place)
-    assert listens(int(head_address.rpartition(":")[2])), "the cluster was not ours to end"
+    assert head.get("/")[0] == 200, "the cluster was not ours to end"
 
 
 # What follows needs no Ray: it is refused, or answered, before one is started.
