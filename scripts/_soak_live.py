@@ -4,14 +4,17 @@
 
 The bot runs in a process of its own against the loopback venue in this one. Each minute's exposure and orders
 are checked, every 40 minutes everything, at the end every fill, and that the bot's memory is flat
-(tests/live/soak.py). Ends with the figures, or at the first assertion that fails; the seed repeats faults.
+(tests/live/soak.py). Ends with the figures, or at the first assertion that fails. The seed repeats faults,
+SIGTERM ends it earlier.
 """
 
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +39,8 @@ def main() -> int:
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     source = real_source(given.candles, given.coins.split(","), given.minutes + 3000)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     every = max(given.minutes // _SAMPLES, 1)
     with tempfile.TemporaryDirectory(prefix="soak-live-") as folder:
         figures = asyncio.run(
@@ -47,6 +52,7 @@ def main() -> int:
                 given.seed,
                 sample_minutes=every,
                 progress=told,
+                ended=ended.is_set,
             )
         )
     told(figures)

@@ -12,7 +12,7 @@ from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure, Fill, Market
 from passivbot.live import setup, snapshot
-from passivbot.live.clock import MINUTE_MS, Clock
+from passivbot.live.clock import MINUTE_MS, Clock, WallClock
 from passivbot.live.decide import Decision, Known, decide
 from passivbot.live.fate import Fates
 from passivbot.live.feed import Feed
@@ -100,8 +100,8 @@ class Bot:
             The exchange could not be asked.
         """
         p = self.parts
+        await self._set_clock()
         now = p.watch.now_ms = p.clock.now_ms()
-        await p.exchange.clock_difference_ms()
         await setup.check_permissions(p.exchange)
         if not p.dry_run:
             await setup.set_up_account(p.exchange)
@@ -157,7 +157,7 @@ class Bot:
                 p.pace.block(fault.retry_after_s or 0.0)
                 return Report(str(fault.failure), again=True)
             if fault.failure is Failure.CLOCK:
-                await p.exchange.clock_difference_ms()
+                await self._set_clock()
             raise
 
     async def _cycle(self, now: int, began: float) -> Report:
@@ -310,7 +310,7 @@ class Bot:
             self.config = config
             p.watch.version(p.source.label, p.source.version)
         if sender.clock_off:
-            await p.exchange.clock_difference_ms()
+            await self._set_clock()
             sender.clock_off = False
         if sender.wrong_mode and not p.dry_run:
             await setup.set_up_account(p.exchange)
@@ -320,6 +320,7 @@ class Bot:
             await p.exchange.reload_markets()
             self._tell_changes(before, p.exchange.markets)
             sender.stale_rules = False
+            await self._set_clock()
             self._due_ms["markets"] = now + _HOUR_MS
         if now >= self._due_ms["permissions"]:
             await setup.check_permissions(p.exchange)
@@ -330,6 +331,12 @@ class Bot:
         if now >= self._due_ms["forget"]:
             self._forget(now)
             self._due_ms["forget"] = now + _DAY_MS
+
+    async def _set_clock(self) -> None:
+        """Measure how far the clock is off; a market that is replayed has a time of its own."""
+        ahead = await self.parts.exchange.clock_difference_ms()
+        if isinstance(self.parts.clock, WallClock):
+            self.parts.clock.ahead_ms = ahead
 
     def _tell_changes(self, before: Mapping[str, Market], after: Mapping[str, Market]) -> None:
         for coin in self.parts.feed.coins:

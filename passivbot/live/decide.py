@@ -195,19 +195,32 @@ def caps_of(known: Known, plan: Plan) -> Caps:
             and "wallet_exposure_limit" in config.coin_overrides.get(coin, {}).get("bot", {}).get(name, {})
         )
         side[name] = total + own
-    account = sum(side.values())
+    # What others placed takes room from a cap that a person named, not from the strategy.
+    account = sum(side.values()) + others_of(known)
     return Caps(plan.limits, side, account if known.cap is None else min(account, known.cap))
+
+
+def others_of(known: Known) -> float:
+    """Return the exposure of resting entries that are not the bot's, as a multiple of the balance."""
+    total = 0.0
+    for order in known.others:
+        market = known.markets.get(order.coin)
+        side = order.position_side or ("long" if order.qty > 0 else "short")
+        if not order.reduce_only and (order.qty > 0) == (side == "long"):
+            total += abs(order.left) * order.price * (market.rules.c_mult if market else 1.0)
+    return total / known.balance
 
 
 def room_of(known: Known, plan: Plan) -> Room | None:
     """Return the room for entries beside the positions; None: there is no balance."""
     if known.balance <= 0.0:
         return None
-    return Room(known.positions, known.markets, caps_of(known, plan), known.balance, known.policy)
+    caps = caps_of(known, plan)
+    return Room(known.positions, known.markets, caps, known.balance, known.policy, others_of(known))
 
 
 def take_up(room: Room, known: Known, resting: Sequence[Resting]) -> None:
-    """Count the entries that rest, or may, and are not decided about here: those of others too."""
+    """Count the entries that rest, or may, and are not decided about here."""
     for rest in resting:
         if not rest.reduces:
             room.count(rest.key, rest.order.left, rest.order.price)
@@ -216,10 +229,6 @@ def take_up(room: Room, known: Known, resting: Sequence[Resting]) -> None:
         price = intent.price if intent.price is not None else ticker.last if ticker is not None else 0.0
         if not intent.type.startswith("close"):
             room.count((intent.coin, intent.side), intent.qty, price)
-    for order in known.others:
-        side = order.position_side or ("long" if order.qty > 0 else "short")
-        if not order.reduce_only and (order.qty > 0) == (side == "long"):
-            room.count((order.coin, side), order.left, order.price)
 
 
 def at_market(order: PlannedOrder, known: Known, prices: Mapping[str, float]) -> bool:

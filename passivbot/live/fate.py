@@ -149,12 +149,11 @@ class Fates:
         order = await self._exchange.order(intent.coin, intent.id)
         if order is not None:
             return (order, None, "") if order.left else (None, "ended", "filled or cancelled")
-        if intent.state == "open":
-            return None, "ended", "gone"
+        # What was taken a moment ago may not be told everywhere yet: given up now, it would be placed twice.
         age = time.monotonic() - self._sent.get(intent.id, self._begun)
         if age < self._policy.unknown_seconds:
             return None, None, ""
-        return None, "ended", "never arrived"
+        return None, "ended", "gone" if intent.state == "open" else "never arrived"
 
     def _stranger(self, order: OpenOrder) -> Intent | None:
         """Return the intent of an order that is not in the journal but the bot's; None: somebody else's."""

@@ -3,6 +3,7 @@
 A guard holds back or stops, never trades, and says what it did by its ``tell``: (guard, text).
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -10,8 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import numpy as np
+from numpy.typing import NDArray
 
 from passivbot.exchanges.types import Market, Position
+from passivbot.live.candles import Source
 from passivbot.live.journal import Journal
 from passivbot.live.policy import Policy
 from passivbot.live.snapshot import Key
@@ -22,6 +26,7 @@ BALANCE = "balance"
 LOSS = "loss_stop"
 PACE = "request_budget"
 _SAME = 0.01
+_LOOK_SECONDS = 1.0
 
 
 class BalanceGuard:
@@ -175,6 +180,29 @@ class Pace:
                 wait = until_free
                 self._tell(PACE, f"{len(self._sent)} requests within a minute: none for {wait:.1f} s")
         return wait
+
+
+class PacedCandles:
+    """Candles that wait for the request budget: a warm-up of many coins is more than a minute's.
+
+    Parameters
+    ----------
+    source
+        The exchange.
+    pace
+        Counts its requests.
+    """
+
+    def __init__(self, source: Source, pace: Pace) -> None:
+        self._source, self._pace = source, pace
+
+    async def candles(
+        self, coin: str, since_ms: int | None = None, limit: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return candles, as :meth:`passivbot.live.candles.Source.candles`, when the budget allows it."""
+        while (wait := self._pace.wait_seconds()) > 0.0:
+            await asyncio.sleep(min(wait, _LOOK_SECONDS))
+        return await self._source.candles(coin, since_ms, limit)
 
 
 def equity(

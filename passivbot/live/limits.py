@@ -40,6 +40,8 @@ class Room:
         Quote coin, above 0.
     policy
         ``exposure_slack``.
+    others
+        Exposure of resting entries that are not the bot's: the account's cap alone is for them too.
 
     Notes
     -----
@@ -55,8 +57,9 @@ class Room:
         caps: Caps,
         balance: float,
         policy: Policy,
+        others: float = 0.0,
     ) -> None:
-        self._markets, self._caps, self._balance = markets, caps, balance
+        self._markets, self._caps, self._balance, self._others = markets, caps, balance, others
         self._slack = 1.0 + policy.exposure_slack
         self._held = {
             (coin, side): self._cost(coin, position.size, position.price)
@@ -85,7 +88,7 @@ class Room:
         fits = (
             self._used[key] + more <= self._caps.position.get(key, 0.0) * self._slack + 2 * least
             and self._sides[key[1]] + step <= self._caps.side[key[1]] * self._slack
-            and sum(self._sides.values()) + step <= self._caps.account * self._slack
+            and self._others + sum(self._sides.values()) + step <= self._caps.account * self._slack
         )
         if fits:
             self.count(key, qty, price)

@@ -38,7 +38,7 @@ class Policy:
     fills_minutes
         How often fills are read although nothing seems to have changed.
     unknown_seconds
-        An order of unknown fate that the exchange does not know so long after it was sent never arrived.
+        An order that the exchange does not know so long after it was sent never arrived, or is gone.
     failures
         Cycles that may fail in a row before the loop is restarted.
     backoff_seconds

@@ -1,11 +1,12 @@
 """The loop: a cycle at each minute and whenever something happened; failures, restarts, and the end."""
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import Awaitable, Callable
 
-from passivbot.errors import LiveError
+from passivbot.errors import LiveError, PassivbotError
 from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure
@@ -229,7 +230,7 @@ async def supervise(
     Parameters
     ----------
     attempt
-        A whole life: connect, start, run. What a user has to mend (:class:`LiveError` and the like) ends it.
+        A whole life: connect, start, run. What a user has to mend (:class:`PassivbotError`) ends it.
     restarts
         The budget.
     watch
@@ -247,21 +248,17 @@ async def supervise(
     while not stop.is_set():
         try:
             await attempt()
-        except (
-            ExchangeFault,
-            OSError,
-            RuntimeError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AssertionError,
-        ) as error:
+        except PassivbotError:
+            raise
+        except Exception as error:  # whatever it is: the exchange and the journal know where things stand
             log.exception("the loop broke")
             count = restarts.spend(clock.now_ms(), f"{type(error).__name__}: {error}")
             watch.restarted(count, error)
-            await clock.wait(restart_pause(count), stop)
         else:
             return
+        # What a life leaves behind refers to itself, and is much: it would stay for hours.
+        gc.collect()
+        await clock.wait(restart_pause(count), stop)
 
 
 def restart_pause(count: int) -> float:

@@ -18,7 +18,7 @@ from passivbot.live.bot import Bot, Parts
 from passivbot.live.candles import CandleCache
 from passivbot.live.clock import Clock, WallClock
 from passivbot.live.feed import Feed
-from passivbot.live.guards import LossStop, Pace
+from passivbot.live.guards import LossStop, Pace, PacedCandles
 from passivbot.live.journal import Journal
 from passivbot.live.lock import lock_account
 from passivbot.live.policy import Policy
@@ -144,7 +144,7 @@ async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event
                     ops.metrics.requests.set_function(lambda: float(pace.total))
                     cache = CandleCache(ops.folder / candles.FILE)
                     try:
-                        feed = Feed(exchange, cache, factory, watch.candles)
+                        feed = Feed(PacedCandles(exchange, pace), cache, factory, watch.candles)
                         bot = Bot(
                             Parts(
                                 exchange,

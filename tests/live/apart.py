@@ -6,6 +6,7 @@ that it is told.
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -176,6 +177,8 @@ async def _start(r: Rig, venue: AwayVenue, stream: contextlib.AsyncExitStack) ->
     for attempt in range(_ATTEMPTS):
         await r.end()
         await venue.leave()
+        r.forget()
+        gc.collect()  # as between two lives of the real loop
         try:
             bot = await r.start()
             break

@@ -17,7 +17,7 @@ from passivbot.live.bot import Bot, Parts
 from passivbot.live.candles import CandleCache
 from passivbot.live.clock import Clock
 from passivbot.live.feed import Feed
-from passivbot.live.guards import Pace
+from passivbot.live.guards import Pace, PacedCandles
 from passivbot.live.ids import order_type
 from passivbot.live.journal import Journal
 from passivbot.live.policy import Policy
@@ -191,7 +191,8 @@ class Rig:
         await self.exchange.open()
         self.source = Fixed(self.config)
         cache = CandleCache(self.folder / "candles.sqlite")
-        feed = Feed(self.exchange, cache, trailing_grid, lambda coin, why: told("candles", f"{coin} {why}"))
+        paced = PacedCandles(self.exchange, pace)
+        feed = Feed(paced, cache, trailing_grid, lambda coin, why: told("candles", f"{coin} {why}"))
         self.journal, self.cache, self.feed = journal, cache, feed
         parts = Parts(
             self.exchange,
@@ -216,6 +217,12 @@ class Rig:
             self.cache.close()
             await self.exchange.close()
             self.bot = None
+
+    def forget(self) -> None:
+        """Let go of a bot that ended."""
+        self.exchange = self.source = None
+        for name in ("journal", "cache", "feed"):
+            self.__dict__.pop(name, None)
 
     async def settle(self, most: int = 25) -> Report:
         """Run cycles in one minute until what rests is what is planned; failed ones are tried again."""

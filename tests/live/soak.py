@@ -184,12 +184,13 @@ async def soak(
     start_minute: int = 200,
     sample_minutes: int = 500,
     progress: Callable[[Figures], None] = lambda _: None,
+    ended: Callable[[], bool] = lambda: False,
 ) -> Figures:
     """Trade for many minutes while things go wrong.
 
     After each cycle: no order rests twice; after each minute: exposure within its limit. Every 40 minutes the
     faults rest, the plan has to stand within some cycles, and journal and venue have to agree on every order
-    and position; at the end on every fill.
+    and position; at the end, which ``ended`` brings earlier, on every fill.
     """
     chance = random.Random(seed)
     figures = Figures()
@@ -210,7 +211,7 @@ async def soak(
             run = Run(r, bot, chance, figures)
             await bot.start(run.now_ms)
             sample = sample_minutes
-            while figures.minutes < minutes:
+            while figures.minutes < minutes and not ended():
                 await run.minute()
                 if figures.minutes % _CHECK_MINUTES == 0:
                     await run.check()

@@ -1,5 +1,6 @@
 """Faults of balances, positions, history, modes and keys: numbers as in the list of docs/live.md."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from passivbot.errors import LiveError
 from passivbot.exchanges.types import Failure
+from passivbot.live.clock import WallClock
 from passivbot.live.ids import order_type
 from tests.live.rig import BOTH, EAGER, Rig, config_of, counts, rig
 
@@ -122,6 +124,16 @@ async def test_fault_13_clock_skew(name: str, skew: int, tmp_path: Path) -> None
         assert set(r.failed) <= {Failure.CLOCK}
         assert r.failed
         r.check()
+
+
+async def test_the_bots_minutes_are_the_exchanges(name: str, tmp_path: Path) -> None:
+    """By a clock that is ahead a minute would be taken for over while it runs."""
+    async with rig(name, tmp_path) as r:
+        r.venue.skew_ms = -25_000
+        clock = WallClock()
+        await r.start(clock=clock)
+        assert clock.ahead_ms == pytest.approx(25_000, abs=5_000)
+        assert clock.now_ms() / 1000 == pytest.approx(time.time() - 25, abs=5)
 
 
 async def test_fault_17_a_row_without_position_side(name: str, tmp_path: Path) -> None:

@@ -233,6 +233,31 @@ async def test_the_restart_budget_is_spent_and_kept(tmp_path: Path) -> None:
     journal.close()
 
 
+async def test_whatever_breaks_is_made_anew_but_what_a_person_has_to_mend(tmp_path: Path) -> None:
+    class Now:
+        def now_ms(self) -> int:
+            return 1_000_000
+
+        async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+            pass
+
+    breaks: list[Exception] = [ZeroDivisionError(), AttributeError("x"), sqlite3.OperationalError("y")]
+    journal = Journal(tmp_path / "journal.sqlite", ACCOUNT)
+
+    async def life() -> None:
+        if breaks:
+            raise breaks.pop()
+
+    budget = Restarts(journal, 10)
+    await supervise(life, budget, Watch(journal), Now(), asyncio.Event())
+    assert not breaks
+    breaks = [ValueError("never come to"), ResourceError("the disk is full")]
+    with pytest.raises(ResourceError):
+        await supervise(life, budget, Watch(journal), Now(), asyncio.Event())
+    assert len(breaks) == 1
+    journal.close()
+
+
 @both
 async def test_cycles_that_fail_are_waited_out(name: str, tmp_path: Path) -> None:
     async with rig(name, tmp_path) as r:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from passivbot.exchanges.types import Failure
 from passivbot.live.ids import order_type
 from passivbot.venue.wire import Call
-from tests.live.rig import BOTH, Rig, config_of, counts, falling_source, rig
+from tests.live.rig import BOTH, EAGER, Rig, config_of, counts, falling_source, rig
 
 pytestmark = pytest.mark.parametrize("name", BOTH)
 
@@ -30,6 +31,25 @@ async def test_fault_01_create_accepted_reply_lost(name: str, tmp_path: Path) ->
         assert len(r.venue.faults.done) == 1
         r.check()
         await r.minutes(2)
+        r.check()
+
+
+async def test_an_order_that_is_not_told_everywhere_yet_is_not_placed_twice(
+    name: str, tmp_path: Path
+) -> None:
+    """Taken a moment ago, and neither the list nor the lookup knows it: exchanges have several machines."""
+    async with rig(name, tmp_path, policy=replace(EAGER, unknown_seconds=60.0)) as r:
+        await r.start()
+        await r.settle()
+        placed = set(r.core.orders)
+        r.venue.faults.add("open_orders", "truncate", keep=0, times=3)
+        r.venue.faults.add("order", "error", name="no_order", times=1000)
+        for _ in range(3):
+            await r.look()
+        assert set(r.core.orders) == placed
+        r.venue.faults.clear()
+        await r.settle()
+        assert set(r.core.orders) == placed
         r.check()
 
 

@@ -1,5 +1,6 @@
 """The parts of the bot that have no network: ids, comparison, modes, candles, ledger, limits."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from passivbot.engine import ORDER_TYPES, MarketRules
 from passivbot.exchanges.types import CLIENT_ID_DIGITS, Fill, Market, OpenOrder, Position
 from passivbot.live.candles import CandleCache, cleaned, warmup_start
+from passivbot.live.guards import Pace, PacedCandles
 from passivbot.live.ids import client_id, is_own, order_type
 from passivbot.live.ledger import Ledger
 from passivbot.live.limits import Caps, Room, above_exposure, within_exposure
@@ -274,3 +276,28 @@ def test_profit_that_is_not_told_is_computed_from_the_fills() -> None:
     assert short.realised.sum == pytest.approx(10.0)
     # What was held before the history has no known price.
     assert not Ledger([fill(1, -1.0, None, 1)]).complete
+
+
+async def test_candles_wait_for_the_request_budget() -> None:
+    now, asked = [0.0], []
+    pace = Pace(Policy(requests_per_minute=3), lambda guard, text: None, lambda: now[0])
+
+    class Exchange:
+        async def candles(self, coin: str, since_ms: int | None = None, limit: int | None = None) -> Any:
+            pace.note()
+            asked.append((coin, now[0]))
+            return np.empty((0, 6))
+
+    async def time_passes() -> None:
+        while True:
+            now[0] += 10.0
+            await asyncio.sleep(0.05)
+
+    clock = asyncio.create_task(time_passes())
+    paced = PacedCandles(Exchange(), pace)
+    await asyncio.gather(*(paced.candles(f"C{i}") for i in range(3)))
+    began = now[0]
+    await paced.candles("C3")
+    clock.cancel()
+    assert [coin for coin, _ in asked] == ["C0", "C1", "C2", "C3"]
+    assert asked[3][1] - began >= 50.0
