@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passivbot.cli.options import IntervalOption, config_command, given_options, with_interval
+from passivbot.cli.options import config_command, given_options, with_interval
+from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption
 
 if TYPE_CHECKING:
     from cluster.head import Outcome
@@ -33,15 +34,8 @@ def optimize(
             help="Configuration; the shipped template if none, or with --resume that of the study."
         ),
     ] = None,
-    candles: Annotated[
-        Path | None,
-        typer.Option(
-            help="Candle folder, store, or demo. Default: the store (see passivbot data), else demo."
-        ),
-    ] = None,
-    coins: Annotated[
-        str | None, typer.Option(metavar="all|A,B,…", help="Coins in place of the approved ones.")
-    ] = None,
+    candles: CandlesOption = None,
+    coins: CoinsOption = None,
     study: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Folder of the study. Default: studies/UTC-NAME."),
@@ -122,10 +116,7 @@ def optimize(
             help="Names of bounds to keep free, such as long_ema_span_0; all others stay as configured.",
         ),
     ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
-    ] = None,
+    sets: SetsOption = None,
     interval: IntervalOption = None,
     address: Annotated[
         str | None,

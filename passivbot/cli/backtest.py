@@ -5,13 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passivbot.cli.options import (
-    IntervalOption,
-    config_command,
-    given_options,
-    print_findings,
-    with_interval,
-)
+from passivbot.cli.options import config_command, given_options, print_findings, with_interval
+from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption
 
 if TYPE_CHECKING:
     from passivbot.backtest import Report, Run
@@ -28,19 +23,9 @@ def backtest(
         Path | None,
         typer.Argument(help="Configuration, or a front member of a study; the shipped template if none."),
     ] = None,
-    candles: Annotated[
-        Path | None,
-        typer.Option(
-            help="Candle folder, store, or demo. Default: the store (see passivbot data), else demo."
-        ),
-    ] = None,
-    coins: Annotated[
-        str | None, typer.Option(metavar="all|A,B,…", help="Coins in place of the approved ones.")
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
-    ] = None,
+    candles: CandlesOption = None,
+    coins: CoinsOption = None,
+    sets: SetsOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report. Default: BASE_DIR/combined/UTC time.")
     ] = None,

@@ -6,11 +6,7 @@ from typing import Annotated
 import typer
 
 from passivbot.cli.options import config_command, given_options, help_if_alone, print_findings
-
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
-]
+from passivbot.cli.shared import SetsOption
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def show(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="Configuration; the shipped template if none.")] = None,
-    sets: Sets = None,
+    sets: SetsOption = None,
 ) -> None:
     """Print the effective configuration as JSON: defaults, file, --set and options together."""
     from passivbot.config import load_config
@@ -40,7 +36,7 @@ def show(
 def check(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="Configuration.")],
-    sets: Sets = None,
+    sets: SetsOption = None,
 ) -> None:
     """Print what in a configuration is most likely not meant; exit 1 if there is anything."""
     from passivbot.config import load_config

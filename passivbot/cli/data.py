@@ -7,14 +7,11 @@ import typer
 
 from passivbot.cli import data_download
 from passivbot.cli.options import help_if_alone
+from passivbot.cli.shared import StoreOption
 
 if TYPE_CHECKING:
     from passivbot.market.store import Store
 
-StoreOption = Annotated[
-    Path | None,
-    typer.Option("--store", metavar="DIR", help="The store. Default: $PASSIVBOT_STORE, else candles."),
-]
 ExchangeOption = Annotated[
     str | None, typer.Option("--exchange", "-e", metavar="NAME,…", help="Only these exchanges.")
 ]

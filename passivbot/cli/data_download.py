@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from passivbot.cli.shared import StoreOption
+
 if TYPE_CHECKING:
     from passivbot.market.download.run import Report
 
@@ -41,10 +43,7 @@ def download(
     end: Annotated[
         str, typer.Option("--to", metavar="DATE", help="Last day (month, year), whole; or a time; or now.")
     ] = "now",
-    store: Annotated[
-        str | None,
-        typer.Option("--store", metavar="DIR", help="The store. Default: $PASSIVBOT_STORE, else candles."),
-    ] = None,
+    store: StoreOption = None,
     archives: Annotated[
         bool, typer.Option(help="Take published files where there are any, before asking the API.")
     ] = True,

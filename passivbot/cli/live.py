@@ -1,6 +1,5 @@
 """``passivbot live NAME|CONFIG --account ACCOUNT``: trade; ``passivbot live status``: how the bots are."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from passivbot.cli.group import group_with_default
 from passivbot.cli.live_status import status
 from passivbot.cli.options import help_if_alone
+from passivbot.cli.shared import LIVE, LiveOption
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,7 @@ def live(
     strategy: Annotated[
         str, typer.Option(help="Strategy; others come from other packages.")
     ] = "trailing_grid",
-    folder: Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")] = Path("live"),
+    folder: LiveOption = LIVE,
 ) -> None:
     """Trade an account until Ctrl-C or SIGTERM (the word "run" may be left out).
 

@@ -1,16 +1,17 @@
 """``passivbot live status``: the bots of this machine and how they are."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from passivbot.cli.shared import LIVE, LiveOption
 
 
 def status(
     account: Annotated[str | None, typer.Argument(help="Only the bot of this account.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all that the bots tell, as JSON.")] = False,
-    folder: Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")] = Path("live"),
+    folder: LiveOption = LIVE,
 ) -> None:
     """Show the bots of this machine: version, last cycle, positions, guards.
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -55,18 +55,6 @@ _FIXED: Mapping[CommandName, Mapping[str, str]] = {
     "config": {},
 }
 _PREFIXES = ("backtest.", "live.", "optimize.bounds.", "optimize.limits.", "optimize.", "bot.")
-
-
-IntervalOption = Annotated[
-    str | None,
-    typer.Option(
-        "--interval",
-        metavar="MINUTES",
-        help="Minutes of a bar, a divisor of 60: minutes of the candles are joined to longer bars, which are "
-        "faster and coarser. Default: backtest.candle_interval_minutes.",
-    ),
-]
-"""The option of the commands that run candles; a text, so that the configuration judges it."""
 
 
 @dataclass(frozen=True)

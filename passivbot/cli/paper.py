@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from passivbot.cli.shared import LIVE, LiveOption
+
 if TYPE_CHECKING:
     from passivbot.config import Config
     from passivbot.venue.market import MarketSource
@@ -41,7 +43,7 @@ def paper(
         float | None,
         typer.Option(min=0.001, help="Market minutes a second; with --candles. Default: as fast as it goes."),
     ] = None,
-    folder: Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")] = Path("live"),
+    folder: LiveOption = LIVE,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run: journal, log, fills. Default: paper/UTC time.")
     ] = None,

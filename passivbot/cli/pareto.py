@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from passivbot.cli.shared import RowsOption
+
 if TYPE_CHECKING:
     from passivbot.study.front import Front
     from passivbot.study.study import Results, Study
@@ -58,7 +60,7 @@ def pareto(
     cap: Annotated[
         int, typer.Option(min=1, help="Most members of the front that are kept, by crowding.")
     ] = 1000,
-    rows: Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")] = 20,
+    rows: RowsOption = 20,
     serve: Annotated[
         bool,
         typer.Option(

@@ -8,11 +8,11 @@ import typer
 
 from passivbot.cli.group import group_with_default
 from passivbot.cli.options import help_if_alone
+from passivbot.cli.shared import LIVE, LiveOption, StudyArgument
 
 if TYPE_CHECKING:
     from passivbot.promotion.promote import Proposal, Terms
 
-StudyArgument = Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")]
 NameArgument = Annotated[str, typer.Argument(help="Name of a live configuration, below live/.")]
 PickOption = Annotated[
     str | None, typer.Option(metavar="METHOD[:ARGUMENT]", help="Choose a member, as passivbot pareto does.")
@@ -45,8 +45,6 @@ ConfirmOption = Annotated[
     str | None,
     typer.Option(metavar="ACCOUNT", help="The account's name, for scripts; else it is asked for."),
 ]
-FolderOption = Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")]
-_LIVE = Path("live")
 
 
 def register(app: typer.Typer) -> None:
@@ -84,7 +82,7 @@ def promote(
     max_exposure: CapOption = None,
     waive: WaiveOption = None,
     confirm: ConfirmOption = None,
-    folder: FolderOption = _LIVE,
+    folder: LiveOption = LIVE,
 ) -> None:
     """Give a candidate of a study to the bot (the word "study" may be left out).
 
@@ -123,7 +121,7 @@ def diff(
     pick: PickOption = None,
     candidate: CandidateOption = None,
     sets: SetsOption = None,
-    folder: FolderOption = _LIVE,
+    folder: LiveOption = LIVE,
 ) -> None:
     """Show what differs between two versions, or between what is live and a candidate; risk first."""
     from passivbot.promotion.compare import compare_candidate, compare_versions
@@ -148,7 +146,7 @@ def history(
     json: Annotated[
         bool, typer.Option("--json", help="Print the versions whole, as one JSON array.")
     ] = False,
-    folder: FolderOption = _LIVE,
+    folder: LiveOption = LIVE,
 ) -> None:
     """Show all versions of a live configuration, after checking that none was changed."""
     import json as library
@@ -174,7 +172,7 @@ def rollback(
     max_exposure: CapOption = None,
     waive: WaiveOption = None,
     confirm: ConfirmOption = None,
-    folder: FolderOption = _LIVE,
+    folder: LiveOption = LIVE,
 ) -> None:
     """Bring an older version back, as a new one, the same way: difference, checks, dry plan, confirmation."""
     from passivbot.promotion.promote import propose_rollback

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passivbot.cli.options import help_if_alone
+from passivbot.cli.shared import StudyArgument
 from passivbot.cli.unseen import unseen
 
 if TYPE_CHECKING:
     from passivbot.study.study import Study
-
-StudyArgument = Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from passivbot.cli.shared import RowsOption, StudyArgument
+
 
 def unseen(
-    study: Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")],
+    study: StudyArgument,
     candles: Annotated[
         Path | None,
         typer.Option(help="Candle folder or store with other minutes. Default: where the study's own lie."),
@@ -21,7 +23,7 @@ def unseen(
     end: Annotated[
         str | None, typer.Option("--end-date", metavar="DATE", help="End, UTC. Default: the last candle.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")] = 20,
+    rows: RowsOption = 20,
     json: Annotated[
         bool, typer.Option("--json", help="Print what was found as one JSON object and nothing else.")
     ] = False,

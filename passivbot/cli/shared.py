@@ -1,0 +1,45 @@
+"""Arguments and options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LIVE = Path("live")
+"""Default of :data:`LiveOption`."""
+
+StudyArgument = Annotated[str, typer.Argument(help="Folder of a study, or its name below studies/.")]
+
+CandlesOption = Annotated[
+    Path | None,
+    typer.Option(help="Candle folder, store, or demo. Default: the store (see passivbot data), else demo."),
+]
+
+CoinsOption = Annotated[
+    str | None, typer.Option(metavar="all|A,B,…", help="Coins in place of the approved ones.")
+]
+
+SetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
+]
+
+IntervalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--interval",
+        metavar="MINUTES",
+        help="Minutes of a bar, a divisor of 60: minutes of the candles are joined to longer bars, which are "
+        "faster and coarser. Default: backtest.candle_interval_minutes.",
+    ),
+]
+"""A text, so that the configuration judges it."""
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="The store. Default: $PASSIVBOT_STORE, else candles."),
+]
+
+LiveOption = Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")]
+
+RowsOption = Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")]
