@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::averages;
-use super::coin::{Candidates, FirstEntry};
+use super::coin::Candidates;
 use super::masks::{self, Minutes, loosened_down, loosened_up};
 use super::prepared::Extremes;
 use crate::grid::SideIndex;
@@ -35,7 +35,7 @@ impl Run<'_> {
         if let Some(mask) = self.mask {
             return mask;
         }
-        self.walk_free();
+        self.find_entering(from);
         let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
         self.mask = Some(mask);
         mask
@@ -53,102 +53,7 @@ impl Run<'_> {
                 mask |= self.held_candidates::<S>(i, from).any();
             }
         }
-        if !self.has_room::<S>() {
-            self.scratch.entering[S::INDEX].clear();
-            self.entering_known[S::INDEX] = false;
-        } else if !self.entering_known[S::INDEX] {
-            self.scratch.entering[S::INDEX].clear();
-            for i in 0..self.coins.len() {
-                if self.is_free::<S>(i) {
-                    let minutes = self.first_entry_candidates::<S>(i);
-                    if minutes != 0 {
-                        self.scratch.entering[S::INDEX].push((i, minutes));
-                    }
-                }
-            }
-            self.select::<S>(from);
-            self.entering_known[S::INDEX] = true;
-        }
-        self.scratch.entering[S::INDEX].iter().fold(mask, |mask, (_, minutes)| mask | minutes)
-    }
-
-    /// True if the coin could open a position.
-    fn is_free<S: SideIndex>(&self, i: usize) -> bool {
-        let coin = &self.coins[i];
-        self.account.positions[i][S::INDEX].is_none()
-            && coin.tradeable(self.span.start)
-            && coin.sides[S::INDEX].wallet_exposure_limit != 0.0
-    }
-
-    /// True if the side could open a position.
-    fn has_room<S: SideIndex>(&self) -> bool {
-        let side = self.sides[S::INDEX];
-        side.enabled
-            && self.account.held[S::INDEX].len() < side.effective_slots
-            && self.account.balance.usd_total_rounded > 0.0
-    }
-
-    /// Have the averages of coins that may open a position in this span, all at once.
-    fn walk_free(&mut self) {
-        if self.coins.len() > 1 {
-            let some = self.find_possible_entries::<Long>() | self.find_possible_entries::<Short>();
-            if some {
-                let (isa, columns) = (self.isa, self.columns());
-                let wanted = self.coins.iter_mut().enumerate().filter(|(_, coin)| coin.entry_possible());
-                averages::walk(isa, wanted.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
-            }
-        }
-    }
-
-    /// Find out which free coins may open a position in this span; true if some may.
-    fn find_possible_entries<S: SideIndex>(&mut self) -> bool {
-        let mut some = false;
-        if self.has_room::<S>() && !self.entering_known[S::INDEX] {
-            for i in 0..self.coins.len() {
-                if self.is_free::<S>(i) && self.coins[i].sides[S::INDEX].first_entry == FirstEntry::Unknown {
-                    some |= self.find_possible_entry::<S>(i);
-                }
-            }
-        }
-        some
-    }
-
-    /// Compare bounds of the first entry's price (§9.2), which depends on candles and averages alone.
-    fn find_possible_entry<S: SideIndex>(&mut self, i: usize) -> bool {
-        let extremes = self.extremes(i);
-        let coin = &self.coins[i];
-        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
-        let bounds = coin.averages.bounds(S::INDEX, extremes.close);
-        let possible = if S::LONG {
-            let (least, most) = bounds.lower;
-            extremes.next_low < loosened_up((least * factor).max(most * factor))
-        } else {
-            let (least, most) = bounds.upper;
-            extremes.next_high > loosened_down((least * factor).min(most * factor))
-        };
-        self.coins[i].sides[S::INDEX].first_entry =
-            if possible { FirstEntry::Possible } else { FirstEntry::At(0) };
-        possible
-    }
-
-    /// Minutes at which the first entry may fill.
-    fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
-        if self.coins[i].sides[S::INDEX].first_entry == FirstEntry::Unknown {
-            self.find_possible_entry::<S>(i);
-        }
-        if let FirstEntry::At(minutes) = self.coins[i].sides[S::INDEX].first_entry {
-            return minutes;
-        }
-        self.walk_averages(i);
-        let coin = &self.coins[i];
-        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
-        let minutes = if S::LONG {
-            masks::falls_below_band(self.isa, self.minutes(i), coin.averages.lower(), factor)
-        } else {
-            masks::rises_above_band(self.isa, self.minutes(i), coin.averages.upper(), factor)
-        };
-        self.coins[i].sides[S::INDEX].first_entry = FirstEntry::At(minutes);
-        minutes
+        self.scratch.entering[S::INDEX].iter().fold(mask, |mask, entering| mask | entering.minutes)
     }
 
     /// Have the averages of each minute of the span.
@@ -161,7 +66,7 @@ impl Run<'_> {
     }
 
     /// The span's candles of a coin, as orders meet them.
-    fn minutes(&self, i: usize) -> Minutes<'_> {
+    pub(super) fn minutes(&self, i: usize) -> Minutes<'_> {
         let (start, end) = (self.span.start, self.span.end);
         let c = &self.coins[i].candles;
         Minutes {

@@ -101,11 +101,6 @@ impl<'a> Coin<'a> {
         self.start <= k && k <= self.last
     }
 
-    /// Some first entry may fill in this span.
-    pub(super) fn entry_possible(&self) -> bool {
-        self.sides.iter().any(|side| side.first_entry == FirstEntry::Possible)
-    }
-
     /// A new span begins.
     pub(super) fn forget_candidates(&mut self) {
         for side in &mut self.sides {

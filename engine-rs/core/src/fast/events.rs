@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::coin::Candidates;
+use super::entering::Entering;
 use super::keep::Keep;
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Situation, StuckPosition};
@@ -13,8 +14,8 @@ pub(super) struct Scratch {
     /// Coins with orders at this minute, by side.
     touched: [Vec<usize>; 2],
     stuck: Vec<StuckPosition>,
-    /// Flat coins and the minutes at which they enter, by side.
-    pub(super) entering: [Vec<(usize, u64)>; 2],
+    /// Flat coins that enter in the span, by side.
+    pub(super) entering: [Vec<Entering>; 2],
 }
 
 impl Run<'_> {
@@ -47,9 +48,9 @@ impl Run<'_> {
             }
         }
         for n in 0..self.scratch.entering[S::INDEX].len() {
-            let (i, minutes) = self.scratch.entering[S::INDEX][n];
+            let Entering { coin, minutes, .. } = self.scratch.entering[S::INDEX][n];
             if minutes & bit != 0 {
-                self.place_entries::<S>(k, i);
+                self.place_entries::<S>(k, coin);
             }
         }
         self.scratch.touched[S::INDEX].sort_unstable();

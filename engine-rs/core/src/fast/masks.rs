@@ -141,12 +141,25 @@ impl Default for Above {
 }
 
 dispatched! {
-    /// Count the minutes at which `other` is above `value`, or not below it.
-    pub(super) fn count_above(count: &mut Above, other: &[f64; BLOCK], value: &[f64; BLOCK]) =
-        |count: &mut Above, other: &[f64; BLOCK], value: &[f64; BLOCK]| {
-            for n in 0..BLOCK {
-                count.above[n] += if other[n] > value[n] { 1.0 } else { 0.0 };
-                count.not_below[n] += if other[n] >= value[n] { 1.0 } else { 0.0 };
+    /// Count how many of `others` are above `value` in each minute, and how many are not below it.
+    pub(super) fn count_above(count: &mut Above, others: &[&[f64; BLOCK]], value: &[f64; BLOCK]) =
+        |count: &mut Above, others: &[&[f64; BLOCK]], value: &[f64; BLOCK]| {
+            // A few minutes of all of them at a time, so that the counts stay in registers.
+            const FEW: usize = 4;
+            for n in (0..BLOCK).step_by(FEW) {
+                let (mut above, mut not_below) = ([0.0; FEW], [0.0; FEW]);
+                let value = &value[n..n + FEW];
+                for other in others {
+                    let other = &other[n..n + FEW];
+                    for m in 0..FEW {
+                        above[m] += if other[m] > value[m] { 1.0 } else { 0.0 };
+                        not_below[m] += if other[m] >= value[m] { 1.0 } else { 0.0 };
+                    }
+                }
+                for m in 0..FEW {
+                    count.above[n + m] += above[m];
+                    count.not_below[n + m] += not_below[m];
+                }
             }
         }
 }

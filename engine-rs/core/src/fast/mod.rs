@@ -6,8 +6,8 @@
 //! between is walked over. Nothing is approximated: triggers may only err towards asking too often.
 //!
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
-//! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks`, coin selection (§14.2) in
-//! `selection`, averages (§6) in `averages`, trailing extremes (§10) in `coin`, slots (§11) and the walk itself here,
+//! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks`, those of flat coins in `entering`,
+//! coin selection (§14.2) in `selection`, averages (§6) in `averages`, trailing extremes (§10) in `coin`, slots (§11) and the walk itself here,
 //! equity (§15) in `keep`.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
@@ -16,6 +16,7 @@
 mod averages;
 mod candidates;
 mod coin;
+mod entering;
 mod events;
 mod keep;
 mod masks;
@@ -81,7 +82,7 @@ pub(crate) fn run_days<'c>(
 /// How many runs over a panel of so many coins to put side by side: enough averages to keep the processor busy, few
 /// enough for its caches.
 pub(crate) fn together(coins: usize) -> usize {
-    (16 / coins).clamp(1, 8)
+    (64 / coins).clamp(1, 4)
 }
 
 /// Walk through all blocks, in each through all runs that are not stopped.

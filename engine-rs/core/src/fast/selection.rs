@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::Run;
 use super::averages::{self, BLOCK};
+use super::entering::Entering;
 use super::masks;
 use crate::grid::SideIndex;
 
@@ -62,21 +63,20 @@ fn insertion_sort(list: &mut [usize], order: impl Fn(usize, usize) -> Ordering) 
 }
 
 impl Run<'_> {
-    /// Keep of the minutes at which flat coins want to enter those from `from` on at which they have a slot.
-    pub(super) fn select<S: SideIndex>(&mut self, from: usize) {
+    /// Keep of the flat coins that may enter those that may have a slot at some minute, and of their minutes those at
+    /// which they may.
+    pub(super) fn select<S: SideIndex>(&mut self) {
         let side = self.sides[S::INDEX];
         if self.coins.len() <= side.effective_slots || self.scratch.entering[S::INDEX].is_empty() {
             return;
         }
-        let start = self.span.start;
-        let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
-        for (_, minutes) in &mut entering {
-            *minutes &= u64::MAX << (from - start);
-        }
         self.rank_coins();
         let free = side.effective_slots - self.account.held[S::INDEX].len();
-        if !self.membership_is_stable::<S>() || !self.select_together::<S>(&mut entering, free) {
-            self.select_one_by_one::<S>(&mut entering, free);
+        let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
+        if self.membership_is_stable::<S>() {
+            entering.retain_mut(|entering| self.may_select::<S>(entering, free));
+        } else {
+            entering.iter_mut().for_each(|entering| entering.certain = 0);
         }
         self.scratch.entering[S::INDEX] = entering;
     }
@@ -112,58 +112,65 @@ impl Run<'_> {
         stable
     }
 
-    /// Select in all minutes at once, by counting the flat coins that come before; false if there are ties, which this
-    /// can't decide.
-    fn select_together<S: SideIndex>(&self, entering: &mut [(usize, u64)], free: usize) -> bool {
+    /// Look at all minutes at once, by counting the flat coins that come before; false if there is no slot at any. Ties
+    /// are left open.
+    fn may_select<S: SideIndex>(&self, entering: &mut Entering, free: usize) -> bool {
         let surviving = self.sides[S::INDEX].by_volume;
         let members = &self.selection[S::INDEX].by_volume[..surviving.min(self.coins.len())];
-        let flat = |i: usize| self.account.positions[i][S::INDEX].is_none();
-        for (i, minutes) in entering {
-            if !members.contains(i) {
-                *minutes = 0;
-                continue;
-            }
-            let log_range = self.coins[*i].averages.log_range::<S>();
-            let mut count = masks::Above::default();
-            for &other in members.iter().filter(|&&other| other != *i && flat(other)) {
-                masks::count_above(
-                    self.isa,
-                    &mut count,
-                    self.coins[other].averages.log_range::<S>(),
-                    log_range,
-                );
-            }
-            let [surely, perhaps] = masks::fewer(self.isa, &count, free as f64);
-            if (surely ^ perhaps) & *minutes != 0 {
-                return false;
-            }
-            *minutes &= surely;
+        if !members.contains(&entering.coin) {
+            return false;
         }
-        true
+        let log_range = |i: usize| self.coins[i].averages.log_range::<S>();
+        let flat = |i: usize| self.account.positions[i][S::INDEX].is_none();
+        let others = members.iter().filter(|&&other| other != entering.coin && flat(other));
+        if others.clone().count() < free {
+            return true;
+        }
+        let value = log_range(entering.coin);
+        let mut count = masks::Above::default();
+        let (mut few, mut at_hand) = ([value; 8], 0);
+        for &other in others {
+            few[at_hand] = log_range(other);
+            at_hand += 1;
+            if at_hand == few.len() {
+                masks::count_above(self.isa, &mut count, &few, value);
+                at_hand = 0;
+            }
+        }
+        masks::count_above(self.isa, &mut count, &few[..at_hand], value);
+        let [surely, perhaps] = masks::fewer(self.isa, &count, free as f64);
+        entering.minutes &= perhaps;
+        entering.certain &= surely;
+        entering.minutes != 0
     }
 
-    /// Select minute by minute.
-    fn select_one_by_one<S: SideIndex>(&mut self, entering: &mut [(usize, u64)], free: usize) {
-        let (coins, surviving) = (&self.coins, self.sides[S::INDEX].by_volume);
-        let positions = &self.account.positions;
-        let mut left = entering.iter().fold(0, |all, (_, minutes)| all | minutes);
+    /// Select minute by minute where it is not certain.
+    pub(super) fn settle<S: SideIndex>(&mut self) {
+        let uncertain = |entering: &Entering| entering.minutes & !entering.certain;
+        let mut left =
+            self.scratch.entering[S::INDEX].iter().fold(0, |all, entering| all | uncertain(entering));
+        if left == 0 {
+            return;
+        }
+        let side = self.sides[S::INDEX];
+        let free = side.effective_slots - self.account.held[S::INDEX].len();
+        let (coins, positions) = (&self.coins, &self.account.positions);
         while left != 0 {
             let n = left.trailing_zeros() as usize;
             left &= left - 1;
             let ranked = self.selection[S::INDEX].rank(
-                surviving,
+                side.by_volume,
                 |i| coins[i].averages.volume::<S>()[n],
                 |i| coins[i].averages.log_range::<S>()[n],
             );
             let selected = ranked.iter().filter(|&&i| positions[i][S::INDEX].is_none()).take(free);
-            for (i, minutes) in entering.iter_mut().filter(|(_, minutes)| (minutes >> n) & 1 != 0) {
-                if !selected.clone().any(|selected| selected == i) {
-                    *minutes &= !(1 << n);
+            let asking = self.scratch.entering[S::INDEX].iter_mut();
+            for entering in asking.filter(|entering| (uncertain(entering) >> n) & 1 != 0) {
+                if !selected.clone().any(|&selected| selected == entering.coin) {
+                    entering.minutes &= !(1 << n);
                 }
             }
         }
-        // The order of the volumes is no longer that of the span's beginning, which `stable` speaks of.
-        self.selection[S::INDEX].stable = Some(false);
     }
 }
 

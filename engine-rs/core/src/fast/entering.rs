@@ -1,0 +1,140 @@
+//! Flat coins: which of them open a position in a span, and at which minutes.
+//!
+//! Slots are few and first entries often near the price, so that most coins want to enter and few may: which coins may
+//! have a slot (§14.2) is asked before what their entries (§9.2) would be.
+
+use super::Run;
+use super::averages;
+use super::coin::FirstEntry;
+use super::masks::{self, loosened_down, loosened_up};
+use crate::grid::SideIndex;
+use crate::planner::{Long, Short};
+
+/// A flat coin that enters in the span at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entering {
+    pub(super) coin: usize,
+    /// Minutes at which its first entry may fill, one bit a minute.
+    pub(super) minutes: u64,
+    /// The averages of each minute were asked.
+    known: bool,
+    /// Minutes at which it has a slot for sure; at others that depends on the order of equal coins.
+    pub(super) certain: u64,
+}
+
+impl Run<'_> {
+    /// Find the flat coins that enter in the span, and the minutes from `from` on at which they do.
+    pub(super) fn find_entering(&mut self, from: usize) {
+        let asking = [self.may_enter::<Long>(from), self.may_enter::<Short>(from)];
+        if asking.contains(&true) {
+            let (isa, columns, entering) = (self.isa, self.columns(), &self.scratch.entering);
+            let enters = |i: usize| entering.iter().flatten().any(|entering| entering.coin == i);
+            let wanted = self.coins.iter_mut().enumerate().filter(|(i, _)| enters(*i));
+            averages::walk(isa, wanted.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
+            if asking[Long::INDEX] {
+                self.enter::<Long>();
+            }
+            if asking[Short::INDEX] {
+                self.enter::<Short>();
+            }
+        }
+    }
+
+    /// Find the coins that may have a slot and may enter; true if more can be told by the averages of each minute.
+    fn may_enter<S: SideIndex>(&mut self, from: usize) -> bool {
+        if !self.has_room::<S>() {
+            self.scratch.entering[S::INDEX].clear();
+            self.entering_known[S::INDEX] = false;
+            return false;
+        }
+        if self.entering_known[S::INDEX] {
+            return false;
+        }
+        self.entering_known[S::INDEX] = true;
+        self.scratch.entering[S::INDEX].clear();
+        let later = u64::MAX << (from - self.span.start);
+        for coin in 0..self.coins.len() {
+            if self.is_free::<S>(coin) {
+                let (minutes, known) = match self.first_entry::<S>(coin) {
+                    FirstEntry::At(minutes) => (minutes & later, true),
+                    _ => (later, false),
+                };
+                if minutes != 0 {
+                    let entering = Entering { coin, minutes, known, certain: u64::MAX };
+                    self.scratch.entering[S::INDEX].push(entering);
+                }
+            }
+        }
+        self.select::<S>();
+        if self.scratch.entering[S::INDEX].iter().any(|entering| !entering.known) {
+            return true;
+        }
+        self.settle::<S>();
+        false
+    }
+
+    /// Keep of the minutes at which coins may have a slot those at which they enter.
+    fn enter<S: SideIndex>(&mut self) {
+        let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
+        for entering in entering.iter_mut().filter(|entering| !entering.known) {
+            entering.minutes &= self.first_entry_candidates::<S>(entering.coin);
+        }
+        self.scratch.entering[S::INDEX] = entering;
+        self.settle::<S>();
+    }
+
+    /// True if the coin could open a position.
+    fn is_free<S: SideIndex>(&self, i: usize) -> bool {
+        let coin = &self.coins[i];
+        self.account.positions[i][S::INDEX].is_none()
+            && coin.tradeable(self.span.start)
+            && coin.sides[S::INDEX].wallet_exposure_limit != 0.0
+    }
+
+    /// True if the side could open a position.
+    fn has_room<S: SideIndex>(&self) -> bool {
+        let side = self.sides[S::INDEX];
+        side.enabled
+            && self.account.held[S::INDEX].len() < side.effective_slots
+            && self.account.balance.usd_total_rounded > 0.0
+    }
+
+    /// What bounds tell of the first entry's price (§9.2), which depends on candles and averages alone.
+    fn first_entry<S: SideIndex>(&mut self, i: usize) -> FirstEntry {
+        let known = self.coins[i].sides[S::INDEX].first_entry;
+        if known != FirstEntry::Unknown {
+            return known;
+        }
+        let extremes = self.extremes(i);
+        let coin = &self.coins[i];
+        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
+        let bounds = coin.averages.bounds(S::INDEX, extremes.close);
+        let possible = if S::LONG {
+            let (least, most) = bounds.lower;
+            extremes.next_low < loosened_up((least * factor).max(most * factor))
+        } else {
+            let (least, most) = bounds.upper;
+            extremes.next_high > loosened_down((least * factor).min(most * factor))
+        };
+        let known = if possible { FirstEntry::Possible } else { FirstEntry::At(0) };
+        self.coins[i].sides[S::INDEX].first_entry = known;
+        known
+    }
+
+    /// Minutes at which the first entry may fill.
+    pub(super) fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
+        if let FirstEntry::At(minutes) = self.first_entry::<S>(i) {
+            return minutes;
+        }
+        self.walk_averages(i);
+        let coin = &self.coins[i];
+        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
+        let minutes = if S::LONG {
+            masks::falls_below_band(self.isa, self.minutes(i), coin.averages.lower(), factor)
+        } else {
+            masks::rises_above_band(self.isa, self.minutes(i), coin.averages.upper(), factor)
+        };
+        self.coins[i].sides[S::INDEX].first_entry = FirstEntry::At(minutes);
+        minutes
+    }
+}
