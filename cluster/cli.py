@@ -19,9 +19,10 @@ INTERRUPTED = 130
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    from cluster import cli_cluster, cli_jobs
+    from cluster import cli_cluster, cli_jobs, cli_walk
 
     app.command("optimize", cls=config_command("optimize"))(optimize)
+    cli_walk.register(app)
     cli_cluster.register(app)
     cli_jobs.register(app)
 

@@ -7,7 +7,7 @@ from passivbot.backtest import Scenario
 from passivbot.backtest.outside import LEAST_DAYS
 from passivbot.config import Config
 from passivbot.errors import ConfigError, located
-from passivbot.market.clean import DAY_MS, utc
+from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.study import StudyLog
 
 EVENT = "holdout"
@@ -36,7 +36,7 @@ def without_last_days(config: Config, scenario: Scenario, days: float) -> Config
         raise ConfigError(
             located("the command line", "--holdout", f"{days:g}", f"a number of days from {LEAST_DAYS} on")
         )
-    end = (last - int(days * DAY_MS)) // DAY_MS * DAY_MS
+    end = (last + MINUTE_MS - int(days * DAY_MS)) // DAY_MS * DAY_MS
     if end <= first:
         raise ConfigError(
             f"the command line: --holdout {days:g} leaves no candles to search on: they run from "

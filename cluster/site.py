@@ -120,6 +120,7 @@ def _here(estimate: Estimate, workers: int | None, say: Callable[[str], None]) -
         store, mapped = estimate.without_candles.object_store, True
         folder = plasma_folder(store)
         say("note: shared memory is too small for the candles; they are mapped from files of the cache")
+    say(f"workers: {count}, on this machine; Ray starts, which takes some seconds")
     with local_cluster(count, store, plasma_folder=folder):
         yield Site(
             local=True,

@@ -28,6 +28,11 @@ class Traded:
         """Their number of days."""
         return (self.last_ms - self.first_ms + MINUTE_MS) / DAY_MS
 
+    @property
+    def enough(self) -> bool:
+        """Whether they are :data:`LEAST_DAYS` whole days; one that begins at 00:01 counts as whole."""
+        return self.last_ms - self.first_ms + 2 * MINUTE_MS >= LEAST_DAYS * DAY_MS
+
 
 def traded(scenario: Scenario) -> Traded:
     """Return the minutes of a scenario after its warm-up."""

@@ -137,7 +137,7 @@ def unseen(study: Study, config: Config, candles: Path | None = None) -> Check:
             causes.append(f"{when}: {error}".replace("--coins", "--set live.ignored_coins=…"))
             continue
         window_there = traded(scenario)
-        if window_there.days >= LEAST_DAYS:
+        if window_there.enough:
             return _judged(run_backtest(scenario), study.scoring, window_there)
         causes.append(f"{when}: {window_there.days:.1f} days, needed are {LEAST_DAYS}")
     return check(

@@ -190,7 +190,7 @@ def unseen_scenario(
                 f"the command line: {utc(window.first_ms)} to {utc(window.last_ms)} overlaps what the study "
                 f"has seen, {utc(first)} to {utc(last)}; allowed are dates after or before it"
             )
-        if window.days < LEAST_DAYS:
+        if not window.enough:
             raise CandleError(f"{place}: {window.days:.1f} days beyond the warm-up; needed are {LEAST_DAYS}")
         return scenario
     beyond = 0.0
@@ -199,9 +199,9 @@ def unseen_scenario(
             scenario = make(config, place, edge, None)
         except CandleError:
             continue  # nothing there
-        if (days := traded(scenario).days) >= LEAST_DAYS:
+        if (window := traded(scenario)).enough:
             return scenario
-        beyond = max(beyond, days)
+        beyond = max(beyond, window.days)
     raise CandleError(
         f"{place}: {beyond:.1f} days that the study has not seen ({utc(first)} to {utc(last)} are), needed "
         f"are {LEAST_DAYS}; --candles names a folder or store with more, `passivbot optimize --holdout DAYS` "

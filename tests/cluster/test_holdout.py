@@ -34,12 +34,12 @@ def run(place: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_front_is_tried_on_what_was_kept(place: Path, run: subprocess.CompletedProcess[str]) -> None:
     assert run.returncode == 0, run.stderr
-    assert "held out: 7 days or more after 2025-03-09 00:00" in run.stdout
-    assert "unseen candles, after those of the study: 2025-03-09 00:01 to 2025-03-16 23:59" in run.stdout
+    assert "held out: 7 days or more after 2025-03-10 00:00" in run.stdout
+    assert "unseen candles, after those of the study: 2025-03-10 00:01 to 2025-03-16 23:59" in run.stdout
     assert "passivbot pareto held --holds --pick knee" in run.stdout
     with Study.open(place / "held") as study:
         window = study.definition.scenario["window"]
-        assert utc(window["last_ms"]) == "2025-03-09 00:00"
+        assert utc(window["last_ms"]) == "2025-03-10 00:00"
         found = needed(study)
         assert found.window.first_ms == window["last_ms"] + 60_000
         members = study.members()
@@ -56,7 +56,7 @@ def test_a_resume_keeps_the_days_out(place: Path, run: subprocess.CompletedProce
     assert "--holdout is for a new study" in refused.stderr
     more = program("optimize", "--study", "held", "--resume", "--iters", "260", cwd=place)
     assert more.returncode == 0, more.stderr
-    assert "held out: 7 days or more after 2025-03-09 00:00" in more.stdout
+    assert "held out: 7 days or more after 2025-03-10 00:00" in more.stdout
     with Study.open(place / "held") as study:
         assert study.log.count() == 260
         assert needed(study).numbers.tolist() == study.members().numbers.tolist()

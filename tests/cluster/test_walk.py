@@ -1,0 +1,88 @@
+"""Walking forward: which days, what is judged, and the command killed and called again."""
+
+import json
+import math
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cluster.walk import Fold, date, folds
+from passivbot.backtest import Scenario, run_backtest
+from passivbot.config.values import date_ms
+from passivbot.errors import ConfigError
+from passivbot.market.clean import DAY_MS, MINUTE_MS
+from passivbot.market.synthetic import generate, write_folder
+from passivbot.study.export import evaluated_config
+from passivbot.study.study import Study
+from tests.cluster.test_holdout import QUICKSTART, program
+from tests.cluster.test_optimize import PROGRAM, wait_for_rows
+
+FIRST, DAYS = date_ms("2025-01-01"), 24
+
+
+def test_folds_end_with_the_candles() -> None:
+    last = FIRST + 30 * DAY_MS - MINUTE_MS
+    found = folds(FIRST, last, train=10, test=7)
+    assert [date(fold.train_start_ms) for fold in found] == ["2025-01-07", "2025-01-14"]
+    assert [date(fold.train_end_ms) for fold in found] == ["2025-01-17", "2025-01-24"]
+    assert [date(fold.test_end_ms) for fold in found] == ["2025-01-24", "2025-01-31"]
+    assert folds(FIRST, last, 10, 7, most=1) == [
+        Fold(1, found[1].train_start_ms, found[1].train_end_ms, found[1].test_end_ms)
+    ]
+    # Begun and unfinished days are not part of it.
+    assert folds(FIRST + MINUTE_MS, last + MINUTE_MS, 15, 14) == folds(FIRST + DAY_MS, last, 15, 14)
+
+
+def test_days_that_are_too_few() -> None:
+    last = FIRST + 30 * DAY_MS - MINUTE_MS
+    with pytest.raises(ConfigError, match="--train is 3; allowed is a number of days from 7 on"):
+        folds(FIRST, last, 3, 7)
+    with pytest.raises(ConfigError, match="--test is 6"):
+        folds(FIRST, last, 30, 6)
+    with pytest.raises(ConfigError, match="--train 24 and --test 7 need 31 days; there are 30"):
+        folds(FIRST, last, 24, 7)
+
+
+@pytest.fixture(scope="module")
+def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("walk") / "candles"
+    regimes = {"BTC": "calm", "ETH": "trend"}
+    write_folder(folder, *generate(regimes, seed=5, minutes=DAYS * 1440, start_ms=FIRST))
+    return folder
+
+
+def test_a_walk_that_is_stopped_ends_as_one_that_is_not(candles: Path, tmp_path: Path) -> None:
+    about = ("walk", QUICKSTART, "--candles", str(candles), "--train", "8", "--test", "7")
+    about += ("--iters", "300", "--seed", "3", "--population", "24")
+    whole = program(*about, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    stopped = subprocess.Popen([PROGRAM, *about, "--out", "parts"], cwd=tmp_path, start_new_session=True)
+    wait_for_rows(stopped, tmp_path / "parts" / "fold-1-2025-01-11", 1)
+    stopped.send_signal(signal.SIGKILL)
+    stopped.wait(30)
+    again = program(*about, "--out", "parts", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    found = json.loads((tmp_path / "whole" / "walk.json").read_text())
+    assert found == json.loads((tmp_path / "parts" / "walk.json").read_text())
+
+    assert [(step["train"], step["test"]) for step in found["folds"]] == [
+        (["2025-01-03", "2025-01-11"], ["2025-01-11", "2025-01-18"]),
+        (["2025-01-10", "2025-01-18"], ["2025-01-18", "2025-01-25"]),
+    ]
+    assert found["gain"] == pytest.approx(math.prod(step["unseen"]["gain"] for step in found["folds"]))
+    promised = sum(step["study"]["adg"] for step in found["folds"])
+    assert found["adg_efficiency"] == pytest.approx(
+        sum(step["unseen"]["adg"] for step in found["folds"]) / promised
+    )
+    assert f"{found['adg_efficiency']:.0%} of the adg promised" in whole.stdout
+    # What is judged is the chosen member alone on the days after its search.
+    step = found["folds"][1]
+    with Study.open(tmp_path / "whole" / "fold-2-2025-01-18") as study:
+        assert study.definition.scenario["window"]["last_ms"] == date_ms("2025-01-18")
+        config = evaluated_config(study, study.row(step["candidate"]).parameters[0])
+    dates = {"start_date": "2025-01-18T00:01", "end_date": "2025-01-25"}
+    config = config.model_copy(update={"backtest": config.backtest.model_copy(update=dates)})
+    metrics = run_backtest(Scenario.prepare(config, candles)).metrics
+    assert step["unseen"] == {name: metrics[name] for name in step["unseen"]}
