@@ -164,11 +164,6 @@ class StudyLog:
                 lock.close()
             raise
 
-    @property
-    def writable(self) -> bool:
-        """Whether this process holds the study's lock."""
-        return self._lock is not None
-
     def close(self) -> None:
         """Close the file and release the lock."""
         with self._mutex:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from passivbot.venue.wire import Call, Reply, Route
+from passivbot.venue.wire import OPERATIONS, Call, Reply, Route
 
 FaultKind = Literal[
     "lost",
@@ -92,6 +92,11 @@ class Fault:
     keep: int = 0
     edit: Callable[[Any], Any] | None = None
     met: int = 0
+
+    def __post_init__(self) -> None:
+        # A fault of any other name would meet nothing, and a test that waits for it would see nothing wrong.
+        if self.operation not in ("*", "write", *OPERATIONS):
+            raise ValueError(f"operation is {self.operation!r}; allowed is one of {', '.join(OPERATIONS)}")
 
     def matches(self, route: Route, call: Call) -> bool:
         """Tell whether it meets this request."""

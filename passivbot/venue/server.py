@@ -90,7 +90,6 @@ class Venue:
         self._sessions: list[aiohttp.ClientSession] = []
         self._runner: web.AppRunner | None = None
         self._port = 0
-        self._busy = asyncio.Lock()
         for exchange in self.exchanges:
             self._install(exchange)
 

@@ -1,7 +1,7 @@
 """From files to a store: grouped by market, made tidy, written; what was done is told."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,8 +207,3 @@ def _market(coin: str, rules: MarketRules, fee: float, listing_ms: int | None) -
         maker_fee=fee,
         listing_ms=listing_ms,
     )
-
-
-def defect_lines(done: Sequence[Imported]) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Return what the rules did, a line each, by market."""
-    return {(one.exchange, one.coin): tuple(map(str, one.defects)) for one in done if one.defects}
