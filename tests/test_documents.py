@@ -30,6 +30,24 @@ def test_links_lead_somewhere(name: str) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+def anchors(path: Path) -> set[str]:
+    """Return what GitHub calls the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anchors_are_headings(name: str) -> None:
+    path = ROOT / name
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    wrong = [
+        f"{file}#{anchor}"
+        for file, anchor in links
+        if anchor not in anchors(path.parent / file if file else path)
+    ]
+    assert wrong == []
+
+
 def fault(words: list[str]) -> str | None:
     """What is wrong with the words after ``passivbot``: a command or option that does not exist."""
     command, path, words = typer.main.get_command(build()), ["passivbot"], list(words)

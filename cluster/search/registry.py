@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from cluster.search.base import SCHEME, Problem, Search, Settings
 from passivbot.errors import ConfigError, located
@@ -35,65 +36,43 @@ class SearchKind:
     model_based: bool = field(default=False, kw_only=True)
 
 
-def _nsga2(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.nsga2 import NSGA2
+def _lazily(module: str, name: str) -> Callable[[Problem, Settings], Search]:
+    """Return what makes a search and imports it then: DEAP and Optuna cost every command line a second."""
 
-    return NSGA2(problem, settings)
+    def make(problem: Problem, settings: Settings) -> Search:
+        search: Search = getattr(import_module(f"cluster.search.{module}"), name)(problem, settings)
+        return search
 
-
-def _nsga3(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.nsga3 import NSGA3
-
-    return NSGA3(problem, settings)
+    return make
 
 
-def _tpe(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.optuna_search import TPE
-
-    return TPE(problem, settings)
-
-
-def _optuna_nsga3(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.optuna_search import OptunaNSGA3
-
-    return OptunaNSGA3(problem, settings)
-
-
-def _gp(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.optuna_search import GP
-
-    return GP(problem, settings)
-
-
-def _sobol(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.quasi import SobolSearch
-
-    return SobolSearch(problem, settings)
-
-
-def _random(problem: Problem, settings: Settings) -> Search:
-    from cluster.search.quasi import RandomSearch
-
-    return RandomSearch(problem, settings)
-
-
-# imported where made: Optuna and DEAP cost every command line a second, and most need neither
 SEARCHES: dict[str, SearchKind] = {
-    "nsga2": SearchKind("DEAP NSGA-II: the large runs, thousands to millions; up to 3 objectives", _nsga2),
-    "nsga3": SearchKind("DEAP NSGA-III: the large runs with 4 objectives or more", _nsga3),
+    "nsga2": SearchKind(
+        "DEAP NSGA-II: the large runs, thousands to millions; up to 3 objectives", _lazily("nsga2", "NSGA2")
+    ),
+    "nsga3": SearchKind("DEAP NSGA-III: the large runs with 4 objectives or more", _lazily("nsga3", "NSGA3")),
     "tpe": SearchKind(
         "Optuna TPE: a model of good and bad, for hundreds to a few thousand candidates",
-        _tpe,
+        _lazily("optuna_search", "TPE"),
         model_based=True,
     ),
     "optuna-nsga3": SearchKind(
-        "Optuna NSGA-III: as nsga3, with generations; some ten thousand", _optuna_nsga3
+        "Optuna NSGA-III: as nsga3, with generations; some ten thousand",
+        _lazily("optuna_search", "OptunaNSGA3"),
     ),
     "gp": SearchKind(
-        "Optuna Gaussian process: hundreds of costly candidates; needs the extra gp", _gp, model_based=True
+        "Optuna Gaussian process: hundreds of costly candidates; needs the extra gp",
+        _lazily("optuna_search", "GP"),
+        model_based=True,
     ),
-    "sobol": SearchKind("Sobol sequence: learns nothing, covers the space evenly", _sobol, learns=False),
-    "random": SearchKind("uniform random points: the yardstick", _random, learns=False),
+    "sobol": SearchKind(
+        "Sobol sequence: learns nothing, covers the space evenly",
+        _lazily("quasi", "SobolSearch"),
+        learns=False,
+    ),
+    "random": SearchKind(
+        "uniform random points: the yardstick", _lazily("quasi", "RandomSearch"), learns=False
+    ),
 }
 
 
