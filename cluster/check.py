@@ -139,7 +139,9 @@ def misfits(report: Report, own: Mapping[str, Any]) -> list[str]:
     if facts["wheel_fault"]:
         found.append(f"the wheel of passivbot-cluster is not installed ({facts['wheel_fault']})")
         return found
-    if facts["engine"] != own["engine"]:
+    if own["wheel_fault"]:
+        found.append(f"can't be compared: the wheel does not work on this machine ({own['wheel_fault']})")
+    elif facts["engine"] != own["engine"]:
         found.append(f"engine {facts['engine']} there, {own['engine']} here")
     elif facts["sources"] != own["sources"] and not found:
         found.append(f"another build of passivbot-cluster ({facts['sources']} there, {own['sources']} here)")

@@ -8,6 +8,7 @@ import cluster
 import passivbot
 from passivbot import engine
 from passivbot.backtest import Candidates, Scenario
+from passivbot.backtest.candles import DEMO
 from passivbot.config import load_config
 from passivbot.config.resources import configs_dir
 
@@ -43,7 +44,7 @@ def sources() -> str:
 def result() -> str:
     """Return a hash over what the engine makes of the demo candles: the bits that a study is made of."""
     config = load_config(configs_dir() / "quickstart.json").config
-    scenario = Scenario.prepare(config)
+    scenario = Scenario.prepare(config, DEMO)  # not the store that may lie where somebody stands
     candidates = Candidates.of(config, scenario.coins)
     space = candidates.space
     vectors = space.enforce(space.low + (space.high - space.low) * [[0.25], [0.5], [0.75]])
