@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from passivbot.config import Config
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_AGAIN_MS = 300_000
 _OVERLAP_MS = 120_000
 _KEPT_DAYS = 90
 _DRIFT_LOOKS = 3
@@ -315,22 +316,41 @@ class Bot:
         if sender.wrong_mode and not p.dry_run:
             await setup.set_up_account(p.exchange)
             sender.wrong_mode = False
-        if sender.stale_rules or now >= self._due_ms["markets"]:
-            before = dict(p.exchange.markets)
-            await p.exchange.reload_markets()
-            self._tell_changes(before, p.exchange.markets)
+        if sender.stale_rules:
             sender.stale_rules = False
-            await self._set_clock()
-            self._due_ms["markets"] = now + _HOUR_MS
-        if now >= self._due_ms["permissions"]:
-            await setup.check_permissions(p.exchange)
-            self._due_ms["permissions"] = now + int(p.policy.permissions_hours * _HOUR_MS)
+            self._due_ms["markets"] = now
+        await self._when_due("markets", now, _HOUR_MS, self._read_markets)
+        every = int(p.policy.permissions_hours * _HOUR_MS)
+        await self._when_due("permissions", now, every, lambda: setup.check_permissions(p.exchange))
         if now >= self._due_ms["memory"]:
             p.watch.memory()
             self._due_ms["memory"] = now + int(self.config.live.memory_snapshot_interval_minutes * MINUTE_MS)
         if now >= self._due_ms["forget"]:
             self._forget(now)
             self._due_ms["forget"] = now + _DAY_MS
+
+    async def _when_due(
+        self, what: str, now: int, every_ms: int, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do what is done now and then; if the exchange does not answer that, trading goes on without."""
+        if now < self._due_ms[what]:
+            return
+        try:
+            await work()
+        except ExchangeFault as fault:
+            if fault.failure in (Failure.RATE_LIMIT, Failure.AUTH, Failure.CLOCK):
+                raise
+            self._due_ms[what] = now + _AGAIN_MS
+            self.parts.watch.tell(what, f"can't be read ({fault.text}); tried again in five minutes")
+        else:
+            self._due_ms[what] = now + every_ms
+
+    async def _read_markets(self) -> None:
+        p = self.parts
+        before = dict(p.exchange.markets)
+        await p.exchange.reload_markets()
+        self._tell_changes(before, p.exchange.markets)
+        await self._set_clock()
 
     async def _set_clock(self) -> None:
         """Measure how far the clock is off; a market that is replayed has a time of its own."""

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 _DAY_MS = 86_400_000
 _CANDLE_SECONDS = 1.5
 """After the minute's end: exchanges need a moment to publish its candle."""
+_LONG_MS = 1_800_000
+"""A life of so long had an exchange that answers."""
+_OUTAGES = (Failure.RETRY, Failure.UNKNOWN, Failure.MAINTENANCE, Failure.RATE_LIMIT)
 _MOST_DOUBLINGS = 4
 _STREAM_SECONDS = 5.0
 _BURST_SECONDS = 0.2
@@ -227,12 +230,15 @@ async def supervise(
 ) -> None:
     """Run ``attempt`` until it ends by itself; make it anew when it breaks, with growing pauses.
 
+    An exchange that does not answer, or is closed, is waited out for as long as it takes: that is no fault of
+    the bot, and what it holds is looked after as soon as that is possible.
+
     Parameters
     ----------
     attempt
         A whole life: connect, start, run. What a user has to mend (:class:`PassivbotError`) ends it.
     restarts
-        The budget.
+        The budget; outages cost nothing of it.
     watch
         Told of each restart.
     clock
@@ -245,22 +251,30 @@ async def supervise(
     LiveError
         The budget is spent.
     """
+    outages = 0
     while not stop.is_set():
+        began = clock.now_ms()
         try:
             await attempt()
         except PassivbotError:
             raise
         except Exception as error:  # whatever it is: the exchange and the journal know where things stand
             log.exception("the loop broke")
-            count = restarts.spend(clock.now_ms(), f"{type(error).__name__}: {error}")
-            watch.restarted(count, error)
+            if isinstance(error, ExchangeFault) and error.failure in _OUTAGES:
+                outages = outages + 1 if clock.now_ms() - began < _LONG_MS else 1
+                watch.unreachable(outages, error)
+                pause = restart_pause(outages)
+            else:
+                count = restarts.spend(clock.now_ms(), f"{type(error).__name__}: {error}")
+                watch.restarted(count, error)
+                pause = restart_pause(count)
         else:
             return
         # What a life leaves behind refers to itself, and is much: it would stay for hours.
         gc.collect()
-        await clock.wait(restart_pause(count), stop)
+        await clock.wait(pause, stop)
 
 
 def restart_pause(count: int) -> float:
     """Return the pause before a restart, in seconds: 5, 10, 20 … 300."""
-    return float(min(5 * 2 ** (count - 1), 300))
+    return float(min(5 * 2 ** min(count - 1, 8), 300))

@@ -166,7 +166,11 @@ class Watch:
             balance=balance,
             open_orders=report.resting,
             active=sorted(" ".join(key) for key in plan.active) if plan else [],
-            guards=[f"{guard}: {text}" for guard, text in self._told],
+            guards=[
+                f"{guard}: {text}"
+                for (guard, text), ms in self._told.items()
+                if self.now_ms - ms < _REPEAT_MS
+            ],
             last_cycle=extra,
             **(facts or {}),
         )
@@ -182,3 +186,9 @@ class Watch:
         )
         if self._ops is not None:
             self._ops.metrics.restarts.inc()
+
+    def unreachable(self, count: int, error: BaseException) -> None:
+        """The exchange can't be traded at; that is waited out."""
+        self.tell(
+            "outage", f"the exchange does not answer as it should ({error}); attempt {count + 1} follows"
+        )

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from passivbot.errors import LiveError, ResourceError
+from passivbot.exchanges import ExchangeFault
+from passivbot.exchanges.types import Failure
 from passivbot.live.journal import Journal
 from passivbot.live.lock import lock_account
 from passivbot.live.run import Restarts, run, supervise
@@ -256,6 +258,54 @@ async def test_whatever_breaks_is_made_anew_but_what_a_person_has_to_mend(tmp_pa
         await supervise(life, budget, Watch(journal), Now(), asyncio.Event())
     assert len(breaks) == 1
     journal.close()
+
+
+async def test_an_outage_of_hours_costs_no_restart(tmp_path: Path) -> None:
+    class Now:
+        ms = 1_000_000
+
+        def now_ms(self) -> int:
+            return self.ms
+
+        async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+            self.ms += int(seconds * 1000)
+
+    journal, clock, tries = Journal(tmp_path / "journal.sqlite", ACCOUNT), Now(), 0
+
+    async def life() -> None:
+        nonlocal tries
+        tries += 1
+        if clock.ms < 1_000_000 + 4 * 3_600_000:
+            raise ExchangeFault(Failure.MAINTENANCE, "system upgrading")
+
+    watch = Watch(journal)
+    await supervise(life, Restarts(journal, 3), watch, clock, asyncio.Event())
+    assert 30 < tries < 60, "every five minutes"
+    assert journal.fact("restarts") is None
+    assert {guard for _, guard, _ in journal.trips()} == {"outage"}
+    journal.close()
+
+
+@both
+@pytest.mark.parametrize("operation", ["permissions", "markets"])
+async def test_what_is_read_now_and_then_may_fail_meanwhile(
+    name: str, operation: str, tmp_path: Path
+) -> None:
+    async with rig(name, tmp_path) as r:
+        bot = await r.start()
+        await r.settle()
+        r.venue.faults.add(operation, "status", status=503, body={}, times=1000)
+        bot._due_ms[operation] = 0
+        fills = len(r.core.executions)
+        for _ in range(60):
+            await r.minutes(1)
+            if len(r.core.executions) > fills:
+                break
+        assert counts(r.told)[operation] >= 1
+        assert len(r.core.executions) > fills, "trading goes on"
+        assert not r.failed
+        r.venue.faults.clear()
+        r.check()
 
 
 @both
