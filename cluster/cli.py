@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cluster.cli_options import INTERRUPTED, ClusterOption, PopulationOption, StartOption, WorkersOption
 from passivbot.cli.options import config_command, given_options, with_interval
 from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from cluster.prepare import Plan
     from passivbot.study import StudyLog
     from passivbot.study.study import Results, Study
-
-INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -65,16 +64,11 @@ def optimize(
             "over the last SHARE (0.2) of the candidates. With --resume also never.",
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of workers. Default: one a processor."),
-    ] = None,
+    workers: WorkersOption = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Most candidates of one call to a worker. Default: what suits.")
     ] = None,
-    population: Annotated[
-        int | None, typer.Option(min=2, help="Size of the population. Default: optimize.population_size.")
-    ] = None,
+    population: PopulationOption = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**64 - 1, help="Of all random numbers. Default: drawn, printed and stored."),
@@ -103,10 +97,7 @@ def optimize(
             "at the end (passivbot study unseen).",
         ),
     ] = None,
-    start: Annotated[
-        list[Path] | None,
-        typer.Option("--start", "-t", help="Starting configurations: a file or folder; repeatable."),
-    ] = None,
+    start: StartOption = None,
     fine_tune: Annotated[
         str | None,
         typer.Option(
@@ -119,10 +110,7 @@ def optimize(
     ] = None,
     sets: SetsOption = None,
     interval: IntervalOption = None,
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Run on this Ray cluster (auto: the one on this machine)."),
-    ] = None,
+    address: ClusterOption = None,
     panels: Annotated[
         str | None,
         typer.Option(

@@ -1,9 +1,10 @@
 """``passivbot cluster check``: whether the machines of a cluster fit together."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from cluster.cli_options import AddressOption
 from passivbot.cli.options import help_if_alone
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    address: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Of the head; auto: the cluster of this machine.")
-    ] = "auto",
+    address: AddressOption = "auto",
 ) -> None:
     """Ask every machine for its versions, cache, memory and clock; one line a fault, exit code 1 with any.
 

@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cluster.cli_options import AddressOption
+
 if TYPE_CHECKING:
     from cluster.board import Notice
 
-AddressOption = Annotated[
-    str, typer.Option(metavar="HOST:PORT", help="Of the cluster's head; auto: the cluster of this machine.")
-]
 StudyArgument = Annotated[str, typer.Argument(help="Name or id of a study, as passivbot status lists it.")]
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 

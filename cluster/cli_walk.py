@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cluster.cli_options import INTERRUPTED, ClusterOption, PopulationOption, StartOption, WorkersOption
 from passivbot.cli.options import config_command, given_options, with_interval
 from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cluster.walk import Step
-
-INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -54,26 +53,16 @@ def walk(
     iters: Annotated[
         int | None, typer.Option(min=1, help="Candidates of each search. Default: optimize.iters.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Number of workers. Default: one a processor.")
-    ] = None,
-    population: Annotated[
-        int | None, typer.Option(min=2, help="Size of the population. Default: optimize.population_size.")
-    ] = None,
+    workers: WorkersOption = None,
+    population: PopulationOption = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**64 - 1, help="Of all random numbers. Default: drawn for each search."),
     ] = None,
-    start: Annotated[
-        list[Path] | None,
-        typer.Option("--start", "-t", help="Starting configurations: a file or folder; repeatable."),
-    ] = None,
+    start: StartOption = None,
     sets: SetsOption = None,
     interval: IntervalOption = None,
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Run on this Ray cluster (auto: the one on this machine)."),
-    ] = None,
+    address: ClusterOption = None,
 ) -> None:
     """Walk forward: search on --train days, choose, judge on the --test days that follow; then the next.
 
