@@ -106,10 +106,10 @@ class LossStop:
         self._peak = float(journal.fact("equity_peak") or 0.0)
         self.stopped = self._limit is not None and journal.fact(LOSS) is not None
 
-    def look(self, equity: float) -> bool:
-        """Take in the equity; return whether entries may be placed."""
-        if self._limit is None:
-            return True
+    def look(self, equity: float | None) -> bool:
+        """Take in the equity, None if it is not known; return whether entries may be placed."""
+        if self._limit is None or equity is None:
+            return not self.stopped
         if equity > self._peak * 1.001:  # not every cent is worth a write
             self._peak = equity
             self._journal.note("equity_peak", repr(equity))
@@ -210,10 +210,13 @@ def equity(
     positions: Mapping[Key, Position],
     prices: Mapping[str, float],
     markets: Mapping[str, Market],
-) -> float:
-    """Return the balance with the profit of open positions at these prices."""
+) -> float | None:
+    """Return the balance with the profit of open positions at these prices; None: one is not known."""
     total = wallet
     for (coin, _), position in positions.items():
-        if coin in prices and coin in markets:
-            total += position.size * (prices[coin] - position.price) * markets[coin].rules.c_mult
+        if coin not in markets:
+            continue
+        if coin not in prices:
+            return None
+        total += position.size * (prices[coin] - position.price) * markets[coin].rules.c_mult
     return total

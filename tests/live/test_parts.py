@@ -1,6 +1,7 @@
 """The parts of the bot that have no network: ids, comparison, modes, candles, ledger, limits."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from passivbot.engine import ORDER_TYPES, MarketRules
 from passivbot.exchanges.types import CLIENT_ID_DIGITS, Fill, Market, OpenOrder, Position
 from passivbot.live.candles import CandleCache, cleaned, warmup_start
-from passivbot.live.guards import Pace, PacedCandles
+from passivbot.live.guards import LossStop, Pace, PacedCandles, equity
 from passivbot.live.ids import client_id, is_own, order_type
+from passivbot.live.journal import Journal
 from passivbot.live.ledger import Ledger
 from passivbot.live.limits import Caps, Room, above_exposure, within_exposure
 from passivbot.live.policy import Policy
@@ -301,3 +303,27 @@ async def test_candles_wait_for_the_request_budget() -> None:
     clock.cancel()
     assert [coin for coin, _ in asked] == ["C0", "C1", "C2", "C3"]
     assert asked[3][1] - began >= 50.0
+
+
+def test_a_loss_stop_does_not_go_by_half_an_equity(tmp_path: Path) -> None:
+    """Prices of some coins may be missing for a moment: their profit is not gone."""
+    journal = Journal(tmp_path / "journal.sqlite", "a_01")
+    told: list[str] = []
+    stop = LossStop(journal, Policy(loss_stop=0.2), lambda guard, text: told.append(text))
+    markets = {"BTC": market("BTC"), "ETH": market("ETH")}
+    held = {
+        ("BTC", "long"): Position("BTC", "long", 5.0, 100.0),
+        ("GONE", "long"): Position("GONE", "long", 1, 1),
+    }
+
+    def look(prices: dict[str, float]) -> bool:
+        return stop.look(equity(1000.0, held, prices, markets))
+
+    assert look({"BTC": 200.0})
+    assert look({})
+    assert look({"ETH": 100.0})
+    assert not told
+    assert not look({"BTC": 100.0}), "1000 is a third below 1500"
+    assert not look({})
+    assert len(told) == 1
+    journal.close()
