@@ -213,7 +213,7 @@ def _bring_back(uri: str, study: str | None, *, resume: bool) -> Path:
 def _introduce(plan: "Plan") -> None:
     """Say what is going to run."""
     from passivbot.config.scoring import stop_text
-    from passivbot.market.clean import utc
+    from passivbot.times import utc
 
     for warning in plan.warnings:
         typer.echo(f"warning: {warning}", err=True)

@@ -121,8 +121,9 @@ def _quiet(text: str) -> None:
 def _print(steps: "Sequence[Step]", *, heading: bool) -> None:
     from rich.table import Table
 
-    from cluster.walk import chained, date, efficiency
+    from cluster.walk import chained, efficiency
     from passivbot.study.terminal import console, number
+    from passivbot.times import day
 
     objectives = [(o.metric, "↑" if o.weight < 0 else "↓") for o in steps[0].seen.scoring.objectives]
     if not heading:
@@ -142,8 +143,8 @@ def _print(steps: "Sequence[Step]", *, heading: bool) -> None:
     table.add_column("gain", justify="right", style="cyan")
     table.add_column("there")
     for step in steps:
-        cells = [f"{date(step.fold.train_start_ms)} … {date(step.fold.train_end_ms)}"]
-        cells += [date(step.fold.test_end_ms), str(step.candidate)]
+        cells = [f"{day(step.fold.train_start_ms)} … {day(step.fold.train_end_ms)}"]
+        cells += [day(step.fold.test_end_ms), str(step.candidate)]
         for name, _ in objectives:
             cells += [number(float(results.metric(name)[0])) for results in (step.seen, step.there)]
         table.add_row(*cells, number(float(step.there.metric("gain")[0])), step.verdict)

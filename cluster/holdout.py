@@ -1,14 +1,13 @@
 """Candles that are kept from a search, so that its front can be tried on them."""
 
 import math
-from datetime import UTC, datetime
 
 from passivbot.backtest import Scenario
 from passivbot.backtest.outside import LEAST_DAYS
 from passivbot.config import Config
 from passivbot.errors import ConfigError, located
-from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.study import StudyLog
+from passivbot.times import DAY_MS, MINUTE_MS, day, utc
 
 EVENT = "holdout"
 """Kind of the event that says how many days were kept, below "days"."""
@@ -42,8 +41,7 @@ def without_last_days(config: Config, scenario: Scenario, days: float) -> Config
             f"the command line: --holdout {days:g} leaves no candles to search on: they run from "
             f"{utc(first)} to {utc(last)}"
         )
-    text = datetime.fromtimestamp(end // 1000, UTC).strftime("%Y-%m-%d")
-    return config.model_copy(update={"backtest": config.backtest.model_copy(update={"end_date": text})})
+    return config.model_copy(update={"backtest": config.backtest.model_copy(update={"end_date": day(end)})})
 
 
 def held_out(log: StudyLog) -> float | None:

@@ -20,7 +20,6 @@ from passivbot.backtest.outside import LEAST_DAYS
 from passivbot.config import load_config
 from passivbot.disk import replace_file
 from passivbot.errors import ConfigError, StudyError, located
-from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.study import StudyLog
 from passivbot.study.log import LOG_FILE
 from passivbot.study.page_data import plain
@@ -28,6 +27,7 @@ from passivbot.study.select import pick
 from passivbot.study.study import Results, Study
 from passivbot.study.unseen import examine, save, unseen_scenario
 from passivbot.study.unseen_table import verdict
+from passivbot.times import DAY_MS, MINUTE_MS, day, utc
 
 FILE = "walk.json"
 
@@ -42,7 +42,7 @@ class Fold:
     test_end_ms: int
 
     def __str__(self) -> str:
-        days = " … ".join(map(date, (self.train_start_ms, self.train_end_ms, self.test_end_ms)))
+        days = " … ".join(map(day, (self.train_start_ms, self.train_end_ms, self.test_end_ms)))
         return f"fold {self.number}: {days}"
 
 
@@ -68,8 +68,8 @@ class Step:
             "candidate": self.candidate,
             "front": self.front,
             "study": dict(zip(names, plain(self.seen.rows.metrics[0]), strict=True)),
-            "test": [date(self.fold.train_end_ms), date(self.fold.test_end_ms)],
-            "train": [date(self.fold.train_start_ms), date(self.fold.train_end_ms)],
+            "test": [day(self.fold.train_end_ms), day(self.fold.test_end_ms)],
+            "train": [day(self.fold.train_start_ms), day(self.fold.train_end_ms)],
             "unseen": dict(zip(names, plain(self.there.rows.metrics[0]), strict=True)),
             "verdict": self.verdict,
         }
@@ -123,10 +123,10 @@ def period(request: Request) -> tuple[int, int]:
 def plan(request: Request, folder: Path, fold: Fold) -> Plan:
     """Return the plan of a fold's study, which is resumed where it exists."""
     dates = {
-        "backtest.end_date": date(fold.train_end_ms),
-        "backtest.start_date": date(fold.train_start_ms),
+        "backtest.end_date": day(fold.train_end_ms),
+        "backtest.start_date": day(fold.train_start_ms),
     }
-    study = folder / f"fold-{fold.number}-{date(fold.train_end_ms)}"
+    study = folder / f"fold-{fold.number}-{day(fold.train_end_ms)}"
     exists = (study / LOG_FILE).is_file()
     asked = replace(request, study=str(study), options={**(request.options or {}), **dates}, resume=exists)
     return plan_resumed(asked) if exists else plan_new(asked)
@@ -147,7 +147,7 @@ def judge(log: StudyLog, fold: Fold, method: str) -> Step:
     if not len(members):
         raise StudyError(f"{study.folder}: no candidate could be scored; there is nothing to choose")
     start = datetime.fromtimestamp((fold.train_end_ms + MINUTE_MS) / 1000, UTC).isoformat()
-    found = examine(study, members, unseen_scenario(study, None, start, date(fold.test_end_ms)))
+    found = examine(study, members, unseen_scenario(study, None, start, day(fold.test_end_ms)))
     save(study, found)
     index = pick(members, method)
     seen, there = found.of(members.take(slice(index, index + 1)))
@@ -185,8 +185,3 @@ def write(folder: Path, steps: Sequence[Step], method: str) -> Path:
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
     replace_file(folder / FILE, text.encode(), StudyError, durable=False)
     return folder / FILE
-
-
-def date(ms: int) -> str:
-    """Return the day of a time in UTC milliseconds, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")

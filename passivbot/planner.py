@@ -12,7 +12,6 @@ from passivbot import _engine
 from passivbot.engine import Bot, MarketRules, Overrides
 from passivbot.errors import EngineError
 
-MINUTE_MS = 60_000
 SIDES = ("long", "short")
 
 

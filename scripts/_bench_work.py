@@ -17,7 +17,7 @@ from passivbot.config import ParameterSpace, load_config
 from passivbot.config.resources import configs_dir
 from passivbot.engine import PARAMETERS, BacktestResult, Engine, MarketRules
 from passivbot.market import CandleFolder, build_panel, generate
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

@@ -53,7 +53,7 @@ def test_passivbot_knows_neither_ray_nor_cluster() -> None:
 
 
 LAYERS = (
-    "errors _engine _resources",
+    "errors times _engine _resources",
     "disk engine sqlite",
     "lock planner config",
     "exchanges versions",

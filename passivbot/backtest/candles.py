@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 from passivbot.errors import CandleError
 from passivbot.market import CandleFolder, Panel, build_panel, carried_forward, demo_folder
-from passivbot.market.clean import MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.holding import Holding, hold
 from passivbot.market.panel_cache import cached_panel
 from passivbot.market.spans import Span
 from passivbot.market.store import VARIABLE, Store, default_root, is_store
 from passivbot.market.store_panel import store_prices
+from passivbot.times import MINUTE_MS
 
 DEMO = "demo"
 """How a description names the embedded demo candles; others are named by their absolute path."""

@@ -13,13 +13,13 @@ from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, ConfigError
 from passivbot.market import Panel
 from passivbot.market.choose import Choice, choose
-from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.market.folder import DEFAULT_MAKER_FEE, DEFAULT_RULES, described, listed
 from passivbot.market.holding import Holding
 from passivbot.market.listings import Markets
 from passivbot.market.spans import Span, minus
 from passivbot.market.store import Coverage, Store, exchange_name
 from passivbot.market.store_panel import coverages
+from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 _BTC_EXCHANGE = "binance"
 """Where BTC's price comes from when several exchanges are combined (trading-semantics §7.4, step 8)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from passivbot.backtest.scenario import Scenario
 from passivbot.config import Config, warmup_minutes
-from passivbot.market.clean import DAY_MS, MINUTE_MS
+from passivbot.times import DAY_MS, MINUTE_MS
 
 LEAST_DAYS = 7
 """Days of candles that a search has not seen; fewer say nothing."""

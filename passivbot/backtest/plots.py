@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from passivbot.market.clean import MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
+from passivbot.times import MINUTE_MS
 
 if TYPE_CHECKING:
     from passivbot.backtest.report import Report

@@ -27,7 +27,8 @@ from passivbot.config.schema import SIDES
 from passivbot.engine import STOPPED_MINUTE, BacktestResult
 from passivbot.errors import ResourceError, first_line
 from passivbot.market import Panel
-from passivbot.market.clean import MINUTE_MS, Floats, utc
+from passivbot.market.clean import Floats
+from passivbot.times import MINUTE_MS, utc
 
 Metrics = dict[str, float | None]
 

@@ -21,9 +21,10 @@ from passivbot.config.coins import coin_of, select_coins
 from passivbot.engine import Engine, MarketRules
 from passivbot.errors import CandleError, ConfigError
 from passivbot.market import CandleFolder, Panel, build_panel, demo_folder
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, utc
+from passivbot.market.clean import Floats
 from passivbot.market.folder import listed
 from passivbot.market.store import Store, is_store
+from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 PROVENANCE = "_provenance"
 """Private key of a configuration that a run or a study wrote: what :meth:`Scenario.describe` gave, "metrics"

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from passivbot.backtest.report import Report
 from passivbot.config import Scoring
-from passivbot.market.clean import utc
+from passivbot.times import utc
 
 _SHOWN = {
     "gain": "gain (final ÷ first equity)",

@@ -206,10 +206,10 @@ def import_(
     Rules: unsorted=sort|refuse, duplicates=first|last|refuse, minutes=drop|refuse, values=drop|refuse,
     inconsistent=keep|widen|drop|refuse, idle=keep|drop; the first is the default.
     """
-    from passivbot.market.clean import utc
     from passivbot.market.importing import Imported, import_files
     from passivbot.market.store import Store
     from passivbot.market.tidy import Rules
+    from passivbot.times import utc
 
     def told(done: Imported) -> None:
         w = done.written
@@ -250,9 +250,9 @@ def export(
     """Write candles of one exchange as files."""
     from passivbot.config.coins import coin_of
     from passivbot.errors import CandleError
-    from passivbot.market.clean import DAY_MS
     from passivbot.market.export import export as write
     from passivbot.market.quality import market_names
+    from passivbot.times import DAY_MS
 
     opened = _opened(store)
     named = [] if coins == "all" else [coin_of(word) for word in _words(coins)]

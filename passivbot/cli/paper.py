@@ -105,10 +105,10 @@ def _market(
     """Return the market of a candle folder, a store, or the demo candles."""
     from passivbot.config.coins import select_coins
     from passivbot.live.strategy import warmup
-    from passivbot.market.clean import MINUTE_MS
     from passivbot.market.demo import demo_folder
     from passivbot.market.folder import CandleFolder
     from passivbot.market.store import Store, exchange_name, is_store
+    from passivbot.times import MINUTE_MS
     from passivbot.venue.market import MarketSource
 
     if not is_store(path):

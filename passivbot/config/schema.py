@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from passivbot.config import values as v
 from passivbot.errors import ConfigError, located, nearest
+from passivbot.times import DAY_MS
 
 Side = Literal["long", "short"]
 SIDES: tuple[Side, Side] = ("long", "short")
-MINUTE_MS = 60_000
-DAY_MS = 86_400_000
 
 Number = Annotated[float, v.NUMBER]
 Flag = Annotated[bool, v.FLAG]

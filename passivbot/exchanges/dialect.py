@@ -23,6 +23,7 @@ from passivbot.exchanges.types import (
     Position,
     PositionSide,
 )
+from passivbot.times import DAY_MS
 
 
 class Dialect:
@@ -43,7 +44,7 @@ class Dialect:
     """Whether a batch may hold one market's orders only."""
     post_only_is_silent: ClassVar[bool] = False
     """Whether a post-only order that would trade is taken and ended without a word, instead of refused."""
-    fills_span_ms: ClassVar[int] = 7 * 86_400_000
+    fills_span_ms: ClassVar[int] = 7 * DAY_MS
     """Longest span of time that may be asked for in one request of fills."""
     tells_profits: ClassVar[bool] = True
     """Whether fills that close come with their realised profit."""

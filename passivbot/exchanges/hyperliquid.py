@@ -20,6 +20,7 @@ from passivbot.exchanges.types import (
     Position,
     PositionSide,
 )
+from passivbot.times import DAY_MS
 
 _FILLS = 2000
 """Fills a request returns at most."""
@@ -35,7 +36,7 @@ class Hyperliquid(Exchange):
     batch = 1
     # Four zeros before our digits: the exchange wants 128 bits.
     id_prefix = "0x0000"
-    fills_span_ms = 366 * 86_400_000
+    fills_span_ms = 366 * DAY_MS
     options: ClassVar[Mapping[str, Any]] = {
         "enableUnifiedMargin": False,
         "fetchMarkets": {"types": ["swap"]},

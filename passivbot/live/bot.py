@@ -12,7 +12,7 @@ from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure, Fill, Market
 from passivbot.live import setup, snapshot
-from passivbot.live.clock import MINUTE_MS, Clock, WallClock
+from passivbot.live.clock import Clock, WallClock
 from passivbot.live.decide import Decision, Known, decide
 from passivbot.live.fate import Fates
 from passivbot.live.feed import Feed
@@ -27,6 +27,7 @@ from passivbot.live.source import Source
 from passivbot.live.universe import Universe, leverage, survey
 from passivbot.live.watch import Report, Watch
 from passivbot.planner import SIDES
+from passivbot.times import MINUTE_MS
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from passivbot.live.clock import MINUTE_MS, minute_of
+from passivbot.live.clock import minute_of
+from passivbot.times import MINUTE_MS
 
 FILE = "candles.sqlite"
 Rows = NDArray[np.float64]

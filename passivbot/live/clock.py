@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Protocol
 
-MINUTE_MS = 60_000
+from passivbot.times import MINUTE_MS
 
 
 class Clock(Protocol):

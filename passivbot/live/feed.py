@@ -9,8 +9,9 @@ from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure
 from passivbot.live import candles
 from passivbot.live.candles import CandleCache, Source
-from passivbot.live.clock import MINUTE_MS, minute_of
+from passivbot.live.clock import minute_of
 from passivbot.live.strategy import Factory, Strategy, warmup
+from passivbot.times import MINUTE_MS
 
 _AT_ONCE = 4
 _SERIOUS = (Failure.RATE_LIMIT, Failure.AUTH, Failure.MAINTENANCE, Failure.CLOCK)

@@ -11,9 +11,10 @@ from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure
 from passivbot.live.bot import Bot
-from passivbot.live.clock import MINUTE_MS, Clock
+from passivbot.live.clock import Clock
 from passivbot.live.journal import Journal
 from passivbot.live.watch import Report, Watch
+from passivbot.times import MINUTE_MS
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from passivbot.config import Config
 from passivbot.exchanges.types import Market
 from passivbot.live.snapshot import Key
 from passivbot.planner import SIDES, Mode
+from passivbot.times import DAY_MS
 
-DAY_MS = 86_400_000
 _MODES: Mapping[str, Mode] = {
     "n": Mode.NORMAL,
     "normal": Mode.NORMAL,

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from passivbot.market.clean import DAY_MS, utc
 from passivbot.market.holding import Holding, hold
 from passivbot.market.spans import Span
 from passivbot.market.store import Coverage, Store
+from passivbot.times import DAY_MS, utc
 
 RATIO_DAYS = 60
 """Days at the end of a window that volumes of exchanges are compared over."""

@@ -7,7 +7,6 @@ still a sign that the file is not what it should be.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from passivbot.errors import CandleError, first_line
+from passivbot.times import MINUTE_MS, utc
 
-MINUTE_MS = 60_000
-DAY_MS = 1440 * MINUTE_MS
 PRICES = ("open", "high", "low", "close")
 REQUIRED = ("timestamp", "high", "low", "close", "volume")
 """Columns a candle file must have; ``open`` is checked where it is there, further columns are left alone."""
@@ -27,14 +25,6 @@ _BATCH_ROWS = 131_072
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def utc(timestamp_ms: int) -> str:
-    """Return a timestamp as a person reads it."""
-    try:
-        return f"{datetime.fromtimestamp(timestamp_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-    except (OverflowError, ValueError, OSError):
-        return f"timestamp {timestamp_ms}"
 
 
 def read_timestamps(path: Path) -> Ints:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Gaps, Ints, find_gaps
+from passivbot.market.clean import Floats, Gaps, Ints, find_gaps
 from passivbot.market.join import whole_bars
 from passivbot.market.month import Facts, MonthReader, read_table
 from passivbot.market.spans import Span
 from passivbot.market.store import Coverage, Store
+from passivbot.times import DAY_MS, MINUTE_MS
 
 
 @dataclass(frozen=True)

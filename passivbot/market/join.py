@@ -7,7 +7,8 @@ goes.
 
 import numpy as np
 
-from passivbot.market.clean import MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
+from passivbot.times import MINUTE_MS
 
 
 def whole_bars(timestamp: Ints, first: int, last: int, interval_minutes: int) -> tuple[int, int]:

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passivbot.errors import CandleError, first_line
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
 from passivbot.market.spans import Span, minus, month_span, union
+from passivbot.times import DAY_MS, MINUTE_MS
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 SCHEMA = pa.schema([("timestamp", pa.int64()), *((name, pa.float64()) for name in COLUMNS[1:])])

@@ -15,19 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from passivbot.errors import CandleError
-from passivbot.market.clean import (
-    MINUTE_MS,
-    Floats,
-    Gaps,
-    Ints,
-    find_gaps,
-    load,
-    read_closes,
-    read_timestamps,
-    utc,
-)
+from passivbot.market.clean import Floats, Gaps, Ints, find_gaps, load, read_closes, read_timestamps
 from passivbot.market.folder import CandleFolder
 from passivbot.market.join import join_minutes, whole_bars
+from passivbot.times import MINUTE_MS, utc
 
 FIELDS = ("high", "low", "close", "volume")
 

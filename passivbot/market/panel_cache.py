@@ -17,12 +17,13 @@ from typing import Any
 import pyarrow as pa
 
 from passivbot.errors import PassivbotError
-from passivbot.market.clean import MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.holding import Holding
 from passivbot.market.panel import FIELDS, Panel
 from passivbot.market.panel_file import ENDING, read_panel, read_recipe, write_panel
 from passivbot.market.store import PANELS, Store
 from passivbot.market.store_panel import build_store_panel
+from passivbot.times import MINUTE_MS
 
 MOST_BYTES = 8_000_000_000
 """What the kept panels of a store may take together; those not used for longest go first."""

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from passivbot.config.coins import coin_of
 from passivbot.errors import CandleError
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
 from passivbot.market.month import Facts, check_month, read_facts, read_table
 from passivbot.market.spans import Span, minus, month_span, within
 from passivbot.market.store import Store, exchange_name
 from passivbot.market.tidy import Mask, counted
+from passivbot.times import DAY_MS, MINUTE_MS
 
 OUTLIER = 0.05
 """Share by which a price may differ from another exchange's, once their usual ratio is taken out."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from passivbot.market.clean import DAY_MS, utc
 from passivbot.market.quality import MarketReport, day_shares
+from passivbot.times import DAY_MS, utc
 
 _PLOTLY = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": "", "responsive": True}
 _SCALE = [[0.0, "#b2182b"], [0.5, "#ef8a62"], [0.98, "#fddbc7"], [0.999, "#92c5de"], [1.0, "#2166ac"]]

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Ints, utc
+from passivbot.market.clean import Ints
+from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 
 class Span(NamedTuple):

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from passivbot.errors import CandleError, nearest
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Ints
+from passivbot.market.clean import Ints
 from passivbot.market.files import locked, make_folder, replace_file
 from passivbot.market.listings import Market, Markets
 from passivbot.market.month import (
@@ -40,6 +40,7 @@ from passivbot.market.month import (
     read_table,
 )
 from passivbot.market.spans import Span, minus, month_span, months, runs, union
+from passivbot.times import DAY_MS, MINUTE_MS
 
 MARKER = "store.json"
 FORMAT = 1

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from passivbot.errors import CandleError
-from passivbot.market.clean import MINUTE_MS, Floats, fill, utc
+from passivbot.market.clean import Floats, fill
 from passivbot.market.holding import Holding
 from passivbot.market.join import join_minutes
 from passivbot.market.panel import FIELDS, Panel, assemble, carry, column_digests
 from passivbot.market.store import Coverage, Store
+from passivbot.times import MINUTE_MS, utc
 
 
 class Known(Protocol):

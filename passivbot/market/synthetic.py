@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, located
-from passivbot.market.clean import MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
 from passivbot.market.folder import MARKETS, CandleFolder
+from passivbot.times import MINUTE_MS
 
 REGIMES = ("calm", "trend", "crash", "late", "gap")
 """What a coin may do: swing sideways; climb; crash and half recover; be listed late; lack minutes."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from passivbot.market.clean import utc
 from passivbot.market.quality import MarketReport
 from passivbot.market.store import Store
+from passivbot.times import utc
 
 
 def _console() -> Console:

@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from passivbot.errors import CandleError, nearest
-from passivbot.market.clean import MINUTE_MS, Ints, utc
+from passivbot.market.clean import Ints
 from passivbot.market.month import COLUMNS, SCHEMA, inconsistent
+from passivbot.times import MINUTE_MS, utc
 
 Mask = NDArray[np.bool_]
 

@@ -18,9 +18,9 @@ from passivbot.backtest.scenario import Scenario
 from passivbot.config import Config, Scoring
 from passivbot.engine import __version__ as engine_version
 from passivbot.errors import CandleError
-from passivbot.market.clean import utc
 from passivbot.study.replay import logged
 from passivbot.study.study import Study
+from passivbot.times import utc
 
 State = Literal["holds", "fails", "waived"]
 

@@ -18,8 +18,8 @@ from passivbot.promotion.checks import Check, check
 DEFAULT_CAP = 2.0
 """Largest worst-case exposure of both sides together, × balance, unless another is named."""
 SLACK = Policy.exposure_slack
-"""Fraction by which the worst case may exceed the cap, as the bot's guard allows it: limits that add up to the cap
-end above it by the crop."""
+"""Fraction by which the worst case may exceed the cap, as the bot's guard allows it: limits that add up to
+the cap end above it by the crop."""
 CROP = 1.01
 FULL = 0.999
 

@@ -24,11 +24,11 @@ from passivbot.config import Config
 from passivbot.config.schema import SIDES
 from passivbot.engine import __version__ as engine_version
 from passivbot.errors import CandleError, ConfigError, StudyError
-from passivbot.market.clean import utc
 from passivbot.study.export import write_text
 from passivbot.study.page_data import plain
 from passivbot.study.select import matching
 from passivbot.study.study import Results, Study
+from passivbot.times import utc
 
 FILE = "unseen.json"
 UNSEEN = "unseen."

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, nearest
-from passivbot.market.clean import MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.folder import CandleFolder
 from passivbot.market.store import Store
+from passivbot.times import MINUTE_MS
 
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 

@@ -23,9 +23,9 @@ from passivbot.live.policy import Policy
 from passivbot.live.source import Source
 from passivbot.live.start import Order, trade
 from passivbot.live.strategy import warmup
-from passivbot.market.clean import MINUTE_MS
 from passivbot.ops.keys import Keys
 from passivbot.ops.run import Settings
+from passivbot.times import MINUTE_MS
 from passivbot.venue.market import MarketSource, VenueMarket
 from passivbot.venue.orders import Execution
 from passivbot.venue.server import Venue

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 from aiohttp import web
 
+from passivbot.times import DAY_MS
 from passivbot.venue.certificates import make_certificates
 from passivbot.venue.core import Core
 from passivbot.venue.faults import Fault, Faults, spoiled
@@ -69,7 +70,7 @@ class Venue:
         private: bool = True,
         keep_log: int = 200_000,
     ) -> None:
-        begin = min(source.first_ms + 86_400_000, source.last_ms) if start_ms is None else start_ms
+        begin = min(source.first_ms + DAY_MS, source.last_ms) if start_ms is None else start_ms
         self.source = source
         self.clock = Clock(begin)
         self.exchanges = tuple(exchanges)

@@ -15,10 +15,10 @@ from passivbot.config import Config, load_config
 from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, ConfigError
 from passivbot.market import generate, write_folder
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.listings import Market
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
+from passivbot.times import MINUTE_MS
 
 from .conftest import DAY_MS, REGIMES, START_MS
 

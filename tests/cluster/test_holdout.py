@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from passivbot.config.resources import configs_dir
-from passivbot.market.clean import utc
 from passivbot.study.study import Study
 from passivbot.study.unseen import holding, needed
+from passivbot.times import utc
 
 PROGRAM = Path(sys.executable).with_name("passivbot")
 QUICKSTART = str(configs_dir() / "quickstart.json")

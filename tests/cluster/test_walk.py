@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.walk import Fold, date, folds
+from cluster.walk import Fold, folds
 from passivbot.backtest import Scenario, run_backtest
 from passivbot.config.values import date_ms
 from passivbot.errors import ConfigError
-from passivbot.market.clean import DAY_MS, MINUTE_MS
 from passivbot.market.synthetic import generate, write_folder
 from passivbot.study.export import evaluated_config
 from passivbot.study.study import Study
+from passivbot.times import DAY_MS, MINUTE_MS, day
 from tests.cluster.test_holdout import QUICKSTART, program
 from tests.cluster.test_optimize import PROGRAM, wait_for_rows
 
@@ -25,9 +25,9 @@ FIRST, DAYS = date_ms("2025-01-01"), 24
 def test_folds_end_with_the_candles() -> None:
     last = FIRST + 30 * DAY_MS - MINUTE_MS
     found = folds(FIRST, last, train=10, test=7)
-    assert [date(fold.train_start_ms) for fold in found] == ["2025-01-07", "2025-01-14"]
-    assert [date(fold.train_end_ms) for fold in found] == ["2025-01-17", "2025-01-24"]
-    assert [date(fold.test_end_ms) for fold in found] == ["2025-01-24", "2025-01-31"]
+    assert [day(fold.train_start_ms) for fold in found] == ["2025-01-07", "2025-01-14"]
+    assert [day(fold.train_end_ms) for fold in found] == ["2025-01-17", "2025-01-24"]
+    assert [day(fold.test_end_ms) for fold in found] == ["2025-01-24", "2025-01-31"]
     assert folds(FIRST, last, 10, 7, most=1) == [
         Fold(1, found[1].train_start_ms, found[1].train_end_ms, found[1].test_end_ms)
     ]

@@ -13,13 +13,14 @@ import pytest
 from passivbot.cli.main import main
 from passivbot.config.values import date_ms
 from passivbot.engine import MarketRules
-from passivbot.market.clean import MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.download.pace import Patience
 from passivbot.market.download.request import CoinChoice, Request
 from passivbot.market.download.run import Report, download
 from passivbot.market.spans import Span
 from passivbot.market.store import Store, exchange_name
 from passivbot.market.synthetic import generate
+from passivbot.times import MINUTE_MS
 from passivbot.venue import MarketSource, Venue, VenueMarket
 
 CONTRACTS = {"okx": 0.01, "gate": 0.0001, "kucoinfutures": 0.001}

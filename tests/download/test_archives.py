@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from passivbot.errors import CandleError
-from passivbot.market.clean import DAY_MS, MINUTE_MS
 from passivbot.market.download.archives import ARCHIVES, Archive, ArchiveFile
 from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.spans import Span
+from passivbot.times import DAY_MS, MINUTE_MS
 from tests.download.harness import ms
 
 BINANCE, BYBIT, GATE = (ARCHIVES[name] for name in ("binance", "bybit", "gateio"))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from passivbot.errors import ConfigError, ExchangeError, PassivbotError, ResourceError
-from passivbot.market.clean import DAY_MS, MINUTE_MS
 from passivbot.market.download.request import CoinChoice, Request, parse_coins, parse_request, update_request
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
+from passivbot.times import DAY_MS, MINUTE_MS
 from tests.disks import mount, unmount
 from tests.download.harness import assert_equals_truth, fetch, ms, request, stored, truth, venue_of
 from tests.needs import lacking

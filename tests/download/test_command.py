@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from passivbot.cli.main import main
-from passivbot.market.clean import DAY_MS
 from passivbot.market.download.progress import duration
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
+from passivbot.times import DAY_MS
 from tests.download.harness import ms, stored, truth, typed, venue_of
 
 BEGIN = ms("2025-03-01")

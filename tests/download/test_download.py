@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from passivbot.exchanges.registry import NAMES
-from passivbot.market.clean import DAY_MS, MINUTE_MS
 from passivbot.market.download.request import CoinChoice, Request
 from passivbot.market.month import read_facts
 from passivbot.market.spans import Span
 from passivbot.market.store import exchange_name
+from passivbot.times import DAY_MS, MINUTE_MS
 from tests.download.harness import (
     assert_equals_truth,
     fetch,

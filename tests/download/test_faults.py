@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from passivbot.exchanges.registry import NAMES
-from passivbot.market.clean import DAY_MS, MINUTE_MS
 from passivbot.market.download.pace import Patience
 from passivbot.market.spans import Span
+from passivbot.times import DAY_MS, MINUTE_MS
 from passivbot.venue import Venue
 from tests.download.harness import (
     assert_equals_truth,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS
 from passivbot.market.spans import Span
 from passivbot.market.store import PANELS, Store
+from passivbot.times import DAY_MS, MINUTE_MS
 from passivbot.venue import Venue
 from tests.conftest import ROOT
 from tests.download.harness import ms, stored, truth, venue_of, without

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.download.pages import Page, Pager
 from passivbot.market.spans import Span, minus, union
+from passivbot.times import DAY_MS, MINUTE_MS
 
 BEGIN = 1_740_787_200_000
 SIZE = 40

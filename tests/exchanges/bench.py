@@ -10,7 +10,7 @@ import numpy as np
 from passivbot.engine import MarketRules
 from passivbot.exchanges import Exchange, connect
 from passivbot.exchanges.types import NewOrder, Outcome
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from passivbot.venue import Core, MarketSource, Venue, VenueMarket
 from passivbot.venue.account import ApiKey
 from passivbot.venue.dialects.base import Dialect

@@ -10,7 +10,7 @@ import pytest
 from passivbot.errors import ExchangeError
 from passivbot.exchanges import NAMES, ExchangeFault, connect
 from passivbot.exchanges.types import Failure, Fill, Hint
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from tests.exchanges.bench import PRICE, RULES, START_MS, Bench, bench, credentials
 
 Scene = Callable[[Bench], Awaitable[None]]

@@ -25,8 +25,8 @@ from passivbot.live.run import begin
 from passivbot.live.source import Fixed
 from passivbot.live.strategy import trailing_grid
 from passivbot.live.watch import Report, Watch
-from passivbot.market.clean import MINUTE_MS
 from passivbot.ops.run import Ops
+from passivbot.times import MINUTE_MS
 from passivbot.venue import Core, MarketSource, Venue, VenueMarket
 from passivbot.venue.account import ApiKey
 

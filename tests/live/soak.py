@@ -16,7 +16,8 @@ import numpy as np
 
 from passivbot.exchanges.types import Failure
 from passivbot.live.journal import FILE, Journal
-from passivbot.market.clean import MINUTE_MS
+from passivbot.live.policy import Policy
+from passivbot.times import MINUTE_MS
 from passivbot.venue import MarketSource, Venue
 from tests.live.apart import BotApart, Look
 from tests.live.rig import ACCOUNT, EAGER, Rig, config_of, twins
@@ -76,6 +77,7 @@ class Figures:
     restarts: int = 0
     worst_exposure: float = 0.0
     requests_per_minute: float = 0.0
+    most_requests: int = 0
     memory_mb: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -134,9 +136,13 @@ class Run:
         if chance.random() < 0.1:
             r.core.partial_share = chance.choice((None, 0.5))
         self.advance()
+        before = sum(r.venue.counts.values())
         for _ in range(_LOOKS):
             if await self.look():
                 break
+        asked = sum(r.venue.counts.values()) - before
+        self.figures.most_requests = max(self.figures.most_requests, asked)
+        assert asked <= Policy.requests_per_minute, (asked, self.last)
         worst = max(r.exposure().values())
         self.figures.worst_exposure = max(self.figures.worst_exposure, worst)
         assert worst <= 1.0 * (1 + r.policy.exposure_slack) + 0.02, (worst, self.last)
@@ -188,9 +194,10 @@ async def soak(
 ) -> Figures:
     """Trade for many minutes while things go wrong.
 
-    After each cycle: no order rests twice; after each minute: exposure within its limit. Every 40 minutes the
-    faults rest, the plan has to stand within some cycles, and journal and venue have to agree on every order
-    and position; at the end, which ``ended`` brings earlier, on every fill.
+    After each cycle: no order rests twice; after each minute: exposure within its limit, and no more requests
+    than the bot may send in one (its own guard goes by real time, and is off). Every 40 minutes the faults
+    rest, the plan has to stand within some cycles, and journal and venue have to agree on every order and
+    position; at the end, which ``ended`` brings earlier, on every fill.
     """
     chance = random.Random(seed)
     figures = Figures()

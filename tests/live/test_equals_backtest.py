@@ -13,7 +13,7 @@ from passivbot.config.warmup import warmup_minutes
 from passivbot.engine import Engine
 from passivbot.live.ids import order_type
 from passivbot.live.policy import Policy
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from passivbot.venue import MarketSource
 from tests.live.real import real_source
 from tests.live.rig import EAGER, START_MS, config_of, rig, walk_source

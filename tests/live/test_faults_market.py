@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from passivbot.engine import MarketRules
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from passivbot.venue import MarketSource
 from tests.live.rig import BOTH, RULES, START_MS, Rig, config_of, counts, rig, walk_source
 

@@ -16,12 +16,12 @@ import pytest
 
 from passivbot.errors import CandleError
 from passivbot.market import demo_folder
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.export import export
 from passivbot.market.importing import import_files
 from passivbot.market.spans import Span, month_span
 from passivbot.market.store import Store
 from passivbot.market.tidy import Rules, tidy
+from passivbot.times import MINUTE_MS
 
 from .conftest import START_MS
 

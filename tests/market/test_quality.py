@@ -12,13 +12,13 @@ import pytest
 
 from passivbot.cli.main import main
 from passivbot.errors import CandleError
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.listings import Market
 from passivbot.market.quality import check, day_shares, market_names
 from passivbot.market.repair import prune, repair
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
 from passivbot.market.tidy import Rules
+from passivbot.times import MINUTE_MS
 from tests.disks import mount, unmount
 
 from .conftest import START_MS

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passivbot.errors import CandleError, ResourceError
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.listings import Market
 from passivbot.market.spans import Span, minus, month_span, months, union
 from passivbot.market.store import Store, exchange_name, is_store
+from passivbot.times import MINUTE_MS
 from tests.disks import mount, unmount
 
 from .conftest import START_MS

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from passivbot.errors import CandleError
 from passivbot.market import CandleFolder, Panel, build_panel, panel_cache
 from passivbot.market.choose import Choice, choose
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.holding import Holding, hold
 from passivbot.market.panel_cache import cached_panel, kept
 from passivbot.market.panel_file import panel_file, read_panel
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
 from passivbot.market.store_panel import build_store_panel, coverages
+from passivbot.times import MINUTE_MS
 from tests.disks import mount, unmount
 
 from .conftest import START_MS

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from passivbot.exchanges import Exchange, connect
 from passivbot.exchanges.base import Credentials
-from passivbot.market.clean import DAY_MS
+from passivbot.times import DAY_MS
 from passivbot.venue import Core, MarketSource, Venue
 from passivbot.venue.account import ApiKey
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passivbot.engine import MarketRules
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from passivbot.venue.arithmetic import average, dec10, is_multiple, nint, plain, round_near
 from passivbot.venue.core import Core
 from passivbot.venue.market import Clock, MarketSource, VenueMarket

@@ -16,11 +16,11 @@ from passivbot.config import Config
 from passivbot.errors import ConfigError
 from passivbot.exchanges import connect
 from passivbot.live.source import Fixed
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.listings import Market
 from passivbot.market.store import Store
 from passivbot.market.synthetic import generate
 from passivbot.ops.run import Settings
+from passivbot.times import MINUTE_MS
 from passivbot.venue import MarketSource, Venue
 from passivbot.venue.paper import Following, follow, replay
 

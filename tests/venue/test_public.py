@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from passivbot.engine import MarketRules
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.synthetic import generate
+from passivbot.times import DAY_MS, MINUTE_MS
 from passivbot.venue import MarketSource, Venue, VenueMarket
 from passivbot.venue.server import EXCHANGES
 

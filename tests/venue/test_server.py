@@ -11,7 +11,7 @@ import pytest
 
 from passivbot.exchanges import ExchangeFault, connect
 from passivbot.exchanges.types import Failure, OpenOrder
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from passivbot.venue import Venue
 from passivbot.venue.market import Clock, MarketSource, VenueMarket
 from tests.exchanges.bench import RULES, START_MS, Bench, bench, flat_source
@@ -56,9 +56,7 @@ def test_nobody_else_trusts_its_certificate() -> None:
         own = ssl.create_default_context(cadata=venue.address.authority)
         # And who trusts its authority takes only the names it was made for.
         with pytest.raises(ssl.SSLCertVerificationError):
-            await asyncio.open_connection(
-                "127.0.0.1", port, ssl=own, server_hostname="api.bybit.com"
-            )
+            await asyncio.open_connection("127.0.0.1", port, ssl=own, server_hostname="api.bybit.com")
 
     at_venue(action)
 

@@ -30,9 +30,10 @@ import pyarrow.csv as csv
 
 from passivbot.config.values import date_ms
 from passivbot.errors import CandleError, first_line
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.spans import Span, month_of, month_span
+from passivbot.times import DAY_MS, MINUTE_MS
 
 Period = Literal["month", "day"]
 

@@ -13,12 +13,13 @@ import numpy as np
 
 from passivbot.errors import CandleError
 from passivbot.exchanges.errors import ExchangeFault
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, utc
+from passivbot.market.clean import Floats
 from passivbot.market.download.archives import Period
 from passivbot.market.download.pages import Pager
 from passivbot.market.download.target import NONE, Missing, Target, minutes, without
 from passivbot.market.download.web import ArchiveHost
 from passivbot.market.spans import Span, month_span, months, runs, union, within
+from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 API, ARCHIVE = "api", "archive"
 """Sources as the store names them."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
 from passivbot.market.spans import Span, minus, runs
+from passivbot.times import DAY_MS, MINUTE_MS
 
 Ask = Callable[[str, int, int], Awaitable[Floats]]
 """(interval, since in UTC milliseconds, number of candles) → candles, float64 (n, 6): timestamp, open, high,

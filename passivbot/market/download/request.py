@@ -8,9 +8,9 @@ from passivbot.config.coins import resolve
 from passivbot.config.values import date_ms, is_open
 from passivbot.errors import ConfigError, located
 from passivbot.exchanges.registry import canonical
-from passivbot.market.clean import DAY_MS, MINUTE_MS, utc
 from passivbot.market.spans import Span, month_of, month_span, months
 from passivbot.market.store import EXCHANGES, Store
+from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 WHERE = "the command line"
 _DATE = "a date such as 2024, 2024-03 or 2024-03-15, or a time such as 2024-03-15T12:00"

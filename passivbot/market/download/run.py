@@ -13,7 +13,6 @@ import certifi
 from passivbot.errors import CandleError, ConfigError, ExchangeError
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.registry import connect
-from passivbot.market.clean import DAY_MS, utc
 from passivbot.market.download.archives import ARCHIVES, ArchiveFile
 from passivbot.market.download.choose import choose_coins
 from passivbot.market.download.job import NOT_YET, Job
@@ -26,6 +25,7 @@ from passivbot.market.download.web import ArchiveHost
 from passivbot.market.folder import listed
 from passivbot.market.spans import Span
 from passivbot.market.store import Store, exchange_name
+from passivbot.times import DAY_MS, utc
 
 _COINS_AT_ONCE = 8
 """Markets of an exchange that are fetched side by side; the exchange's rate limit is what bounds them."""

@@ -8,11 +8,12 @@ import numpy as np
 
 from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
-from passivbot.market.clean import MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.download.pace import FIRST_CONTACT, Pace
 from passivbot.market.download.pages import Pager
 from passivbot.market.rules import listings
 from passivbot.market.store import exchange_name
+from passivbot.times import MINUTE_MS
 
 _SETTLING_MS = 60 * MINUTE_MS
 """A candle younger than this may still come."""

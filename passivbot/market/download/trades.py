@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from passivbot.errors import CandleError, first_line
-from passivbot.market.clean import MINUTE_MS, Floats, Ints
+from passivbot.market.clean import Floats, Ints
 from passivbot.market.spans import Span
+from passivbot.times import MINUTE_MS
 
 
 def read_trades(content: bytes, what: str) -> tuple[Ints, Floats, Floats]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from passivbot.config.coins import coin_of
 from passivbot.errors import CandleError
-from passivbot.market.clean import DAY_MS
 from passivbot.market.spans import Span, month_of, month_span
 from passivbot.market.store import EXCHANGES, exchange_name
+from passivbot.times import DAY_MS
 
 _PERIOD = r"(?P<period>\d{4}-\d{2}(?:-\d{2})?)"
 _PATTERNS = (

@@ -27,11 +27,11 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from passivbot.errors import CandleError, first_line
-from passivbot.market.clean import DAY_MS
 from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.importing.columns import by_name, typed
 from passivbot.market.month import COLUMNS, SCHEMA, inconsistent
 from passivbot.market.spans import Span
+from passivbot.times import DAY_MS
 
 _BINANCE_COLUMNS = 12
 _ODD_SHARE = 0.05

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from passivbot.engine import MarketRules
 from passivbot.errors import CandleError
-from passivbot.market.clean import MINUTE_MS
 from passivbot.market.folder import MARKETS, CandleFolder
 from passivbot.market.importing.names import Named, named
 from passivbot.market.importing.readers import ending_of, read
@@ -20,6 +19,7 @@ from passivbot.market.listings import Market
 from passivbot.market.spans import Span
 from passivbot.market.store import Store, Written, exchange_name
 from passivbot.market.tidy import Defect, Rules, tidy
+from passivbot.times import MINUTE_MS
 
 VOLUMES = ("base", "quote")
 """Units that a file's volume may be in."""

@@ -10,12 +10,12 @@ import psutil  # type: ignore[import-untyped]
 
 from passivbot.backtest.scenario import Scenario
 from passivbot.errors import CandleError, ResourceError
-from passivbot.market.clean import MINUTE_MS
 from passivbot.study.export import evaluated_config
 from passivbot.study.page_data import plain
 from passivbot.study.replay import Logged
 from passivbot.study.serve.facts import candles
 from passivbot.study.study import Results, Study
+from passivbot.times import MINUTE_MS
 
 POINTS = 600  # pairs of points of a curve
 _REMEMBERED = 64  # curves

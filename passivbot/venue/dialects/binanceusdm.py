@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
+from passivbot.times import DAY_MS
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream, position_side
@@ -403,7 +404,7 @@ class Binance(Dialect):
     @staticmethod
     def _span(form: dict[str, str]) -> tuple[int, int]:
         """Return the span of a history request: at most seven days."""
-        week = 7 * 86_400_000
+        week = 7 * DAY_MS
         start = int(form["startTime"]) if "startTime" in form else int(form.get("endTime", week)) - week
         end = int(form["endTime"]) if "endTime" in form else start + week
         if end - start > week:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from aiohttp import web
 
+from passivbot.times import DAY_MS
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream, unchanged_is_fine
@@ -32,7 +33,7 @@ _STATUS = {
 }
 _INDEX: dict[PositionSide, int] = {"long": 1, "short": 2}
 _BATCH = 20
-_WEEK_MS = 7 * 86_400_000
+_WEEK_MS = 7 * DAY_MS
 
 Row = TypeVar("Row")
 

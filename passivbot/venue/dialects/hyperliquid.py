@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from passivbot.times import DAY_MS
 from passivbot.venue.account import Account, ApiKey
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.dialects.base import Dialect, ErrorTable, NotAllowed, Stream
@@ -34,7 +35,6 @@ _STATUS = {
     "rejected": "rejected",
 }
 _FILLS = 2000
-_DAY_MS = 86_400_000
 
 
 class Hyperliquid(Dialect):
@@ -98,7 +98,7 @@ class Hyperliquid(Dialect):
         """Check the signature of an action by the public keys of the account's wallets."""
         body = call.json
         nonce = int(body["nonce"])
-        if nonce in self._nonces or not -2 * _DAY_MS < nonce - self.venue.wall_ms() < _DAY_MS:
+        if nonce in self._nonces or not -2 * DAY_MS < nonce - self.venue.wall_ms() < DAY_MS:
             raise NotAllowed("nonce")
         digest = _digest(body["action"], nonce)
         signature = body["signature"]

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import Floats
+from passivbot.times import DAY_MS, MINUTE_MS
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.market import VenueMarket
 from passivbot.venue.server import Venue

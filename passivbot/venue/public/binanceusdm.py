@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from passivbot.times import DAY_MS
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.market import VenueMarket
 from passivbot.venue.public.base import (
@@ -193,7 +194,7 @@ class BinancePublic(PublicDialect):
             "lowPrice": plain(low),
             "volume": plain(coins),
             "quoteVolume": plain(quote),
-            "openTime": now - 86_400_000,
+            "openTime": now - DAY_MS,
             "closeTime": now - 1,
             "firstId": 1,
             "lastId": 2,

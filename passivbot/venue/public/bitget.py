@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from passivbot.market.clean import DAY_MS
+from passivbot.times import DAY_MS
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.market import VenueMarket
 from passivbot.venue.public.base import INTERVAL_MS, PublicDialect, decimals, number

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from passivbot.market.clean import DAY_MS, MINUTE_MS, Floats
+from passivbot.market.clean import Floats
 from passivbot.market.spans import Span, month_span, months
+from passivbot.times import DAY_MS, MINUTE_MS
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.public.base import PublicDialect
 from passivbot.venue.wire import Call, Reply

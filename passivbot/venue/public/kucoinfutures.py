@@ -5,7 +5,7 @@ Sizes are lots of ``c_mult`` coins. Minutes without a trade have no candle.
 
 from typing import Any
 
-from passivbot.market.clean import MINUTE_MS
+from passivbot.times import MINUTE_MS
 from passivbot.venue.arithmetic import plain
 from passivbot.venue.market import VenueMarket
 from passivbot.venue.public.base import INTERVAL_MS, PublicDialect, number

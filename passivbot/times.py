@@ -1,0 +1,20 @@
+"""Times are milliseconds since 1970, UTC; here is how many make a day, and how a person reads them."""
+
+from datetime import UTC, datetime
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+def utc(ms: int) -> str:
+    """Return a time as a person reads it, to the minute; what no calendar has, as the number."""
+    try:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return f"timestamp {ms}"
+
+
+def day(ms: int) -> str:
+    """Return the day of a time, ``YYYY-MM-DD``."""
+    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%d}"
