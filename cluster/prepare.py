@@ -173,7 +173,7 @@ def plan_new(request: Request) -> Plan:
             None if request.until is None else parse_until(request.until),
         ),
         warnings=(*map(str, findings), *_variation_warnings(config, loaded.source)),
-        notes=_notes(scenario),
+        notes=(*seeds.notes, *_notes(scenario)),
         holdout=request.holdout,
     )
 

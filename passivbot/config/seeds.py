@@ -1,5 +1,6 @@
 """Starting configurations of a search: ``--start`` (optimizer-semantics §5)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,15 @@ LESS_EXPOSURE = 0.75
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """Starting vectors (k, 58), enforced and different, and the files of folders that held none."""
+    """Starting vectors (k, 58), enforced and different.
+
+    ``findings`` name the files of folders that held none, ``notes`` how many there are, and the free
+    parameters that had to be moved into their bounds.
+    """
 
     vectors: NDArray[np.float64]
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_seeds(space: "ParameterSpace", paths: Iterable[Path | str]) -> Seeds:
@@ -53,16 +59,42 @@ def read_seeds(space: "ParameterSpace", paths: Iterable[Path | str]) -> Seeds:
     """
     findings: list[Finding] = []
     found: dict[bytes, NDArray[np.float64]] = {}
+    outside: Counter[str] = Counter()
+    count = 0
     for path in map(Path, paths):
         for config in _configs(path, findings):
             vector = space.vector(config)
+            count += 1
+            outside.update(_outside(space, vector))
             smaller = vector.copy()
             for side in SIDES:
                 smaller[space.names.index(f"{side}_total_wallet_exposure_limit")] *= LESS_EXPOSURE
             for row in space.enforce(np.stack([vector, smaller])):
                 found.setdefault(row.tobytes(), row)
     vectors = np.stack(list(found.values())) if found else np.empty((0, len(space.names)))
-    return Seeds(vectors, tuple(findings))
+    return Seeds(vectors, tuple(findings), _notes(count, len(vectors), outside))
+
+
+def _outside(space: "ParameterSpace", vector: NDArray[np.float64]) -> list[str]:
+    """Return the free parameters whose values lie outside their bounds by more than rounding does."""
+    slack = 10.0**-space.digits * np.maximum(np.abs(space.low), np.abs(space.high))
+    wrong = (vector < space.low - slack) | (vector > space.high + slack)
+    return [name for name, w in zip(space.names, wrong & (space.high > space.low), strict=True) if w]
+
+
+def _notes(count: int, vectors: int, outside: "Counter[str]") -> tuple[str, ...]:
+    if not count:
+        return ()
+    files = "1 configuration" if count == 1 else f"{count} configurations"
+    notes = [f"starts: {files}, {vectors} different candidates of them"]
+    if outside:
+        named = ", ".join(f"{name} ({times})" for name, times in outside.most_common(3))
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        notes.append(
+            f"starts: values outside optimize.bounds are moved into them, of {named}{more}; wider bounds "
+            "keep the configurations as they are"
+        )
+    return tuple(notes)
 
 
 def _configs(path: Path, findings: list[Finding]) -> Iterator[Config]:

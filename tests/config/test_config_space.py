@@ -272,3 +272,21 @@ class TestSeeds:
         seeds = read_seeds(self.space, [tmp_path])
         assert len(seeds.vectors) == 2
         assert [f.file for f in seeds.findings] == [str(file)]
+
+    def test_what_lies_outside_the_bounds_is_said(self, tmp_path: Path) -> None:
+        from passivbot.config.seeds import read_seeds
+
+        wide = {"long_n_positions": [1, 20], "short_n_positions": [1, 20]}
+        space = ParameterSpace.from_config(load(wide))
+        file = tmp_path / "a.json"
+        file.write_text(self.document(ema_span_0=300, entry_grid_spacing_pct=0.05))
+        (counted,) = read_seeds(space, [file]).notes
+        assert counted == "starts: 1 configuration, 2 different candidates of them"
+        (tmp_path / "b.json").write_text(self.document(ema_span_0=5000, entry_grid_spacing_pct=0.9))
+        (tmp_path / "c.json").write_text(self.document(ema_span_0=5000))
+        _, outside = read_seeds(space, [tmp_path]).notes
+        assert "of long_ema_span_0 (2), long_entry_grid_spacing_pct (1); wider bounds" in outside
+        # Of a parameter that is not searched the configured value counts, whatever the start has.
+        fixed = ParameterSpace.from_config(load(wide | {"long_ema_span_0": [200, 200]}))
+        (tmp_path / "b.json").unlink()
+        assert len(read_seeds(fixed, [tmp_path]).notes) == 1
