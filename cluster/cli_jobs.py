@@ -204,8 +204,9 @@ def _print_all(notices: list["Notice"]) -> None:
 def _print_one(notice: "Notice") -> None:
     from datetime import UTC, datetime
 
-    from cluster.display import duration, progress_of
+    from cluster.display import progress_of
     from cluster.reach import state_text
+    from passivbot.times import duration
 
     rows = [
         ("study", f"{notice.name} ({notice.id})"),

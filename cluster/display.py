@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+from passivbot.times import duration
 
 _FIRST_LINES = (2.0, 5.0, 10.0, 20.0, 30.0)  # seconds after the start; later every minute
 _LINE_SECONDS = 60.0
@@ -268,14 +269,3 @@ def megabytes(count: float) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
     return f"{count:.0f} B"
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as a person reads them."""
-    if seconds is None:
-        return "unknown time"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -18,3 +18,14 @@ def utc(ms: int) -> str:
 def day(ms: int) -> str:
     """Return the day of a time, ``YYYY-MM-DD``."""
     return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%d}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person reads them; None: nobody knows."""
+    if seconds is None:
+        return "unknown time"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -84,7 +84,7 @@ def download(
 
 
 def _print(report: "Report", seconds: float, root: str) -> None:
-    from passivbot.market.download.progress import duration
+    from passivbot.times import duration
 
     changed = f", {report.changed:,} replaced" if report.changed else ""
     markets = "1 market" if report.markets == 1 else f"{report.markets} markets"

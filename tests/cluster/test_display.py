@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from cluster.display import Best, LiveDisplay, PlainDisplay, Progress, duration, make_display, megabytes
+from cluster.display import Best, LiveDisplay, PlainDisplay, Progress, make_display, megabytes
 
 PROGRESS = Progress(
     elapsed=75.0,
@@ -109,4 +109,3 @@ def test_units() -> None:
         "80 MB",
         "1.2 GB",
     ]
-    assert [duration(s) for s in (5, 65, 7265, None)] == ["5 s", "1 min 05 s", "2 h 01 min", "unknown time"]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from passivbot.cli.main import main
-from passivbot.market.download.progress import duration
 from passivbot.market.spans import Span
 from passivbot.market.store import Store
 from passivbot.times import DAY_MS
@@ -91,10 +90,3 @@ def test_an_unknown_coin_leaves_the_store_without_candles(
     assert typed(venue, "data download -e bybit -s MATIK --from 2025-03-01", monkeypatch) == 2
     assert "the nearest is MATIC; nothing was fetched" in capsys.readouterr().err
     assert Store.open().coins("bybit") == ()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (89.0, "89 s"), (600.0, "10 min"), (7200.0, "2.0 h")]
-)
-def test_times_are_said_as_people_do(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
