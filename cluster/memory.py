@@ -105,7 +105,7 @@ class Estimate:
     def __str__(self) -> str:
         parts = [
             f"candles {megabytes(self.candles)} once",
-            f"{self.workers} workers of {megabytes(self.worker)}",
+            f"{self.workers} worker{'s' if self.workers > 1 else ''} of {megabytes(self.worker)}",
             f"head {megabytes(self.head)}",
             *([f"Ray {megabytes(self.ray)}"] if self.ray else []),
         ]

@@ -41,9 +41,10 @@ def headline(front: Front, members: Results) -> str:
     if not front.feasible:
         if not len(members):
             return f"no front yet: none of {told} candidates could be scored"
+        broken = _broken(members)
         return (
             f"no front yet: none of {told} candidates keeps all limits; "
-            f"the {len(members)} that break them least are shown"
+            f"the {len(members)} that break them least are shown{broken and f', they break {broken}'}"
         )
     line = f"front of {len(front):,} from {told} candidates, {feasible} of them feasible"
     if members.interval_minutes != 1:
@@ -54,6 +55,13 @@ def headline(front: Front, members: Results) -> str:
     if gain is not None:
         line += f", {gain:+.2%} in the last tenth"
     return line
+
+
+def _broken(members: Results) -> str:
+    """Return the limits that members break, those first that most of them do."""
+    counts = (members.violations > 0).sum(axis=0).tolist()
+    found = sorted(zip(counts, members.scoring.limits, strict=True), key=lambda pair: -pair[0])
+    return ", ".join(f"{limit.key} {limit.value:g} ({count} of them)" for count, limit in found if count)
 
 
 def render_front(

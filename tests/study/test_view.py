@@ -124,8 +124,10 @@ def test_nothing_feasible(tmp_path: Path, example: Example, capsys: pytest.Captu
     assert main(["pareto", str(tmp_path / "s")]) == 0
     out, _ = capsys.readouterr()
     assert (
-        "no front yet: none of 40 candidates keeps all limits; the 10 that break them least are shown" in out
+        "no front yet: none of 40 candidates keeps all limits; the 10 that break them least are shown, they "
+        "break drawdown_worst" in out
     )
+    assert "(10 of them)" in out
     assert "violation" in out
     assert (tmp_path / "s" / "front.html").exists()
 
