@@ -1,10 +1,11 @@
-"""``passivbot study list | show | unseen | export | restore``."""
+"""``passivbot study list | show | compare | unseen | export | restore``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from passivbot.cli.compare import compare
 from passivbot.cli.options import help_if_alone
 from passivbot.cli.shared import StudyArgument
 from passivbot.cli.unseen import unseen
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    group = typer.Typer(help="List, show, try, export or restore studies.", invoke_without_command=True)
+    group = typer.Typer(help="List, show, compare, export or restore studies.", invoke_without_command=True)
     group.callback()(help_if_alone)
     group.command("list")(list_studies)
     group.command("show")(show)
+    group.command("compare")(compare)
     group.command("unseen")(unseen)
     group.command("export")(export)
     group.command("restore")(restore)
