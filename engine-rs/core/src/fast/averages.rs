@@ -15,7 +15,7 @@ use crate::types::{Bands, higher, lower};
 /// Longest span of minutes.
 pub(super) const BLOCK: usize = 60;
 /// Averages of the close: three, each of long and short, and two idle lanes to fill a vector register.
-const PRICE_LANES: usize = 8;
+pub(super) const PRICE_LANES: usize = 8;
 /// Averages of volume and of log range, each of long and short.
 const RANKING_LANES: usize = 4;
 /// Coins whose averages advance together: each is a chain of operations that wait for one another.
@@ -31,19 +31,31 @@ struct Walk {
     ranking: [[f64; BLOCK]; RANKING_LANES],
 }
 
+/// Chains of one coin's price averages that advance together, each in a stretch of time of its own: as many as AVX2 has
+/// registers for.
+pub(super) const CHAINS: usize = 4;
+
+pub(super) type PriceLanes = Lanes<PRICE_LANES>;
+pub(super) type PriceValues = [f64; PRICE_LANES];
+
 /// Values and factors of averages side by side.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Lanes<const N: usize> {
-    value: [f64; N],
+pub(super) struct Lanes<const N: usize> {
+    pub(super) value: [f64; N],
     alpha: [f64; N],
     weight: [f64; N],
 }
 
 impl<const N: usize> Lanes<N> {
-    fn new(value: [f64; N], spans: [f64; N]) -> Self {
+    pub(super) fn new(value: [f64; N], spans: [f64; N]) -> Self {
         let factors = spans.map(factors);
         Self { value, alpha: factors.map(|(alpha, _)| alpha), weight: factors.map(|(_, weight)| weight) }
+    }
+
+    /// The longest span, in bars; that of a factor of 0 is infinite.
+    pub(super) fn longest_span(&self) -> f64 {
+        self.alpha.iter().map(|alpha| 2.0 / alpha - 1.0).fold(0.0, f64::max)
     }
 
     /// The values after one more minute.
@@ -152,6 +164,16 @@ impl Averages {
                 *value = alpha * range + weight * *value;
             }
         }
+    }
+
+    /// The price averages at the start of the span.
+    pub(super) fn prices(&self) -> &PriceLanes {
+        &self.prices
+    }
+
+    /// The price averages at the end of the span, if somebody knows them.
+    pub(super) fn prices_end_with(&mut self, value: &PriceValues) {
+        self.prices_ended.get_or_insert(*value);
     }
 
     /// True if there are bands of each minute of the span.
@@ -281,6 +303,31 @@ pub(super) struct BandBounds {
 dispatched! { fn walk_group(group: &mut Group<'_>) = by_number!(walk_body) }
 dispatched! { fn rank_group(group: &mut Group<'_>) = by_number!(rank_body) }
 dispatched! { fn finish_group(group: &mut Group<'_>) = by_number!(finish_body) }
+
+dispatched! {
+    /// Advance chains of the same factors, each over closes of its own, all equally many.
+    pub(super) fn advance_chains(lanes: &PriceLanes, values: &mut [PriceValues; CHAINS], closes: &[&[f64]; CHAINS]) =
+        |lanes: &PriceLanes, values: &mut [PriceValues; CHAINS], closes: &[&[f64]; CHAINS]| {
+            let minutes = closes[0].len().min(BLOCK);
+            let closes = closes.map(|close| &close[..minutes]);
+            let mut value = *values;
+            #[expect(clippy::needless_range_loop, reason = "several columns at once")]
+            for n in 0..minutes {
+                for i in 0..CHAINS {
+                    value[i] = lanes.after(&value[i], &[closes[i][n]; PRICE_LANES]);
+                }
+            }
+            *values = value;
+        }
+}
+
+dispatched! {
+    /// Advance a chain alone.
+    pub(super) fn advance_one(lanes: &PriceLanes, value: &PriceValues, closes: &[f64]) -> PriceValues =
+        |lanes: &PriceLanes, value: &PriceValues, closes: &[f64]| {
+            closes.iter().fold(*value, |value, &close| lanes.after(&value, &[close; PRICE_LANES]))
+        }
+}
 
 /// Averages of closes; `keep` is called with coin, minute and values.
 #[inline(always)]

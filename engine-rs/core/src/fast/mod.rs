@@ -7,12 +7,13 @@
 //!
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
 //! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks`, those of flat coins in `entering`,
-//! coin selection (§14.2) in `selection`, averages (§6) in `averages`, trailing extremes (§10) in `coin`, slots (§11) and the walk itself here,
-//! equity (§15) in `keep`.
+//! coin selection (§14.2) in `selection`, averages (§6) in `averages` and `ahead`, trailing extremes (§10) in `coin`,
+//! slots (§11) and the walk itself here, equity (§15) in `keep`.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
 //! regular candles and price averages of at least one bar; everything else takes the plain path.
 
+mod ahead;
 mod averages;
 mod candidates;
 mod coin;
@@ -25,6 +26,7 @@ mod selection;
 
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
+use ahead::Ahead;
 use averages::{Averages, Columns};
 use coin::Coin;
 pub(crate) use keep::Everything;
@@ -79,14 +81,17 @@ pub(crate) fn run_days<'c>(
     runs.into_iter().map(|(_, keep)| keep.figures).collect()
 }
 
-/// How many runs over a panel of so many coins to put side by side: enough averages to keep the processor busy, few
-/// enough for its caches.
+/// How many runs over a panel of so many coins to put side by side: enough for the candles to be read once for several
+/// and for averages to keep the processor busy, few enough for their state to stay in its caches.
 pub(crate) fn together(coins: usize) -> usize {
     (64 / coins).clamp(1, 4)
 }
 
 /// Walk through all blocks, in each through all runs that are not stopped.
 fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>, K)]) {
+    if let [(run, _)] = runs {
+        run.look_ahead();
+    }
     for (index, block) in prepared.blocks().iter().enumerate() {
         let mut going = false;
         for (run, keep) in runs.iter_mut().filter(|(_, keep)| !keep.stopped()) {
@@ -96,6 +101,9 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         }
         if !going {
             return;
+        }
+        for (run, _) in runs.iter_mut() {
+            run.arrive(index + 1);
         }
         let going = runs.iter_mut().filter(|(_, keep)| !keep.stopped());
         averages::finish(isa, going.flat_map(|(run, _)| run.moving()));
@@ -108,6 +116,8 @@ struct Run<'a> {
     prepared: &'a Prepared<'a>,
     isa: Isa,
     coins: Vec<Coin<'a>>,
+    /// Averages of a coin that runs alone.
+    ahead: Option<Ahead>,
     sides: [SideWide; 2],
     first_order_minute: usize,
     /// Minutes at which something begins that the panel's blocks do not know, ascending.
@@ -175,6 +185,7 @@ impl<'a> Run<'a> {
             isa,
             sides,
             coins,
+            ahead: None,
             first_order_minute,
             splits,
             next_split: 0,
@@ -187,6 +198,26 @@ impl<'a> Run<'a> {
             ranked,
             selection: [Selection::new(count), Selection::new(count)],
             scratch: events::Scratch::default(),
+        }
+    }
+
+    /// Have the averages of a coin that runs alone before the run begins.
+    fn look_ahead(&mut self) {
+        if let [coin] = &self.coins[..] {
+            let blocks = self.prepared.blocks();
+            let first = blocks.partition_point(|block| block.start < coin.first);
+            let end = blocks.partition_point(|block| block.start <= coin.last);
+            let (lanes, blocks) = (coin.averages.prices(), &blocks[first..end]);
+            self.ahead = Ahead::of(self.isa, lanes, coin.candles.close, blocks, first);
+        }
+    }
+
+    /// The walk comes to a block: take what is known of the averages there.
+    fn arrive(&mut self, block: usize) {
+        if let Some(value) = self.ahead.as_ref().and_then(|ahead| ahead.at(block))
+            && self.coins[0].valid(self.span.start)
+        {
+            self.coins[0].averages.prices_end_with(value);
         }
     }
 
