@@ -57,7 +57,9 @@ def main() -> int:
         )
     told(figures)
     print(f"faults: {dict(figures.faults)}")
-    print(f"{figures.requests_per_minute:.1f} requests a minute of market time")
+    print(
+        f"{figures.requests_per_minute:.1f} requests a minute of market time, at most {figures.most_requests}"
+    )
     memory = [round(mb, 1) for mb in figures.memory_mb]
     print(f"the bot's memory, MiB, every {every} minutes: {memory}")
     flat = figures.growth_mb <= GROWTH_MB
