@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from passivbot.backtest.candidates import Candidates
 from passivbot.backtest.outside import LEAST_DAYS, Traded, after, before, between, traded
@@ -120,6 +119,8 @@ def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> fl
 
     Near 1: who is better in the study is better there too. Near 0: the order in the study says nothing.
     """
+    from scipy.stats import spearmanr  # half a second, which most commands need not wait
+
     both = np.isfinite(one) & np.isfinite(other)
     a, b = one[both], other[both]
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from passivbot.study.study import Results
 
@@ -41,6 +40,8 @@ def importance(results: Results, free: tuple[str, ...]) -> dict[str, Any] | None
     ``measure`` (text), ``candidates`` (number of them), ``parameters`` (p names), ``share`` and
     ``correlation`` (objective → p numbers).
     """
+    from scipy.stats import rankdata  # half a second, which most commands need not wait
+
     scored = np.isfinite(results.objectives).all(axis=1)
     count = int(scored.sum())
     if count < LEAST or not free:
