@@ -12,7 +12,7 @@ from passivbot.config.schema import SIDES
 from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import ConfigError
 
-_DEMO_NOTE = "no --candles: these are the embedded demo candles, synthetic, of six coins and 14 days"
+_DEMO_NOTE = "these are the embedded demo candles, synthetic, of six coins and 14 days"
 _OF_SCENARIO = {
     "backtest": (
         "end_date",

@@ -23,7 +23,7 @@ from passivbot.errors import CandleError, ConfigError
 from passivbot.market import CandleFolder, Panel, build_panel, demo_folder
 from passivbot.market.clean import Floats
 from passivbot.market.folder import listed
-from passivbot.market.store import Store, is_store
+from passivbot.market.store import Store, default_root, is_store
 from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 PROVENANCE = "_provenance"
@@ -106,7 +106,23 @@ class Scenario:
         if place != DEMO and is_store(place):
             # Its own name for the messages, not the absolute one.
             return cls._from_store(config, Store.open(candles), coins, insist=candles is None)
-        folder = CandleFolder.open(demo_folder() if place == DEMO else str(candles))
+        if place != DEMO:
+            return cls._from_folder(config, place, CandleFolder.open(str(candles)), coins)
+        try:
+            return cls._from_folder(config, place, CandleFolder.open(demo_folder()), coins)
+        except CandleError as error:
+            reason = str(error).replace(str(demo_folder()), "the demo candles")
+            if candles is None:
+                reason = (
+                    f"{default_root()}: there is no candle store here, and the demo candles do not do "
+                    f"({reason}); `passivbot data download` brings candles, --candles names a folder of them"
+                )
+            raise CandleError(reason) from error
+
+    @classmethod
+    def _from_folder(
+        cls, config: Config, place: str, folder: CandleFolder, coins: Sequence[str] | None
+    ) -> Self:
         chosen, notes = _choose(config, folder, coins)
         start_ms = config.backtest.start_ms
         coin_start_ms = _coin_starts(config, folder, chosen)

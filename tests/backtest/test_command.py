@@ -55,7 +55,7 @@ def test_demo_candles_are_said(run: Run, write_config: Any) -> None:
     code, _, err = run(write_config(), "-dp")
     assert code == 0
     assert err.splitlines()[0] == (
-        "note: no --candles: these are the embedded demo candles, synthetic, of six coins and 14 days"
+        "note: these are the embedded demo candles, synthetic, of six coins and 14 days"
     )
 
 

@@ -238,5 +238,19 @@ def test_demo_candles_without_a_folder(config: Config) -> None:
     assert Scenario.replay(config, scenario.describe()).digest == scenario.digest
 
 
+def test_demo_candles_that_do_not_do(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who named no candles hears where they were looked for, and never of a folder inside the program."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CandleError) as caught:
+        Scenario.prepare(config, coins=("TAO",))
+    assert str(caught.value) == (
+        "candles: there is no candle store here, and the demo candles do not do (the demo candles: has no "
+        "candles of TAO; it has BTC, DOGE, ETH, LINK, SOL, XRP); `passivbot data download` brings candles, "
+        "--candles names a folder of them"
+    )
+    with pytest.raises(CandleError, match=r"^the demo candles: has no candles of TAO"):
+        Scenario.prepare(config, "demo", coins=("TAO",))
+
+
 def test_a_persons_own_file_has_no_provenance(config: Config) -> None:
     assert provenance(config) == {}
