@@ -22,9 +22,9 @@ def register(app: typer.Typer) -> None:
 
 def walk(
     context: typer.Context,
-    train: Annotated[int, typer.Option(metavar="DAYS", min=1, help="Days of each search.")],
+    train: Annotated[int, typer.Option(metavar="DAYS", help="Days of each search, at least 7.")],
     test: Annotated[
-        int, typer.Option(metavar="DAYS", min=1, help="Days after it, on which its choice is judged.")
+        int, typer.Option(metavar="DAYS", help="Days after it, at least 7, on which its choice is judged.")
     ],
     config: Annotated[
         Path | None, typer.Argument(help="Configuration; the shipped template if none.")
@@ -100,7 +100,13 @@ def walk(
                 typer.echo(f"warning: {warning}", err=True)
         typer.echo(f"\n{fold}; {prepared.folder}, {prepared.ends}")
         log, outcome = execute(
-            prepared, workers=workers, batch=None, lag=None, address=address, page=False, say=_quiet
+            prepared,
+            workers=workers,
+            batch=None,
+            lag=None,
+            address=address,
+            page=False,
+            say=typer.echo if fold.number == 1 else _quiet,
         )
         with log:
             if outcome is not None and not outcome.finished:
@@ -115,7 +121,7 @@ def walk(
 
 
 def _quiet(text: str) -> None:
-    """Leave out what each study would say."""
+    """Leave out what was said of the first search."""
 
 
 def _print(steps: "Sequence[Step]", *, heading: bool) -> None:
