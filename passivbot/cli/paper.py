@@ -10,7 +10,7 @@ from passivbot.cli.shared import LIVE, LiveOption
 if TYPE_CHECKING:
     from passivbot.config import Config
     from passivbot.venue.market import MarketSource
-    from passivbot.venue.paper import Result
+    from passivbot.venue.paper import Done, Result
 
 
 def register(app: typer.Typer) -> None:
@@ -72,15 +72,19 @@ def paper(
 
     async def recorded(path: Path) -> "Result":
         begin = _start(start)
+        market = _market(path, source.now, chosen, named, name, begin, minutes)
+        for note in market.notes:
+            _tell(note)
         return await replay(
             source,
-            _market(path, source.now, chosen, named, name, begin, minutes),
+            market,
             chosen,
             settings,
             balance=balance,
             start_ms=begin,
             minutes=minutes,
             speed=speed,
+            progress=_progress,
         )
 
     async def real() -> "Result":
@@ -136,6 +140,17 @@ def _start(text: str | None) -> int | None:
         raise ConfigError(located("the command line", "--start", text, allowed)) from None
     time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     return int(time.timestamp()) // 60 * 60_000
+
+
+def _progress(done: "Done") -> None:
+    from passivbot.times import MINUTE_MS, utc
+
+    minutes, total = (done.now_ms - done.begin_ms) // MINUTE_MS, (done.end_ms - done.begin_ms) // MINUTE_MS
+    typer.echo(
+        f"{utc(done.now_ms)}: {minutes:,} of {total:,} minutes ({minutes / max(total, 1):.0%}), "
+        f"{done.fills:,} fills, equity {done.equity:,.2f}",
+        err=True,
+    )
 
 
 def _tell(text: str) -> None:

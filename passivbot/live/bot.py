@@ -82,6 +82,7 @@ class Bot:
         self._explained = 0.0
         self._sizes: dict[Key, float] = {}
         self._due_ms: dict[str, int] = {}
+        self._memory_due = 0.0
         self._fates: Fates | None = None
         self._sender: Sender | None = None
         self.decision: Decision | None = None
@@ -120,7 +121,6 @@ class Bot:
             "permissions": now + int(p.policy.permissions_hours * _HOUR_MS),
             "fills": now + int(p.policy.fills_minutes * MINUTE_MS),
             "forget": now,
-            "memory": now,
         }
         await self._feed((), now)
 
@@ -323,9 +323,9 @@ class Bot:
         await self._when_due("markets", now, _HOUR_MS, self._read_markets)
         every = int(p.policy.permissions_hours * _HOUR_MS)
         await self._when_due("permissions", now, every, lambda: setup.check_permissions(p.exchange))
-        if now >= self._due_ms["memory"]:
+        if time.monotonic() >= self._memory_due:
             p.watch.memory()
-            self._due_ms["memory"] = now + int(self.config.live.memory_snapshot_interval_minutes * MINUTE_MS)
+            self._memory_due = time.monotonic() + self.config.live.memory_snapshot_interval_minutes * 60.0
         if now >= self._due_ms["forget"]:
             self._forget(now)
             self._due_ms["forget"] = now + _DAY_MS

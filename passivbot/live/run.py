@@ -260,12 +260,12 @@ async def supervise(
         except PassivbotError:
             raise
         except Exception as error:  # whatever it is: the exchange and the journal know where things stand
-            log.exception("the loop broke")
             if isinstance(error, ExchangeFault) and error.failure in _OUTAGES:
                 outages = outages + 1 if clock.now_ms() - began < _LONG_MS else 1
-                watch.unreachable(outages, error)
                 pause = restart_pause(outages)
+                watch.unreachable(error.text, pause)
             else:
+                log.exception("the loop broke")
                 count = restarts.spend(clock.now_ms(), f"{type(error).__name__}: {error}")
                 watch.restarted(count, error)
                 pause = restart_pause(count)

@@ -187,8 +187,6 @@ class Watch:
         if self._ops is not None:
             self._ops.metrics.restarts.inc()
 
-    def unreachable(self, count: int, error: BaseException) -> None:
+    def unreachable(self, why: str, pause: float) -> None:
         """The exchange can't be traded at; that is waited out."""
-        self.tell(
-            "outage", f"the exchange does not answer as it should ({error}); attempt {count + 1} follows"
-        )
+        self.tell("outage", f"the exchange can't be reached ({why}); tried again in {pause:g} s")

@@ -57,7 +57,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level where it is not info, message, facts."""
+    """A line for people: time, level where it is not info, message, facts, error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without secrets."""
@@ -65,8 +65,9 @@ class TextFormatter(logging.Formatter):
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         given = "".join(f" {key}={_short(value)}" for key, value in facts(record).items())
         text = f"{at} {level}{record.getMessage()}{given}"
-        if record.exc_info:
-            text += f"\n{self.formatException(record.exc_info)}"
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            text += f": {type(error).__name__}: {error} (the traceback stands in the log file)"
         return redacted(text)
 
 

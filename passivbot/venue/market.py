@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, nearest
 from passivbot.market.clean import Floats
-from passivbot.market.folder import CandleFolder
+from passivbot.market.folder import DEFAULT_RULES, CandleFolder, described, listed
 from passivbot.market.store import Store
 from passivbot.times import MINUTE_MS
 
@@ -72,9 +72,14 @@ class MarketSource:
     candles
         Coin → float64 (n, 6): timestamp (UTC ms), open, high, low, close, volume (coins); ascending, minutes
         may be missing.
+    notes
+        What was assumed about the markets, a line each.
     """
 
-    def __init__(self, markets: Sequence[VenueMarket], candles: Mapping[str, Floats]) -> None:
+    def __init__(
+        self, markets: Sequence[VenueMarket], candles: Mapping[str, Floats], notes: Sequence[str] = ()
+    ) -> None:
+        self.notes = tuple(notes)
         self.markets: dict[str, VenueMarket] = {market.coin: market for market in markets}
         self._candles = {coin: np.ascontiguousarray(rows, dtype=np.float64) for coin, rows in candles.items()}
         self._times = {coin: rows[:, 0].astype(np.int64) for coin, rows in self._candles.items()}
@@ -90,6 +95,7 @@ class MarketSource:
         *,
         maker_fee: float = 0.0002,
         taker_fee: float = 0.0005,
+        notes: Sequence[str] = (),
     ) -> "MarketSource":
         """Make a source of candle tables, as :func:`passivbot.market.synthetic.generate` gives them."""
         candles = {coin: _rows(table) for coin, table in tables.items()}
@@ -97,13 +103,13 @@ class MarketSource:
             VenueMarket(coin, rules[coin], maker_fee, taker_fee, listed_ms=int(candles[coin][0, 0]))
             for coin in tables
         ]
-        return cls(markets, candles)
+        return cls(markets, candles, notes)
 
     @classmethod
     def from_folder(
         cls, folder: CandleFolder | str | Path, coins: Sequence[str] | None = None
     ) -> "MarketSource":
-        """Make a source of a candle folder, with the rules and the fee of its ``markets.json``.
+        """Make a source of a candle folder, with rules and fee of its ``markets.json``, else usual ones.
 
         Raises
         ------
@@ -112,10 +118,9 @@ class MarketSource:
         """
         opened = folder if isinstance(folder, CandleFolder) else CandleFolder.open(folder)
         chosen = sorted(coins or opened.coins)
-        rules, maker_fee, _ = opened.market_rules(chosen)
-        return cls.from_tables(
-            {coin: pq.read_table(opened.file(coin)) for coin in chosen}, rules, maker_fee=maker_fee
-        )
+        rules, maker_fee, notes = opened.market_rules(chosen)
+        tables = {coin: pq.read_table(opened.file(coin)) for coin in chosen}
+        return cls.from_tables(tables, rules, maker_fee=maker_fee, notes=notes)
 
     @classmethod
     def from_store(
@@ -126,35 +131,44 @@ class MarketSource:
         begin_ms: int | None = None,
         end_ms: int | None = None,
     ) -> "MarketSource":
-        """Make a source of an exchange's candles in a store, with the rules and fees it published.
+        """Make a source of a store's candles, with rules and fees as the exchange published, else usual ones.
 
         Raises
         ------
         CandleError
-            The store has no candles of a coin in the window, or nothing of the exchange's markets.
+            The store has no candles of a coin in the window.
         """
         known = store.markets(exchange).by_coin
-        markets, candles = [], {}
+        markets, candles, assumed = [], {}, []
         for coin in sorted(coins):
             rows = _rows(store.read(exchange, coin, begin_ms, end_ms))
-            if coin not in known or not len(rows):
-                lacks = "candles in the window" if coin in known else "market rules"
+            if not len(rows):
                 raise CandleError(
-                    f"{store.root}: has no {lacks} of {coin} on {exchange}; download them first"
+                    f"{store.root}: has no candles in the window of {coin} on {exchange}; download them first"
                 )
-            listed = known[coin]
-            maker, taker = listed.maker_fee_on(exchange), listed.taker_fee
             candles[coin] = rows
+            if coin not in known:
+                assumed.append(coin)
+                markets.append(VenueMarket(coin, DEFAULT_RULES, listed_ms=int(rows[0, 0])))
+                continue
+            market = known[coin]
+            maker, taker = market.maker_fee_on(exchange), market.taker_fee
             markets.append(
                 VenueMarket(
                     coin,
-                    listed.rules,
+                    market.rules,
                     VenueMarket.maker_fee if maker is None else maker,
                     VenueMarket.taker_fee if taker is None else taker,
-                    listed_ms=listed.listing_ms or int(rows[0, 0]),
+                    listed_ms=market.listing_ms or int(rows[0, 0]),
                 )
             )
-        return cls(markets, candles)
+        notes = []
+        if assumed:
+            notes.append(
+                f"{store.root} knows no market rules of {listed(assumed)} on {exchange}: assumed: "
+                f"{described(DEFAULT_RULES)}, maker fee {VenueMarket.maker_fee}"
+            )
+        return cls(markets, candles, notes)
 
     @property
     def coins(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ they end, by its public candles alone. Orders are matched as in the backtest (:m
 
 import asyncio
 import csv
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
@@ -41,8 +42,23 @@ _PUBLISHED_S = 1.5
 """After a minute's end: an exchange needs a moment to publish its candle."""
 _LATE_S = 10.0
 """How long a candle of the minute that ended is waited for."""
+_PROGRESS_S = 5.0
 _UNHURRIED = 10**9
 _COUNT_CONTRACTS = ("okx", "gate", "kucoinfutures")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far a replay is: market time now, at the beginning and at the end, UTC ms; fills; equity."""
+
+    now_ms: int
+    begin_ms: int
+    end_ms: int
+    fills: int
+    equity: float
+
+
+Progress = Callable[[Done], None]
 
 
 class Replay:
@@ -58,15 +74,24 @@ class Replay:
         Market time at which it ends; None: with the last candle.
     speed
         Minutes a second; None: as fast as the bot can work.
+    progress
+        Told every few seconds how far it is.
     """
 
     def __init__(
-        self, venue: Venue, stop: asyncio.Event, until_ms: int | None = None, speed: float | None = None
+        self,
+        venue: Venue,
+        stop: asyncio.Event,
+        until_ms: int | None = None,
+        speed: float | None = None,
+        progress: Progress | None = None,
     ) -> None:
         last = venue.source.last_ms + MINUTE_MS
         self._venue, self._stop, self._speed = venue, stop, speed
         self._until = last if until_ms is None else min(until_ms, last)
         self._short = 0
+        self._begin, self._progress = venue.clock.now_ms, progress
+        self._told = time.monotonic()
 
     def now_ms(self) -> int:
         """Return the venue's market time."""
@@ -82,6 +107,11 @@ class Replay:
         if self._speed is not None:
             await asyncio.sleep(1.0 / self._speed)
         self._venue.advance()
+        if self._progress is not None and time.monotonic() - self._told >= _PROGRESS_S:
+            self._told = time.monotonic()
+            core = self._venue.core()
+            done = Done(self.now_ms(), self._begin, self._until, len(core.executions), core.equity())
+            self._progress(done)
         if self.now_ms() >= self._until:
             self._stop.set()
 
@@ -183,6 +213,7 @@ async def replay(
     minutes: int | None = None,
     speed: float | None = None,
     policy: Policy | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Trade recorded candles.
 
@@ -206,6 +237,8 @@ async def replay(
         Minutes a second; None: as fast as it goes.
     policy
         Limits; the budget of requests is left out, as market time is not real.
+    progress
+        Told every few seconds how far it is.
 
     Raises
     ------
@@ -227,7 +260,7 @@ async def replay(
         policy or Policy(), requests_per_minute=_UNHURRIED, unknown_seconds=0.0, backoff_seconds=0.05
     )
     async with Venue(market, [exchange], start_ms=begin, balance=balance, keep_log=1000) as venue:
-        clock = Replay(venue, stop, until, speed)
+        clock = Replay(venue, stop, until, speed, progress)
         order = _order(venue, source, settings, chosen, clock, stop, follow=False)
         await trade(order, _keys(venue, exchange))
         return _result(venue, begin, balance)

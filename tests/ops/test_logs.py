@@ -50,6 +50,21 @@ def test_a_line_is_an_object_with_its_facts(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_traceback_stands_in_the_file_alone(tmp_path: Path) -> None:
+    file, console = tmp_path / "bot.log", StringIO()
+    register([SECRET])
+    with logging_to(file, console=console):
+        try:
+            raise ValueError(f"not with {SECRET}")
+        except ValueError:
+            log.exception("it broke")
+    (line,) = lines(file)
+    assert "Traceback" in str(line["error"])
+    (shown,) = console.getvalue().splitlines()
+    assert "error: it broke: ValueError: not with " in shown
+    assert SECRET not in shown
+
+
 @pytest.mark.parametrize(("level", "seen"), [(0, "w"), (1, "wi"), (2, "wid"), (3, "widt"), (9, "widt")])
 def test_levels(tmp_path: Path, level: int, seen: str) -> None:
     file = tmp_path / "bot.log"
