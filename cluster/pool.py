@@ -1,22 +1,22 @@
 """The workers of a study as the head sees them: who is free, what came back, who was lost.
 
-Ray places actors and carries calls, nothing more: no restarts and no retries of its own, since a call that
-may or may not have run is ours to judge. Every batch has a deadline, and a worker that dies or misses one is
-replaced. Its batches are handed back; whether anything more of it arrives later is only a gain.
+A call that may or may not have run is ours to judge, so nothing below retries it. Every batch has a deadline,
+and a worker that dies or misses one is replaced. Its batches are handed back; whether anything more of it
+arrives later is only a gain.
 
 The pool follows the cluster: machines that join get workers, those of a machine that leaves are gone with it.
 """
 
-import importlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from cluster.actors import MACHINE_LOST, Actors, CallLost, RayActors
 from cluster.batch import Batch, Done, Lost
-from cluster.nodes import Machine, free_cpus, machines, on_machine, spread
+from cluster.nodes import Machine, spread
 from cluster.slots import QUEUED, Call, Openings, Slot
-from cluster.workers import Evaluator, Introduction, Prepared, Reply, Worker, describe
+from cluster.workers import Evaluator, Introduction, Prepared, Reply
 from passivbot.errors import ClusterError, EngineError
 
 __all__ = ["QUEUED", "Batch", "Done", "Lost", "Pool"]
@@ -31,9 +31,6 @@ _STILLBORN = 3  # workers that die before they are ready, one after the other, u
 # A process is dead for the head some moments before its machine is; a connection, for longer.
 _JUDGING_SECONDS = 1.0
 _UNREACHABLE_SECONDS = 8.0
-
-
-_MACHINE_LOST = "its machine was lost"
 
 
 class _Suspicion:
@@ -62,6 +59,8 @@ class Pool:
         Prints one line for the user.
     start_seconds
         How long a worker may take to prepare itself.
+    actors
+        Where the workers run; None: the Ray that this process is joined to.
     """
 
     def __init__(
@@ -74,9 +73,9 @@ class Pool:
         admit: Callable[[Sequence[Machine]], Sequence[Machine]] = tuple,
         say: Callable[[str], None] = lambda text: None,
         start_seconds: float = START_SECONDS,
+        actors: Actors | None = None,
     ) -> None:
-        self._ray = importlib.import_module("ray")
-        self._new = self._ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Worker)
+        self._actors = RayActors() if actors is None else actors
         self._factory = factory
         self._width = width
         self._size = size
@@ -157,9 +156,7 @@ class Pool:
             if not waiting:
                 time.sleep(timeout)
                 break
-            arrived, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout, fetch_local=True)
-            if arrived and len(waiting) > 1:
-                arrived, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=True)
+            arrived = self._actors.arrived(waiting, timeout)
             if not arrived:
                 break
             events += [event for reference in arrived for event in self._receive(reference)]
@@ -173,7 +170,7 @@ class Pool:
     def close(self) -> None:
         """End all workers."""
         for slot in self._slots:
-            self._kill(slot)
+            self._actors.end(slot.handle)
 
     def processes(self) -> list[tuple[str, int]]:
         """Return (node id, process id) of each started worker."""
@@ -193,19 +190,17 @@ class Pool:
         if reference in self._late:
             batch, worker = self._late.pop(reference)
             try:
-                yield Done(batch, self._ray.get(reference), worker)
-            except self._ray.exceptions.RayError:
+                yield Done(batch, self._actors.reply(reference), worker)
+            except CallLost:
                 return
             return
         slot = self._owners.get(reference)
         if slot is None:
             return  # its worker was lost a moment ago
         try:
-            answer = self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
-            unreachable = isinstance(error, self._ray.exceptions.ActorUnavailableError)
-            cause = _cause(error)
-            self._lose(slot, cause, unreachable=unreachable, gone=cause == _MACHINE_LOST)
+            answer = self._actors.reply(reference)
+        except CallLost as lost:
+            self._lose(slot, lost.cause, unreachable=lost.unreachable, gone=lost.gone)
             return
         del self._owners[reference]
         if isinstance(answer, Introduction):
@@ -292,7 +287,7 @@ class Pool:
             if gone or now >= suspicion.until:
                 self._suspicions.remove(suspicion)
                 self._in_flight -= len(suspicion.batch)
-                cause = _MACHINE_LOST if gone else suspicion.cause
+                cause = MACHINE_LOST if gone else suspicion.cause
                 self._lost.append(Lost(suspicion.worker, cause, suspicion.batch, (), node_lost=gone))
 
     def _note_stillborn(self, slot: Slot, cause: str) -> None:
@@ -317,13 +312,13 @@ class Pool:
         if now < self._next_look:
             return
         self._next_look = now + _FOLLOW_SECONDS
-        present = {machine.id: machine for machine in machines()}
+        present = {machine.id: machine for machine in self._actors.machines()}
         for node in self._machines.keys() - present.keys():
             self._say(f"machine {self._machines[node]} was lost")
         self._machines = {node: m for node, m in self._machines.items() if node in present}
         for slot in list(self._slots):
             if slot.node not in present:
-                self._lose(slot, _MACHINE_LOST, gone=True)
+                self._lose(slot, MACHINE_LOST, gone=True)
         known = bool(self._machines)
         for machine in self._admit([m for m in present.values() if m.id not in self._left_out]):
             if machine.id not in self._machines and known:
@@ -334,7 +329,7 @@ class Pool:
             self._next_look = now + _HASTY_SECONDS
 
     def _staff(self, usable: Sequence[Machine], now: float) -> None:
-        free = free_cpus()
+        free = self._actors.free_cpus()
         for slot in [s for s in self._slots if not s.placed and now - s.since > _PENDING_SECONDS]:
             if free.get(slot.node, 0.0) < 1.0:
                 self._remove(slot)  # somebody else has its processor
@@ -355,7 +350,7 @@ class Pool:
 
     def _start(self, node: str) -> None:
         self._count += 1
-        handle = self._new.options(scheduling_strategy=on_machine(node)).remote(self._factory, self._width)
+        handle = self._actors.start(node, self._factory, self._width)
         slot = Slot(index=self._count, node=node, handle=handle)
         self._slots.append(slot)
         self._listen(slot, handle.introduce.remote())
@@ -397,24 +392,4 @@ class Pool:
         self.private_bytes.pop(slot.index, None)
         for reference in (slot.greeting, *(call.reference for call in slot.calls)):
             self._owners.pop(reference, None)
-        self._kill(slot)
-
-    def _kill(self, slot: Slot) -> None:
-        try:
-            self._ray.kill(slot.handle, no_restart=True)
-        except (self._ray.exceptions.RayError, ValueError):
-            return  # it is gone already
-
-
-def _cause(error: Exception) -> str:
-    """Return in a few words why a call did not come back; Ray's own text is a page."""
-    text = str(error)
-    if "low on memory" in text or "OutOfMemory" in type(error).__name__:
-        return "its worker was ended by Ray because the machine ran low on memory"
-    if "node" in text and "has died" in text and "worker process has died" not in text:
-        return _MACHINE_LOST
-    if "worker process has died" in text or "unexpectedly" in text:
-        return "its worker process died"
-    if "navailable" in type(error).__name__:
-        return "its worker can't be reached"
-    return describe(error)
+        self._actors.end(slot.handle)

@@ -9,6 +9,7 @@ from types import FrameType
 
 import numpy as np
 
+from cluster.actors import Actors
 from cluster.budget import EVENT
 from cluster.candles import panel_bytes, prepared_share
 from cluster.dashboard.shown import shown
@@ -182,8 +183,9 @@ def drive(
     seconds: float | None = None,
     until: Stall | None = None,
     link: Link | None = None,
+    actors: Actors | None = None,
 ) -> Outcome:
-    """Run a study from where its log ends, on the Ray that this process is joined to.
+    """Run a study from where its log ends.
 
     Parameters
     ----------
@@ -201,7 +203,7 @@ def drive(
         In place of the usual sizes and deadlines of batches.
     shared_bytes
         Size of what the workers share, for the display.
-    admit, start_seconds
+    admit, start_seconds, actors
         As :class:`Pool` takes them.
     seconds, until
         What ends the study besides its candidates: time from the first batch on; a front that does not grow.
@@ -218,6 +220,7 @@ def drive(
         admit=admit,
         say=display.say,
         start_seconds=start_seconds,
+        actors=actors,
     )
     pace.follow(pool)
     head = Head(

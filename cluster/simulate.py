@@ -6,17 +6,16 @@ here than with Ray, which pickles the batch and the reply (docs/benchmarks-scale
 """
 
 import heapq
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from cluster.workers import Array, Evaluated, Introduction, Prepared, Reply
+from cluster.nodes import Machine
+from cluster.workers import Array, Evaluated, Evaluator, Introduction, Prepared, Reply
 
 _SPREAD = 0.5  # batches take between 1 − that and 1 + that of their mean
 
@@ -59,83 +58,79 @@ class _Reference:
     """A call on its way: when it ends, and what it gives."""
 
     ends: float
-    answer: Any
+    answer: Callable[[], Any]
 
 
 @dataclass
 class Simulated:
-    """What ``import ray`` gives while the stand-in is there; only what the pool uses.
+    """See :class:`~cluster.actors.Actors`: machines whose workers only sleep.
 
     Attributes
     ----------
-    nodes_of
-        Workers of each simulated machine.
     calls
         Made so far.
     """
 
-    nodes_of: Sequence[int]
     calls: int = 0
+    _machines: list[Machine] = field(default_factory=list)
     _given: float = 0.0
-    _workers: list["_Actor"] = field(default_factory=list)
+    _workers: list["_Worker"] = field(default_factory=list)
     _arrived: set[Any] = field(default_factory=set)
     _queue: list[tuple[float, int, _Reference]] = field(default_factory=list)
-    _actors: dict[str, int] = field(default_factory=dict)
+    _taken: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, workers: int, cpus: int = 16) -> Self:
+        """Return room for so many workers, on machines of ``cpus`` processors."""
+        whole, rest = divmod(workers, cpus)
+        found = [
+            Machine(f"{i:056x}", f"10.0.{i // 256}.{i % 256}", f"machine-{i}", count, 10**9)
+            for i, count in enumerate([cpus] * whole + ([rest] if rest else []))
+        ]
+        return cls(_machines=sorted(found, key=lambda machine: machine.address))
 
     def worked(self) -> float:
         """Return the seconds that all workers together have spent on batches by now."""
         now = time.monotonic()
         return self._given - sum(max(0.0, worker.free_at - now) for worker in self._workers)
 
-    def nodes(self) -> list[dict[str, Any]]:
-        """As ``ray.nodes``."""
-        return [
-            {
-                "NodeID": f"{i:056x}",
-                "NodeManagerAddress": f"10.0.{i // 256}.{i % 256}",
-                "NodeManagerHostname": f"machine-{i}",
-                "Resources": {"CPU": float(cpus), "object_store_memory": 1e9},
-                "Alive": True,
-            }
-            for i, cpus in enumerate(self.nodes_of)
-        ]
+    def machines(self) -> list[Machine]:
+        """Return the machines, by address."""
+        return self._machines
 
-    def available_resources_per_node(self) -> dict[str, dict[str, float]]:
-        """As ``ray._private.state.available_resources_per_node``."""
-        return {
-            node["NodeID"]: {"CPU": node["Resources"]["CPU"] - self._actors.get(node["NodeID"], 0)}
-            for node in self.nodes()
-        }
+    def free_cpus(self) -> dict[str, float]:
+        """Return machine's id → processors that no worker has."""
+        return {machine.id: float(machine.cpus - self._taken[machine.id]) for machine in self._machines}
 
-    def remote(self, **options: Any) -> Any:
-        """As ``ray.remote``: of the class of the workers nothing is used."""
-        return lambda worker: _Class(self)
+    def start(self, node: str, factory: Callable[[], Evaluator], width: int) -> "_Worker":
+        """Start a worker on a machine."""
+        self._taken[node] += 1
+        self._workers.append(_Worker(self, factory, node))
+        return self._workers[-1]
 
-    def wait(
-        self, references: list[Any], *, num_returns: int, timeout: float, fetch_local: bool
-    ) -> tuple[list[Any], list[Any]]:
-        """As ``ray.wait``, without the list of those that have not arrived."""
+    def arrived(self, references: list[Any], seconds: float) -> list[Any]:
+        """Return those references whose replies are there; wait for a first one at most so long."""
         self._arrive()
         found = self._found(references)
-        if not found and timeout > 0:
-            until = time.monotonic() + timeout
+        if not found and seconds > 0:
+            until = time.monotonic() + seconds
             while not found and (now := time.monotonic()) < until:
                 next_end = self._queue[0][0] if self._queue else until
                 time.sleep(max(0.0, min(next_end, until) - now))
                 self._arrive()
                 found = self._found(references)
-        return found[:num_returns], []
+        return found
 
-    def get(self, reference: _Reference) -> Any:
-        """As ``ray.get``, of what has arrived."""
+    def reply(self, reference: _Reference) -> Any:
+        """Return a reply that has arrived; none is ever lost."""
         self._arrived.discard(reference)
         return reference.answer()
 
-    def kill(self, handle: Any, *, no_restart: bool) -> None:
-        """As ``ray.kill``."""
-        self._actors[handle.node] -= 1
+    def end(self, worker: "_Worker") -> None:
+        """End a worker."""
+        self._taken[worker.node] -= 1
 
-    def send(self, ends: float, answer: Any) -> _Reference:
+    def send(self, ends: float, answer: Callable[[], Any]) -> _Reference:
         """Note a call that ends at that time."""
         reference = _Reference(ends, answer)
         self.calls += 1
@@ -150,39 +145,15 @@ class Simulated:
     def _found(self, references: list[Any]) -> list[Any]:
         return [one for one in references if one in self._arrived] if self._arrived else []
 
-    class exceptions:
-        """As ``ray.exceptions``: nothing here ever fails."""
 
-        class RayError(Exception):
-            """As Ray's."""
-
-        class ActorUnavailableError(RayError):
-            """As Ray's."""
-
-
-@dataclass
-class _Class:
-    """What ``ray.remote`` makes of a class."""
-
-    simulated: Simulated
-    node: str = ""
-
-    def options(self, *, scheduling_strategy: Any) -> "_Class":
-        return _Class(self.simulated, scheduling_strategy.node)
-
-    def remote(self, factory: Sleeper, width: int) -> "_Actor":
-        self.simulated._actors[self.node] = self.simulated._actors.get(self.node, 0) + 1
-        worker = _Actor(self.simulated, factory, self.node)
-        self.simulated._workers.append(worker)
-        return worker
-
-
-class _Actor:
+class _Worker:
     """A simulated worker: it does one call after the other."""
 
-    def __init__(self, simulated: Simulated, factory: Sleeper, node: str):
+    def __init__(self, simulated: Simulated, factory: Callable[[], Evaluator], node: str) -> None:
         self._simulated = simulated
-        self._factory = factory
+        sleeper = factory()
+        assert isinstance(sleeper, Sleeper)
+        self._sleeper = sleeper
         self.free_at = 0.0
         self.node = node
         self.introduce = _Method(self._introduce)
@@ -199,13 +170,13 @@ class _Actor:
     def _evaluate(self, parameters: Array) -> _Reference:
         # A golden-ratio sequence: even, and the same in each run.
         share = 1.0 + _SPREAD * (2.0 * ((self._simulated.calls * 0.6180339887498949) % 1.0) - 1.0)
-        seconds = self._factory.seconds_each * len(parameters) * share
+        seconds = self._sleeper.seconds_each * len(parameters) * share
         self.free_at = max(self.free_at, time.monotonic()) + seconds
         self._simulated._given += seconds
         return self._simulated.send(self.free_at, lambda: self._reply(parameters, seconds))
 
     def _reply(self, parameters: Array, seconds: float) -> Reply:
-        found = self._factory.evaluate(parameters)
+        found = self._sleeper.evaluate(parameters)
         return Reply(
             metrics=found.metrics,
             stopped=found.stopped,
@@ -219,38 +190,6 @@ class _Actor:
 
 @dataclass(frozen=True)
 class _Method:
-    """A method of an actor."""
+    """A method of a worker, called as Ray's are."""
 
     remote: Any
-
-
-@dataclass(frozen=True)
-class _Affinity:
-    """As Ray's strategy of the same name."""
-
-    node: str
-    soft: bool
-
-
-@contextmanager
-def simulated_ray(workers: int, cpus: int = 16) -> Iterator[Simulated]:
-    """Let ``import ray`` give the stand-in, with so many workers on machines of ``cpus`` processors."""
-    whole, rest = divmod(workers, cpus)
-    simulated = Simulated([cpus] * whole + ([rest] if rest else []))
-    strategies = ModuleType("ray.util.scheduling_strategies")
-    strategies.NodeAffinitySchedulingStrategy = _Affinity  # type: ignore[attr-defined]
-    modules: dict[str, Any] = {
-        "ray": simulated,
-        "ray._private.state": simulated,
-        "ray.util.scheduling_strategies": strategies,
-    }
-    former = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)
-    try:
-        yield simulated
-    finally:
-        for name, module in former.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module

@@ -26,7 +26,7 @@ from cluster.pool import QUEUED, Pool
 from cluster.prepare import logged_metrics
 from cluster.run import restore
 from cluster.search import Problem, Settings
-from cluster.simulate import Simulated, Sleeper, simulated_ray
+from cluster.simulate import Simulated, Sleeper
 from passivbot.config import ParameterSpace, Scoring, load_config
 from passivbot.config.resources import configs_dir
 from passivbot.study import Definition, Space, StudyLog
@@ -215,7 +215,8 @@ class Watch:
 def simulate(workers: int, budget: int, seconds_each: float) -> list[Moment]:
     """Run a study of ``budget`` candidates to its end over simulated workers."""
     in_flight = workers * QUEUED * _batch(workers, seconds_each)
-    with simulated_ray(workers) as simulated, tempfile.TemporaryDirectory() as folder:
+    simulated = Simulated.of(workers)
+    with tempfile.TemporaryDirectory() as folder:
         log, problem, settings, scoring = study(Path(folder) / "study", 2 * in_flight)
         columns = tuple((log.definition.metrics.index(o.metric), o.weight) for o in scoring.objectives)
         with log:
@@ -227,6 +228,7 @@ def simulate(workers: int, budget: int, seconds_each: float) -> list[Moment]:
                 len(log.definition.metrics),
                 workers,
                 pace.allowed_seconds,
+                actors=simulated,
             )
             watch = Watch(simulated)
             head = Head(search, log, scoring, front, pool, pace, budget=budget, display=watch)

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.display import Progress
 from cluster.run import drive
-from cluster.simulate import Sleeper, simulated_ray
+from cluster.simulate import Simulated, Sleeper
 from passivbot.config import Scoring
 from tests.cluster.toy import METRICS, WIDTH, Silent, config, content, create, problem, settings
 
@@ -18,8 +18,9 @@ OBJECTIVES = ((0, -1), (1, 1), (3, 1))
 class Watching(Silent):
     """Notes what the simulated workers have done."""
 
-    def __init__(self) -> None:
+    def __init__(self, simulated: Simulated) -> None:
         super().__init__()
+        self.simulated = simulated
         self.worked: list[tuple[float, float]] = []
 
     def show(self, progress: Progress, *, last: bool = False) -> None:
@@ -30,8 +31,9 @@ class Watching(Silent):
 def simulate(
     folder: Path, workers: int, budget: int, lag: int, seconds_each: float
 ) -> tuple[Watching, list[object]]:
-    display = Watching()
-    with simulated_ray(workers, cpus=8) as display.simulated, create(folder, lag=lag) as log:
+    simulated = Simulated.of(workers, cpus=8)
+    display = Watching(simulated)
+    with create(folder, lag=lag) as log:
         outcome = drive(
             log,
             problem(),
@@ -41,6 +43,7 @@ def simulate(
             budget=budget,
             workers=None,
             display=display,
+            actors=simulated,
         )
         assert outcome.finished
         return display, content(log)
@@ -54,10 +57,20 @@ def test_workers_change_nothing_in_the_log(tmp_path: Path) -> None:
 
 
 def test_evaluations_are_those_of_the_sleeper(tmp_path: Path) -> None:
-    with simulated_ray(3), create(tmp_path / "s") as log:
+    with create(tmp_path / "s") as log:
         sleeper = Sleeper(0.001, WIDTH, OBJECTIVES)
         scoring = Scoring.from_config(config())
-        drive(log, problem(), settings(), scoring, sleeper, budget=60, workers=None, display=Silent())
+        drive(
+            log,
+            problem(),
+            settings(),
+            scoring,
+            sleeper,
+            budget=60,
+            workers=None,
+            display=Silent(),
+            actors=Simulated.of(3),
+        )
         rows = log.read()
         assert np.array_equal(rows.metrics, sleeper.evaluate(rows.parameters).metrics)
         assert (rows.metrics[:, METRICS.index("loss_profit_ratio")] == 0.5).all()
