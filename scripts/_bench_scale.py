@@ -40,7 +40,6 @@ RUN_SECONDS = 12.0
 
 LONG_WORKERS = 1000
 LONG_SECONDS_EACH = 0.02
-LONG_BUDGET = 5_000_000
 """The long run: workers faster than the head, so that its own speed is seen, and what it keeps in memory."""
 
 _BY_PROCESSOR = "candidates a processor second"
