@@ -27,37 +27,20 @@ from numpy.typing import NDArray
 from passivbot.errors import StudyError
 from passivbot.lock import Lock
 from passivbot.study.definition import Definition, canonical
+from passivbot.study.form import (
+    COLUMNS,
+    INSERT,
+    bring_up_to_date,
+    open_for_writing,
+    read_definition,
+    select,
+    write_new,
+)
 from passivbot.study.lock import LOCK_FILE, lock_study, unwritable
 from passivbot.study.rows import Evaluation, Event, LogBatch, Rows, matrix, record, records
 from passivbot.study.sqlite import open_for_reading, sqlite_errors
 
 LOG_FILE = "study.sqlite"
-SCHEMA_VERSION = 2
-APPLICATION_ID = 0x50425354  # "PBST": tells a study from any other SQLite file
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE evaluations (
-    number INTEGER PRIMARY KEY,     -- candidate, from 0
-    parameters BLOB NOT NULL,       -- float64, little endian, one for each name of the definition's space
-    metrics BLOB NOT NULL,          -- the same for each metric of the definition; NaN: null
-    status TEXT NOT NULL,           -- ok, failed, stopped
-    worker TEXT NOT NULL,
-    seconds REAL NOT NULL,          -- in the engine
-    error TEXT,
-    logged REAL NOT NULL,           -- seconds since 1970
-    stopped INTEGER                 -- last minute, if it was stopped early; since format 2
-);
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    at REAL NOT NULL,               -- seconds since 1970
-    kind TEXT NOT NULL,
-    payload TEXT NOT NULL           -- JSON object
-);
-"""
-# A result that is logged twice (a batch that was taken back and came in after all) keeps its first row.
-INSERT = "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
-_COLUMNS = ("number", "parameters", "metrics", "status", "worker", "seconds", "error", "logged", "stopped")
 _AFTER = "WHERE number > ? ORDER BY number LIMIT ?"
 _NAMED = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
 
@@ -74,7 +57,7 @@ class StudyLog:
         self._connection = connection
         self._lock = lock
         self._mutex = threading.RLock()
-        self._select = _select(connection)
+        self._select = select(connection)
 
     @classmethod
     def create(
@@ -114,9 +97,9 @@ class StudyLog:
             path = folder / LOG_FILE
             if path.exists():
                 raise StudyError(f"{folder}: the study exists; --resume continues it, --study names another")
-            _write_new(part, definition, fill)
+            write_new(part, definition, fill)
             part.replace(path)
-            log = cls(folder, _open_for_writing(path), definition, lock)
+            log = cls(folder, open_for_writing(path), definition, lock)
             if fill is None:
                 log.event("created", {"engine": definition.engine})
             return log
@@ -152,10 +135,10 @@ class StudyLog:
         lock = lock_study(folder) if write else None
         connection = None
         try:
-            connection = _open_for_writing(path) if write else open_for_reading(path)
-            definition = _read_definition(connection, path)
+            connection = open_for_writing(path) if write else open_for_reading(path)
+            definition = read_definition(connection, path)
             if write:
-                _bring_up_to_date(connection, path)
+                bring_up_to_date(connection, path)
             return cls(folder, connection, definition, lock)
         except BaseException:
             if connection:
@@ -310,7 +293,7 @@ class StudyLog:
         with self._reading() as connection:
             found = connection.execute(f"{self._select} {which}", arguments).fetchall()
         numbers, parameters, metrics, status, worker, seconds, error, logged, stopped = (
-            zip(*found, strict=True) if found else ((),) * len(_COLUMNS)
+            zip(*found, strict=True) if found else ((),) * len(COLUMNS)
         )
         try:
             return Rows(
@@ -352,88 +335,6 @@ class StudyLog:
     def _require_writable(self) -> None:
         if not self._lock:
             raise StudyError(f"{self.path}: opened for reading only")
-
-
-def _write_new(
-    path: Path, definition: Definition, fill: Callable[[sqlite3.Connection], None] | None = None
-) -> None:
-    """Write a complete log under a temporary name; empty, but for what ``fill`` writes."""
-    for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        leftover.unlink(missing_ok=True)
-    with sqlite_errors(path):
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            connection.execute("INSERT INTO meta VALUES ('definition', ?)", (definition.to_json(),))
-            if fill is not None:
-                connection.execute("BEGIN")
-                fill(connection)
-                connection.execute("COMMIT")
-        finally:
-            connection.close()
-
-
-def _open_for_writing(path: Path) -> sqlite3.Connection:
-    with sqlite_errors(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            isolation_level=None,
-            timeout=30,
-            check_same_thread=False,
-        )
-        try:
-            # Takes and gives back the write lock: a read-only mount or a full disk says so here, not at the
-            # first batch.
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _read_definition(connection: sqlite3.Connection, path: Path) -> Definition:
-    with sqlite_errors(path):
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application != APPLICATION_ID:
-            raise StudyError(f"{path}: not the log of a study")
-        if version > SCHEMA_VERSION:
-            raise StudyError(
-                f"{path}: the log has format {version}, written by a newer version of the program; "
-                f"allowed is up to {SCHEMA_VERSION}"
-            )
-        found = connection.execute("SELECT value FROM meta WHERE key = 'definition'").fetchone()
-    if found is None:
-        raise StudyError(f"{path}: the log has no definition")
-    return Definition.from_json(found[0], file=path)
-
-
-def _has_stops(connection: sqlite3.Connection) -> bool:
-    """Whether the log has format 2 or later: the minutes of candidates that were stopped."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0]) > 1
-
-
-def _select(connection: sqlite3.Connection) -> str:
-    """Return the query for rows; a log of format 1 that can only be read has no column ``stopped``."""
-    columns = _COLUMNS if _has_stops(connection) else (*_COLUMNS[:-1], "NULL")
-    return f"SELECT {', '.join(columns)} FROM evaluations"
-
-
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Give a log of format 1 what format 2 has besides."""
-    with sqlite_errors(path):
-        if not _has_stops(connection):
-            connection.executescript(
-                "BEGIN IMMEDIATE; ALTER TABLE evaluations ADD COLUMN stopped INTEGER;"
-                f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-            )
 
 
 def _remove_empty(folder: Path, *, locked: bool) -> None:

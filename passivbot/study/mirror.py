@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 
 from passivbot.errors import StudyError, first_line
 from passivbot.study.definition import Definition, canonical
-from passivbot.study.log import INSERT, StudyLog
+from passivbot.study.form import INSERT
+from passivbot.study.log import StudyLog
 from passivbot.study.place import Place
 from passivbot.study.rows import Event
 
