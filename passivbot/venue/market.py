@@ -204,11 +204,22 @@ class MarketSource:
         """Return the opening of a coin's latest candle."""
         return int(self._times[coin][-1])
 
-    def append(self, coin: str, rows: Floats) -> None:
-        """Add candles that came since: float64 (n, 6), those already known are left out."""
+    def append(self, coin: str, rows: Floats, most: int | None = None) -> None:
+        """Add candles that came since.
+
+        Parameters
+        ----------
+        coin
+            Whose.
+        rows
+            float64 (n, 6); those already known are left out.
+        most
+            Candles to keep; older ones go. None: all.
+        """
         fresh = rows[rows[:, 0] > self._times[coin][-1]]
         if len(fresh):
-            self._candles[coin] = np.concatenate([self._candles[coin], fresh])
+            kept = self._candles[coin] if most is None else self._candles[coin][-most:]
+            self._candles[coin] = np.concatenate([kept, fresh])
             self._times[coin] = self._candles[coin][:, 0].astype(np.int64)
 
     def change(self, coin: str, **fields: object) -> None:

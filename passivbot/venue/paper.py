@@ -43,6 +43,7 @@ _PUBLISHED_S = 1.5
 _LATE_S = 10.0
 """How long a candle of the minute that ended is waited for."""
 _PROGRESS_S = 5.0
+_KEPT_MINUTES = 10_080
 _UNHURRIED = 10**9
 _COUNT_CONTRACTS = ("okx", "gate", "kucoinfutures")
 
@@ -133,6 +134,9 @@ class Following:
 
     def __init__(self, venue: Venue, exchange: Exchange, world: Clock, tell: Callable[[str], None]) -> None:
         self._venue, self._exchange, self._world, self._tell = venue, exchange, world, tell
+        first = min(venue.source.newest_ms(coin) for coin in venue.source.coins)
+        # A run may go on for months: what a new start of the strategy needs, and the last days.
+        self._most = (first - venue.source.first_ms) // MINUTE_MS + _KEPT_MINUTES
 
     def now_ms(self) -> int:
         """Return the venue's market time: the end of the last minute it has."""
@@ -163,7 +167,7 @@ class Following:
                     self._tell(f"{coin}: {fault.text}")
                     continue
                 whole = rows[rows[:, 0] < ended]
-                self._venue.source.append(coin, whole)
+                self._venue.source.append(coin, whole, self._most)
                 if self._venue.source.newest_ms(coin) >= ended - MINUTE_MS:
                     missing.discard(coin)
             if not missing:

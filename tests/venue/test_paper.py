@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from passivbot.cli.main import main
@@ -247,3 +248,15 @@ def test_a_market_that_goes_on_gives_the_fills_of_its_recording(name: str, tmp_p
     followed = [(f.coin, f.side, f.qty, f.price, f.time_ms) for f in along.fills]
     assert followed == pairs[: len(followed)]
     assert len(followed) >= len(pairs) - 4, "the last minute may not have been traded"
+
+
+def test_a_market_that_goes_on_keeps_what_is_needed_and_no_more() -> None:
+    market_of = market(minutes=100)
+    last = market_of.newest_ms("BTC")
+    for minute in range(1, 51):
+        market_of.append("BTC", np.array([[last + minute * MINUTE_MS, 1.0, 2.0, 0.5, 1.5, 3.0]]), most=60)
+    rows = market_of.candles("BTC", 0, last + 100 * MINUTE_MS)
+    assert len(rows) == 61
+    assert rows[-1, 0] == last + 50 * MINUTE_MS
+    assert np.all(np.diff(rows[:, 0]) == MINUTE_MS)
+    assert market_of.newest_ms("ETH") == last
