@@ -14,7 +14,7 @@ from passivbot.cli.options import CommandName, option_table
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
-# A command line in a code span or at the begin of a line of a code block.
+# A command line in a code span or at the start of a line of a code block.
 COMMAND = re.compile(r"(?:`|^ *)passivbot ([a-z][^`\n]*)", re.MULTILINE)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 

@@ -49,7 +49,7 @@ def _words(text: str | None) -> list[str]:
 
 
 def _day(text: str, option: str) -> int:
-    """Return the begin of a day in UTC milliseconds."""
+    """Return the start of a day in UTC milliseconds."""
     from datetime import UTC, datetime
 
     from passivbot.errors import CandleError, located

@@ -64,7 +64,7 @@ def choose(
     exchanges
         In the order of the configuration.
     window
-        From the begin of the warm-up to the end; half open, UTC milliseconds.
+        From the start of the warm-up to the end; half open, UTC milliseconds.
     coin_begin_ms
         Candles of a coin before this time do not count (its age).
     gap_tolerance_minutes

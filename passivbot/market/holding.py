@@ -55,7 +55,7 @@ class Holding:
         return Span(self.first_ms, self.last_ms + MINUTE_MS)
 
     def day_volumes(self, window: Span | None = None) -> dict[int, float]:
-        """Return the quote volume of each day with candles: day (UTC milliseconds of its begin) → sum.
+        """Return the quote volume of each day with candles: day (UTC milliseconds of its start) → sum.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """One file of the store: the candles of one market in one month, and what is known of them.
 
 A Parquet file, zstd, with a checksum on every page. Columns ``timestamp`` (int64, UTC milliseconds of the
-minute's begin), ``open``, ``high``, ``low``, ``close`` (quote per base) and ``volume`` (base units), float64;
+minute's start), ``open``, ``high``, ``low``, ``close`` (quote per base) and ``volume`` (base units), float64;
 minutes ascend and none occurs twice. What is known stands in the schema's metadata as JSON under
 :data:`KEY`; see :class:`Facts`. The bytes of a file depend on its content and its facts alone, not on the
 order in which its parts came.
@@ -68,7 +68,7 @@ class Facts:
     fetched
         In order, none overlapping. Minutes in none of them were never asked for.
     days
-        Day (UTC milliseconds of its begin) → (candles, quote volume: sum of volume × close in the order of
+        Day (UTC milliseconds of its start) → (candles, quote volume: sum of volume × close in the order of
         the minutes).
     inconsistent, idle
         Candles whose open or close lies outside low … high, and candles without volume.

@@ -140,7 +140,7 @@ class _Known:
 
 
 def _shared(mine: Mapping[str, Any], other: Mapping[str, Any] | None) -> int:
-    """Return how many minutes from the begin of a coin's life two panels share: whole months of it."""
+    """Return how many minutes from the start of a coin's life two panels share: whole months of it."""
     if other is None or any(mine[key] != other[key] for key in ("exchange", "factor", "first_ms")):
         return 0
     last_ms = 0

@@ -45,7 +45,7 @@ class MarketReport:
     damaged
         File → what is wrong with it.
     days
-        Day (UTC milliseconds of its begin) → candles.
+        Day (UTC milliseconds of its start) → candles.
     fetched
         What was fetched.
     nbytes

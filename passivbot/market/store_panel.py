@@ -18,10 +18,10 @@ from passivbot.times import MINUTE_MS, utc
 
 
 class Known(Protocol):
-    """Where the begin of a coin's life may be had without decoding it."""
+    """Where the start of a coin's life may be had without decoding it."""
 
     def take(self, coin: str, out: Floats) -> int:
-        """Copy what is known into the begin of float64 (4, n); return how many minutes that are."""
+        """Copy what is known into the start of float64 (4, n); return how many minutes that are."""
 
 
 def build_store_panel(
@@ -147,7 +147,7 @@ def store_prices(
     for exchange in exchanges:
         if coin not in store.coins(exchange):
             continue
-        # A day before the axis, for the price known at its begin.
+        # A day before the axis, for the price known at its start.
         table = store.read(exchange, coin, first_ms - 1440 * MINUTE_MS, end_ms, ["close"])
         if table.num_rows:
             prices, notes = carry(

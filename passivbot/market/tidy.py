@@ -43,7 +43,7 @@ class Rules:
     duplicates
         A minute has several candles.
     minutes
-        A timestamp is not the begin of a minute.
+        A timestamp is not the start of a minute.
     values
         A price that is not a finite number above 0, or a volume that is not one of at least 0.
     inconsistent
@@ -164,7 +164,7 @@ def tidy(table: pa.Table, rules: Rules, what: str) -> tuple[pa.Table, tuple[Defe
 
     stamps: Ints = table.column("timestamp").to_numpy()
     wrong = stamps % MINUTE_MS != 0
-    if done("minutes", wrong, "not at the begin of a minute: left out"):
+    if done("minutes", wrong, "not at the start of a minute: left out"):
         table = table.filter(pa.array(~wrong))
     wrong = unusable(table)
     if done("values", wrong, "without usable price or volume: left out"):

@@ -18,7 +18,7 @@ def read_trades(content: bytes, what: str) -> tuple[Ints, Floats, Floats]:
     Returns
     -------
     minute, price, size
-        int64 (n,) UTC milliseconds of the minute's begin; float64 (n,) quote per base; float64 (n,) base
+        int64 (n,) UTC milliseconds of the minute's start; float64 (n,) quote per base; float64 (n,) base
         units. In the order in which they were traded.
 
     Raises
