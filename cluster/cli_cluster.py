@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def check(
     address: AddressOption = "auto",
 ) -> None:
-    """Ask every machine for its versions, cache, memory and clock; one line a fault, exit code 1 with any.
+    """Ask every machine for its versions, cache, memory and clock; one line per fault, exit code 1 with any.
 
     Versions, and what the engine computes for the demo candles, are compared with those of this machine.
     """

@@ -103,7 +103,7 @@ class TrailingFlipResult(NamedTuple):
     position_price, upnl, order_type."""
 
     equity: NDArray[np.float64]
-    """Balance plus unrealised profit at the candle's worst price, one value a candle."""
+    """Balance plus unrealised profit at the candle's worst price, one value per candle."""
 
 
 class Engine:
@@ -122,7 +122,7 @@ class Engine:
     maker_fee
         Fee rate of every fill.
     btc_usd
-        Price of a bitcoin, one value a bar, shape (T,). BTC collateral is on if some value differs from 1.
+        Price of a bitcoin, one value per bar, shape (T,). BTC collateral is on if some value differs from 1.
     requested_start_ms
         No order before this time, UTC ms. Default: the first bar.
     prepared
@@ -253,9 +253,9 @@ class Engine:
         coin_overrides
             As in :meth:`backtest`, for all candidates.
         warmup_minutes
-            As in :meth:`backtest`, or one value a candidate, shape (n,).
+            As in :meth:`backtest`, or one value per candidate, shape (n,).
         coin_warmup_minutes
-            As in :meth:`backtest`, or one value a candidate and coin (ascending), shape (n, C).
+            As in :meth:`backtest`, or one value per candidate and coin (ascending), shape (n, C).
         limits
             As in :meth:`backtest`, for all candidates: a run that is stopped has the metrics of what was run.
 

@@ -3,7 +3,7 @@
 ::
 
     live/NAME/current                  {"sha256": "…", "version": 3}; replaced by a rename, never written into
-    live/NAME/history/000003.json      one file a version, written once
+    live/NAME/history/000003.json      one file per version, written once
 
 A version is read by its number and must have the digest of the pointer, so a file that somebody edited is
 refused instead of traded.

@@ -36,7 +36,7 @@ LIMIT_TIME, LIMIT_MEMORY = 2.0, 1.3
 
 
 def bench_data(runs: int) -> list[dict[str, Any]]:
-    """Return one row a set."""
+    """Return one row per set."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="passivbot-data-") as scratch:
         for name, make in (("15 coins, perp-2025-05", _real), ("50 coins x 2 years, synthetic", _synthetic)):

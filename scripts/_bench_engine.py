@@ -40,7 +40,7 @@ def bench_engine(runs: int) -> dict[str, list[Row]]:
     Returns
     -------
     dict
-        ``runs``: one row a work, mode and instruction set; ``cost``: the fitted cost model of each work;
+        ``runs``: one row per work, mode and instruction set; ``cost``: the fitted cost model of each work;
         ``random``: random configurations; ``memory``: sizes and peaks.
     """
     fixed = fixed_works()

@@ -30,7 +30,7 @@ _NOW_MS = 1_700_000_040_000
 
 
 def bench_live(runs: int) -> list[dict[str, Any]]:
-    """Return one row a state of the account."""
+    """Return one row per state of the account."""
     with tempfile.TemporaryDirectory(prefix="bench-live-") as folder:
         bench = _Bench(Path(folder))
         cases = {

@@ -22,7 +22,7 @@ PANELS = ((4, 60_000), (15, 43_200), (20, 525_600), (60, 520_000))
 
 
 def bench_memory() -> list[dict[str, Any]]:
-    """Return one row a panel and set of metrics."""
+    """Return one row per panel and set of metrics."""
     rows: list[dict[str, Any]] = []
     for coins, minutes in PANELS:
         print(f"{coins} coins x {minutes:,} minutes …", file=sys.stderr, flush=True)

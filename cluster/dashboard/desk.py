@@ -74,7 +74,7 @@ class ClusterDesk(Desk):
         return found | local
 
     def cards(self) -> list[dict[str, Any]]:
-        """Return one entry a study for the list, those that run first, then the newest."""
+        """Return one entry per study for the list, those that run first, then the newest."""
         notices = self.notices()
         cards = {card["id"]: card for card in super().cards()}
         for key, notice in notices.items():

@@ -54,7 +54,7 @@ class Scenario:
     starting_balance
         USD.
     btc_usd
-        float64 (T,), USD, one value a bar: the price path of BTC collateral; None without it.
+        float64 (T,), USD, one value per bar: the price path of BTC collateral; None without it.
     coin_start_ms
         Coin → first minute that its age allows, UTC milliseconds; coins with a stated listing date only.
     notes

@@ -238,7 +238,7 @@ def import_(
 
 def export(
     exchange: Annotated[str, typer.Option("--exchange", "-e", metavar="NAME", help="Exchange.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into, one file a coin.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into, one file per coin.")],
     coins: Annotated[str, typer.Option("--coins", "-s", metavar="all|A,B,…", help="Coins.")] = "all",
     form: Annotated[
         str, typer.Option("--format", help="csv, arrow, or parquet: a candle folder for --candles.")

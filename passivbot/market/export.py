@@ -28,7 +28,7 @@ def export(
     begin_ms: int | None = None,
     end_ms: int | None = None,
 ) -> list[tuple[Path, int]]:
-    """Write one file a coin, ``COIN.csv`` and so on, into a folder.
+    """Write one file per coin, ``COIN.csv`` and so on, into a folder.
 
     Columns are the store's: ``timestamp`` (UTC milliseconds), ``open``, ``high``, ``low``, ``close``,
     ``volume`` (base units). Numbers are written such that they are read back as they are.

@@ -73,7 +73,7 @@ def _row(report: MarketReport) -> str:
 
 
 def _picture(reports: Sequence[MarketReport]) -> str:
-    """Return the picture as HTML: a row a market, a column a day, coloured by the share of its minutes."""
+    """Return the picture as HTML: a row per market, a column per day, coloured by its share of minutes."""
     import numpy as np
     import plotly.graph_objects as go
 

@@ -174,7 +174,7 @@ def coverages(
 
 
 def _notes(holdings: Mapping[str, Holding]) -> list[str]:
-    """Return what was done to the candles, one line a kind."""
+    """Return what was done to the candles, one line per kind."""
     filled = [
         f"{coin} {held.gaps.minutes} minutes in {held.gaps.count}, the largest {held.gaps.largest - 1} after "
         f"{utc(held.gaps.largest_from_ms)}"

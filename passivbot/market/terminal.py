@@ -24,7 +24,7 @@ def _table(*columns: str) -> Table:
 
 
 def print_markets(reports: Sequence[MarketReport], root: str, *, checked: bool = False) -> None:
-    """Print a line a market, then what there is to look at.
+    """Print a line per market, then what there is to look at.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class Difference:
 class Space:
     """The searched vector: names in the order of optimizer-semantics §1.1, bounds and significant digits.
 
-    ``low``, ``high`` have one number a name; a component with equal ends is fixed. ``digits`` is None where
+    ``low``, ``high`` have one number per name; a component with equal ends is fixed. ``digits`` is None where
     the search does not round.
     """
 

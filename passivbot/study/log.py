@@ -1,7 +1,7 @@
 """The log of a study: one SQLite file, the only truth about what was evaluated.
 
-``study.sqlite`` holds the definition, one row a candidate and the events of the run. The head alone writes,
-one transaction a batch; anybody may read meanwhile. Front, display, page and a resumed search are derived
+``study.sqlite`` holds the definition, one row per candidate and the events of the run. The head alone writes,
+one transaction per batch; anybody may read meanwhile. Front, display, page and a resumed search are derived
 from it.
 
 Durability, decided: WAL with ``synchronous=NORMAL``. A killed process loses nothing that was committed. A

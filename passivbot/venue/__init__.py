@@ -2,7 +2,7 @@
 
 :mod:`passivbot.venue.server` is the TLS server that the real, unpatched client library is pointed at;
 :mod:`passivbot.venue.core` the account and its matching; :mod:`passivbot.venue.dialects` (private) and
-:mod:`passivbot.venue.public` (public) translate between the two, one file an exchange;
+:mod:`passivbot.venue.public` (public) translate between the two, one file per exchange;
 :mod:`passivbot.venue.faults` is what goes wrong on request.
 """
 

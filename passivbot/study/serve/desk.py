@@ -71,7 +71,7 @@ class Desk:
         return {study_id(folder): folder for folder in found}
 
     def cards(self) -> list[dict[str, Any]]:
-        """Return one entry a study for the list, those that run first, then the newest."""
+        """Return one entry per study for the list, those that run first, then the newest."""
         cards = [self._card(key, folder) for key, folder in self.places().items()]
         return sorted(cards, key=lambda card: (card["state"] == "running", card["created"]), reverse=True)
 

@@ -1,1 +1,1 @@
-"""Private dialects, one file an exchange: its endpoints, signatures, shapes and codes over the one core."""
+"""Private dialects, one file per exchange: its endpoints, signatures, shapes and codes over the one core."""

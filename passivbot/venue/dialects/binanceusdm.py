@@ -139,7 +139,7 @@ class Binance(Dialect):
         results: list[Any] = []
         wanted = json.loads(call.form["batchOrders"])
         if not 0 < len(wanted) <= 5:
-            raise Refused("invalid", "1 to 5 orders a batch")
+            raise Refused("invalid", "1 to 5 orders per batch")
         for form in wanted:
             try:
                 results.append(self._shown(self._place(form)))

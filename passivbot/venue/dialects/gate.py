@@ -114,7 +114,7 @@ class Gate(Dialect):
     def _create_batch(self, call: Call) -> Any:
         wanted = call.json
         if not 0 < len(wanted) <= 10:
-            raise Refused("invalid", "1 to 10 orders a batch")
+            raise Refused("invalid", "1 to 10 orders per batch")
         rows: list[dict[str, Any]] = []
         for form in wanted:
             try:

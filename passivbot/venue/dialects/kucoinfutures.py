@@ -114,7 +114,7 @@ class Kucoin(PassphraseDialect):
         rows: list[dict[str, Any]] = []
         wanted = call.json
         if not 0 < len(wanted) <= 20:
-            raise Refused("invalid", "1 to 20 orders a batch")
+            raise Refused("invalid", "1 to 20 orders per batch")
         for form in wanted:
             row = {"orderId": None, "clientOid": form["clientOid"], "symbol": form["symbol"]}
             try:
