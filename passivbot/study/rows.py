@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import repeat
 from typing import Any, Self
 
@@ -45,8 +45,27 @@ class Evaluation:
     stopped: int | None = None
 
 
+class _Columns:
+    """Parallel columns, arrays or tuples, of which ``numbers`` is the first."""
+
+    __slots__ = ()
+    numbers: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, index: NDArray[np.intp]) -> Self:
+        """Return what stands at these indices (k,), in that order."""
+        columns = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return type(self)(*(_taken(column, index) for column in columns))
+
+
+def _taken(column: Any, index: NDArray[np.intp]) -> Any:
+    return column[index] if isinstance(column, np.ndarray) else tuple(column[i] for i in index)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class LogBatch:
+class LogBatch(_Columns):
     """The results of many candidates as parallel arrays; the fields are those of :class:`Evaluation`.
 
     Parameters
@@ -72,25 +91,9 @@ class LogBatch:
     error: Sequence[str | None]
     stopped: NDArray[np.float64]
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def take(self, index: NDArray[np.intp]) -> Self:
-        """Return the results at these indices (k,), in that order."""
-        return type(self)(
-            self.numbers[index],
-            self.parameters[index],
-            self.metrics[index],
-            [self.status[i] for i in index],
-            [self.worker[i] for i in index],
-            self.seconds[index],
-            [self.error[i] for i in index],
-            self.stopped[index],
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(_Columns):
     """Rows of the log by candidate number: ``numbers`` (n,), ``parameters`` (n, p), ``metrics`` (n, m), …."""
 
     numbers: NDArray[np.int64]
@@ -102,23 +105,6 @@ class Rows:
     error: tuple[str | None, ...]
     logged: NDArray[np.float64]
     stopped: tuple[int | None, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def take(self, index: NDArray[np.intp]) -> Self:
-        """Return the rows at these indices (k,), in that order."""
-        return type(self)(
-            self.numbers[index],
-            self.parameters[index],
-            self.metrics[index],
-            self.status[index],
-            tuple(self.worker[i] for i in index),
-            self.seconds[index],
-            tuple(self.error[i] for i in index),
-            self.logged[index],
-            tuple(self.stopped[i] for i in index),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from passivbot.market import CandleFolder
+from passivbot.times import MINUTE_MS
+
 Write = Callable[..., Path]
 
 START_MS = 1_714_521_600_000  # 2024-05-01 00:00
-MINUTE_MS = 60_000
 
 
 @pytest.fixture
@@ -32,3 +34,17 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+def folder_of(path: Path, minutes: Sequence[int], closes: Sequence[float]) -> CandleFolder:
+    """Write candles of BTC, a unit of price around their closes, and open their folder."""
+    close = np.array(closes)
+    columns = {
+        "timestamp": START_MS + np.array(minutes, dtype=np.int64) * MINUTE_MS,
+        "high": close + 1.0,
+        "low": close - 1.0,
+        "close": close,
+        "volume": np.full(len(minutes), 3.0),
+    }
+    pq.write_table(pa.table(columns), path / "BTC.parquet")
+    return CandleFolder.open(path)

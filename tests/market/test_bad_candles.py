@@ -9,8 +9,9 @@ import pytest
 
 from passivbot.errors import CandleError
 from passivbot.market import CandleFolder, build_panel
+from passivbot.times import MINUTE_MS
 
-from .conftest import MINUTE_MS, START_MS, Write
+from .conftest import START_MS, Write
 
 
 def message(folder: Path, coin: str = "BTC") -> str:

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +10,9 @@ from hypothesis import strategies as st
 from passivbot.errors import CandleError
 from passivbot.market import CandleFolder, Panel, build_panel, carried_forward
 from passivbot.market.join import join_minutes, whole_bars
+from passivbot.times import MINUTE_MS
 
-from .conftest import MINUTE_MS, START_MS, Write
+from .conftest import START_MS, Write, folder_of
 
 FIELDS = ("high", "low", "close", "volume")
 
@@ -101,19 +100,7 @@ def test_joining_equals_the_words(
 ) -> None:
     minutes = sorted(data.draw(st.sets(st.integers(0, 200), min_size=1, max_size=150)))
     closes = data.draw(st.lists(st.floats(2.0, 1e5), min_size=len(minutes), max_size=len(minutes)))
-    values = np.array(closes)
-    table = pa.table(
-        {
-            "timestamp": START_MS + np.array(minutes, dtype=np.int64) * MINUTE_MS,
-            "high": values + 1.0,
-            "low": values - 1.0,
-            "close": values,
-            "volume": np.full(len(minutes), 3.0),
-        }
-    )
-    path = tmp_path_factory.mktemp("candles")
-    pq.write_table(table, path / "BTC.parquet")
-    folder = CandleFolder.open(path)
+    folder = folder_of(tmp_path_factory.mktemp("candles"), minutes, closes)
     expected = slow_bars(minutes, closes, interval)
     if not expected:
         with pytest.raises(CandleError):

@@ -3,7 +3,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -11,8 +10,9 @@ from hypothesis import strategies as st
 
 from passivbot.errors import CandleError
 from passivbot.market import CandleFolder, build_panel, carried_forward, panel_bytes
+from passivbot.times import MINUTE_MS
 
-from .conftest import MINUTE_MS, START_MS, Write
+from .conftest import START_MS, Write, folder_of
 
 
 def test_columns_are_what_the_engine_reads(write: Write, tmp_path: Path) -> None:
@@ -160,19 +160,7 @@ def test_filling_equals_the_rule_minute_by_minute(
 ) -> None:
     minutes = sorted(data.draw(st.sets(st.integers(0, 60), min_size=1)))
     close = data.draw(st.lists(st.floats(2.0, 1e5), min_size=len(minutes), max_size=len(minutes)))
-    values = np.array(close)
-    table = pa.table(
-        {
-            "timestamp": START_MS + np.array(minutes, dtype=np.int64) * MINUTE_MS,
-            "high": values + 1.0,
-            "low": values - 1.0,
-            "close": values,
-            "volume": np.full(len(minutes), 3.0),
-        }
-    )
-    folder = tmp_path_factory.mktemp("candles")
-    pq.write_table(table, folder / "BTC.parquet")
-    panel = build_panel(CandleFolder.open(folder), ["BTC"])
+    panel = build_panel(folder_of(tmp_path_factory.mktemp("candles"), minutes, close), ["BTC"])
     columns = [panel.column("BTC", field).tolist() for field in ("high", "low", "close", "volume")]
     assert list(zip(*columns, strict=True)) == slow_panel(minutes, close)
 
