@@ -132,7 +132,7 @@ impl World {
         let minutes = [1, 1, 1, 1, 2, 5, 15, 60][(r.next() * 8.0) as usize];
         let interval = Interval::of_minutes(minutes).unwrap();
         let bars = 3 + (r.next() * 6000.0) as usize;
-        let rules: Vec<_> = (0..coins)
+        let mut rules: Vec<_> = (0..coins)
             .map(|_| MarketRules {
                 qty_step: 10f64.powi((r.next() * 5.0) as i32 - 4),
                 price_step: 10f64.powi((r.next() * 4.0) as i32 - 4),
@@ -141,7 +141,13 @@ impl World {
                 c_mult: if r.next() < 0.8 { 1.0 } else { 0.01 },
             })
             .collect();
-        let columns = rules.iter().map(|rules| coin(r, bars, rules.price_step)).collect();
+        let mut columns: Vec<_> = rules.iter().map(|rules| coin(r, bars, rules.price_step)).collect();
+        for i in 1..coins {
+            // Some coins are equal to the last bit: a tie wherever coins are ranked.
+            if r.next() < 0.2 {
+                (columns[i], rules[i]) = (columns[i - 1].clone(), rules[i - 1]);
+            }
+        }
         let first_ms = 1_599_998_400_000 + (r.next() * 3000.0) as i64 * interval.ms();
         let requested_ms = first_ms + (r.next() * 300.0) as i64 * 60_000;
         let btc_usd = (r.next() < 0.4).then(|| {
