@@ -127,48 +127,30 @@ dispatched! {
         }
 }
 
-/// In each minute of a span, how many values are above one; `f64`, so that counting takes the same lanes as comparing.
-#[derive(Clone, Copy)]
-pub(super) struct Above {
-    above: [f64; BLOCK],
-    not_below: [f64; BLOCK],
-}
-
-impl Default for Above {
-    fn default() -> Self {
-        Self { above: [0.0; BLOCK], not_below: [0.0; BLOCK] }
-    }
-}
-
 dispatched! {
-    /// Count how many of `others` are above `value` in each minute, and how many are not below it.
-    pub(super) fn count_above(count: &mut Above, others: &[&[f64; BLOCK]], value: &[f64; BLOCK]) =
-        |count: &mut Above, others: &[&[f64; BLOCK]], value: &[f64; BLOCK]| {
-            // A few minutes of all of them at a time, so that the counts stay in registers.
-            const FEW: usize = 4;
-            for n in (0..BLOCK).step_by(FEW) {
-                let (mut above, mut not_below) = ([0.0; FEW], [0.0; FEW]);
-                let value = &value[n..n + FEW];
-                for other in others {
-                    let other = &other[n..n + FEW];
-                    for m in 0..FEW {
-                        above[m] += if other[m] > value[m] { 1.0 } else { 0.0 };
-                        not_below[m] += if other[m] >= value[m] { 1.0 } else { 0.0 };
-                    }
-                }
-                for m in 0..FEW {
-                    count.above[n + m] += above[m];
-                    count.not_below[n + m] += not_below[m];
+    /// In each minute put a value in its place among the highest ones, which fall from row to row.
+    pub(super) fn insert(highest: &mut [[f64; BLOCK]], value: &[f64; BLOCK]) =
+        |highest: &mut [[f64; BLOCK]], value: &[f64; BLOCK]| {
+            let mut value = *value;
+            for row in highest {
+                for (known, value) in row.iter_mut().zip(&mut value) {
+                    let (more, less) = if *value > *known { (*value, *known) } else { (*known, *value) };
+                    (*known, *value) = (more, less);
                 }
             }
         }
 }
 
 dispatched! {
-    /// Minutes at which fewer than `limit` values are above, however ties are broken, and if they are broken well.
-    pub(super) fn fewer(count: &Above, limit: f64) -> [u64; 2] = |count: &Above, limit: f64| {
-        [bits(BLOCK, |n| count.not_below[n] < limit), bits(BLOCK, |n| count.above[n] < limit)]
-    }
+    /// Minutes at which `values` are not below `others`.
+    pub(super) fn reaches(values: &[f64; BLOCK], others: &[f64; BLOCK]) -> u64 =
+        |values: &[f64; BLOCK], others: &[f64; BLOCK]| bits(BLOCK, |n| values[n] >= others[n])
+}
+
+dispatched! {
+    /// Minutes at which `values` are above `others`.
+    pub(super) fn exceeds(values: &[f64; BLOCK], others: &[f64; BLOCK]) -> u64 =
+        |values: &[f64; BLOCK], others: &[f64; BLOCK]| bits(BLOCK, |n| values[n] > others[n])
 }
 
 dispatched! {

@@ -14,6 +14,8 @@ pub(super) struct Selection {
     /// more than looking at it.
     by_volume: Vec<usize>,
     best: Vec<usize>,
+    /// The highest log ranges of the flat coins in each minute of a span, highest first.
+    highest: Vec<[f64; BLOCK]>,
     /// In every minute of the span the same coins survive the volume filter, the first ones of `by_volume`; None: not
     /// known yet.
     stable: Option<bool>,
@@ -21,7 +23,12 @@ pub(super) struct Selection {
 
 impl Selection {
     pub(super) fn new(coins: usize) -> Self {
-        Self { by_volume: (0..coins).collect(), best: Vec::with_capacity(coins), stable: None }
+        Self {
+            by_volume: (0..coins).collect(),
+            best: Vec::with_capacity(coins),
+            highest: Vec::new(),
+            stable: None,
+        }
     }
 
     /// A new span begins.
@@ -74,7 +81,7 @@ impl Run<'_> {
         let free = side.effective_slots - self.account.held[S::INDEX].len();
         let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
         if self.membership_is_stable::<S>() {
-            entering.retain_mut(|entering| self.may_select::<S>(entering, free));
+            self.select_together::<S>(&mut entering, free);
         } else {
             entering.iter_mut().for_each(|entering| entering.certain = 0);
         }
@@ -112,36 +119,33 @@ impl Run<'_> {
         stable
     }
 
-    /// Look at all minutes at once, by counting the flat coins that come before; false if there is no slot at any. Ties
-    /// are left open.
-    fn may_select<S: SideIndex>(&self, entering: &mut Entering, free: usize) -> bool {
-        let surviving = self.sides[S::INDEX].by_volume;
-        let members = &self.selection[S::INDEX].by_volume[..surviving.min(self.coins.len())];
-        if !members.contains(&entering.coin) {
-            return false;
+    /// Select in all minutes at once, given that the same coins survive the volume filter in all of them: a flat coin has
+    /// one of the free slots if it is among as many of the highest log range. Ties are left open.
+    fn select_together<S: SideIndex>(&mut self, entering: &mut Vec<Entering>, free: usize) {
+        let (isa, coins, surviving) = (self.isa, &self.coins, self.sides[S::INDEX].by_volume);
+        let Selection { by_volume, highest, .. } = &mut self.selection[S::INDEX];
+        let members = &by_volume[..surviving.min(coins.len())];
+        let flat = members.iter().filter(|&&i| self.account.positions[i][S::INDEX].is_none());
+        if flat.clone().count() <= free {
+            entering.retain(|entering| members.contains(&entering.coin));
+            return;
         }
-        let log_range = |i: usize| self.coins[i].averages.log_range::<S>();
-        let flat = |i: usize| self.account.positions[i][S::INDEX].is_none();
-        let others = members.iter().filter(|&&other| other != entering.coin && flat(other));
-        if others.clone().count() < free {
-            return true;
+        // One more than there are slots: that which is above it has a slot however ties are broken.
+        highest.clear();
+        highest.resize(free + 1, [f64::NEG_INFINITY; BLOCK]);
+        for &i in flat {
+            masks::insert(isa, highest, coins[i].averages.log_range::<S>());
         }
-        let value = log_range(entering.coin);
-        let mut count = masks::Above::default();
-        let (mut few, mut at_hand) = ([value; 8], 0);
-        for &other in others {
-            few[at_hand] = log_range(other);
-            at_hand += 1;
-            if at_hand == few.len() {
-                masks::count_above(self.isa, &mut count, &few, value);
-                at_hand = 0;
+        entering.retain_mut(|entering| {
+            let log_range = coins[entering.coin].averages.log_range::<S>();
+            if members.contains(&entering.coin) {
+                entering.minutes &= masks::reaches(isa, log_range, &highest[free - 1]);
+                entering.certain = masks::exceeds(isa, log_range, &highest[free]);
+            } else {
+                entering.minutes = 0;
             }
-        }
-        masks::count_above(self.isa, &mut count, &few[..at_hand], value);
-        let [surely, perhaps] = masks::fewer(self.isa, &count, free as f64);
-        entering.minutes &= perhaps;
-        entering.certain &= surely;
-        entering.minutes != 0
+            entering.minutes != 0
+        });
     }
 
     /// Select minute by minute where it is not certain.
