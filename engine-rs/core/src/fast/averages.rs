@@ -390,12 +390,38 @@ fn walk_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
 fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
     let lanes = coins.each_ref().map(|(averages, _)| averages.ranking);
     let columns = coins.each_ref().map(|(_, columns)| *columns);
-    let ended = advance_ranking(lanes, columns, |i, n, value| {
-        for (column, value) in coins[i].0.walk.ranking.iter_mut().zip(value) {
-            column[n] = *value;
+    let minutes = columns[0].volume.len().min(BLOCK);
+    let columns = columns.map(|c| (&c.volume[..minutes], &c.log_range[..minutes]));
+    let mut value = lanes.map(|lanes| lanes.value);
+    let mut after = |i: usize, n: usize| {
+        let (volume, log_range) = (columns[i].0[n], columns[i].1[n]);
+        value[i] = lanes[i].after(&value[i], &[volume, volume, log_range, log_range]);
+        value[i]
+    };
+    // Four minutes of a coin are turned from rows to columns in registers.
+    let fours = minutes / 4 * 4;
+    for n in (0..fours).step_by(4) {
+        let mut rows = [[[0.0; RANKING_LANES]; 4]; N];
+        for m in 0..4 {
+            for (i, rows) in rows.iter_mut().enumerate() {
+                rows[m] = after(i, n + m);
+            }
         }
-    });
-    for ((averages, _), ended) in coins.into_iter().zip(ended) {
+        for (coin, rows) in coins.iter_mut().zip(&rows) {
+            for (c, column) in coin.0.walk.ranking.iter_mut().enumerate() {
+                column[n..n + 4].copy_from_slice(&[rows[0][c], rows[1][c], rows[2][c], rows[3][c]]);
+            }
+        }
+    }
+    for n in fours..minutes {
+        for (i, coin) in coins.iter_mut().enumerate() {
+            let row = after(i, n);
+            for (column, value) in coin.0.walk.ranking.iter_mut().zip(row) {
+                column[n] = value;
+            }
+        }
+    }
+    for ((averages, _), ended) in coins.into_iter().zip(value) {
         averages.ranking_ended = Some(ended);
     }
 }
