@@ -4,19 +4,16 @@ Nothing here may slow a study or end it. The head leaves its progress and takes 
 waiting; whatever fails is tried again a second later.
 """
 
-import hashlib
 import importlib
 import json
 import logging
 import os
-import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.board import LIVE, Board, Notice, State
@@ -25,6 +22,7 @@ from cluster.metrics import Metrics
 from cluster.nodes import Demand, machines, total_cpus, useful_workers
 from cluster.shares import Claim, fair_shares
 from passivbot.study import Front, StudyLog
+from passivbot.study.study import study_id
 
 SECONDS = 1.0
 _FRONT_SECONDS = 5.0
@@ -58,13 +56,6 @@ class Link(Protocol):
 
     def exchange(self, progress: Progress, front: Front, demand: int) -> Wishes:
         """Leave where the study is, take what others want of it; returns at once."""
-
-
-def study_id(folder: Path, host: str | None = None) -> str:
-    """Return the id of a study: its name, and what tells it from one of the same name elsewhere."""
-    place = f"{host or socket.gethostname()}:{folder.absolute()}"
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip("-.")[:80] or "study"
-    return f"{name}-{hashlib.blake2b(place.encode(), digest_size=3).hexdigest()}"
 
 
 class Publisher:
@@ -102,7 +93,7 @@ class Publisher:
         self._mutex = threading.Lock()
         now = time.time()
         self._notice = Notice(
-            id=study_id(self._folder),
+            id=study_id(self._folder, socket.gethostname()),
             name=self._folder.name,
             folder=str(self._folder),
             host=socket.gethostname(),

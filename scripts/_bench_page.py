@@ -12,8 +12,9 @@ import numpy as np
 from _bench_work import ROOT
 
 from passivbot.study import Definition, Evaluation, StudyLog
-from passivbot.study.serve.desk import Desk, study_id
+from passivbot.study.serve.desk import Desk
 from passivbot.study.serve.site import Site
+from passivbot.study.study import study_id
 
 sys.path.insert(0, str(ROOT))
 

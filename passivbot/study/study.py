@@ -1,7 +1,9 @@
 """A study as a person means it: its log, what the logged metrics are worth, and its front."""
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,22 @@ from passivbot.study.rows import Rows
 
 STUDIES = Path("studies")
 Floats = NDArray[np.float64]
+
+
+def study_id(folder: Path, host: str = "") -> str:
+    """Return the id of a study's folder: readable, fit for an address, one per folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    host
+        Name of its machine, where studies of several machines are told apart.
+    """
+    path = folder.absolute()
+    place = f"{host}:{path}" if host else str(path)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name).strip("-.")[:60] or "study"
+    return f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from passivbot.study.select import METHODS, pick
-from passivbot.study.serve.desk import study_id
-from passivbot.study.study import Results, Study
+from passivbot.study.study import Results, Study, study_id
 from tests.browser.conftest import CANDIDATES, Browser
 from tests.demo_study import demo, write_demo
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ from cluster import publish
 from cluster.board import STALE_SECONDS, Board, Notice, key
 from cluster.display import Progress, progress_of
 from cluster.nodes import Machine
-from cluster.publish import Publisher, Wishes, study_id
+from cluster.publish import Publisher, Wishes
 from passivbot.config import Scoring
 from passivbot.study import Evaluation, Front, StudyLog
+from passivbot.study.study import study_id
 from tests.cluster.toy import config, create, metrics_of
 
 PROGRESS = Progress(
@@ -155,7 +157,7 @@ def test_the_front_goes_along_as_the_page_shows_it(log: StudyLog) -> None:
 
 def test_wishes_are_heard(log: StudyLog) -> None:
     board = Memory()
-    board.put("control", study_id(log.folder), b'{"stop": true, "weight": 9}')
+    board.put("control", study_id(log.folder, socket.gethostname()), b'{"stop": true, "weight": 9}')
     publisher = Publisher(board, log, metrics=None)
     assert publisher.wishes == Wishes()  # those were of an earlier run
     board.put("control", publisher.id, b'{"weight": 3}')

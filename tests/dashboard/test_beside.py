@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from passivbot.study.serve.beside import Beside
-from passivbot.study.serve.desk import study_id
+from passivbot.study.study import study_id
 from tests.demo_study import write_demo
 
 

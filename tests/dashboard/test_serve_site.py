@@ -17,10 +17,10 @@ from passivbot.config import Config
 from passivbot.errors import ResourceError
 from passivbot.study.definition import Definition
 from passivbot.study.select import METHODS, pick, ranking
-from passivbot.study.serve.desk import Desk, study_id
+from passivbot.study.serve.desk import Desk
 from passivbot.study.serve.server import address, listen, serve
 from passivbot.study.serve.site import Site
-from passivbot.study.study import Study
+from passivbot.study.study import Study, study_id
 from tests.demo_study import demo, write_demo
 
 COUNT = 96

@@ -10,9 +10,9 @@ from passivbot.study import StudyLog
 from passivbot.study.page_data import page_data
 from passivbot.study.publish import default_marks
 from passivbot.study.serve import view as view_module
-from passivbot.study.serve.desk import Desk, study_id
+from passivbot.study.serve.desk import Desk
 from passivbot.study.serve.view import View
-from passivbot.study.study import Study
+from passivbot.study.study import Study, study_id
 from tests.demo_study import demo, write_demo
 
 COUNT = 96

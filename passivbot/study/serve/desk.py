@@ -1,7 +1,5 @@
 """The studies that a page shows, found in folders, and their views."""
 
-import hashlib
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -14,7 +12,7 @@ from passivbot.study.lock import holder
 from passivbot.study.log import LOG_FILE, StudyLog
 from passivbot.study.serve.equity import Replays
 from passivbot.study.serve.view import View, budget_of
-from passivbot.study.study import Results, Study, listing
+from passivbot.study.study import Results, Study, listing, study_id
 
 OPEN_VIEWS = 4  # read studies that are kept; each has the sample and the front in memory
 
@@ -135,13 +133,6 @@ class Desk:
             "writer": writer,
             "front": front,
         }
-
-
-def study_id(folder: Path) -> str:
-    """Return the id of a study's folder: readable, fit for an address, one a folder."""
-    path = folder.absolute()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name).strip("-.")[:60] or "study"
-    return f"{name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def _state(folder: Path) -> object:
