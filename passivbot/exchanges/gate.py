@@ -189,11 +189,15 @@ class Gate(Exchange):
 
     async def _pages(self, endpoint: Any, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
+        before: list[dict[str, Any]] = []
         while True:
             page = await endpoint(
                 {"settle": self.quote.lower(), "limit": _PAGE, "offset": len(rows), **query}
             )
-            rows += page
+            # The same page again: it does not go by the offset, and never ends.
+            if page == before:
+                return rows
+            rows, before = rows + page, page
             if len(page) < _PAGE:
                 return rows
 
