@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-from passivbot.study.serve.desk import study_id  # noqa: E402
+from passivbot.study.study import study_id  # noqa: E402
 from tests.ray_head import ray_head  # noqa: E402
 
 CANDIDATES = 6000
@@ -114,20 +114,13 @@ def main() -> int:
         place = Path(name)
         study = place / "studies" / "first"
         command = [sys.executable, "-m", "passivbot", "optimize", str(ROOT / "configs" / "quickstart.json")]
-        command += [
-            "--candles",
-            "demo",
-            "--iters",
-            str(CANDIDATES),
-            "--seed",
-            "1",
-            "--study",
-            "studies/first",
-        ]
-        subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
-        # A path that a person might have, not that of a temporary folder.
+        command += ["--candles", "demo", "--iters", str(CANDIDATES), "--seed", "1", "--holdout", "7"]
+        command += ["--study", "studies/first"]
+        # Commands on the page then begin with ~, as a person's do.
+        home = {**os.environ, "HOME": name}
+        subprocess.run(command, cwd=place, env=home, check=True, stdout=subprocess.DEVNULL)
         serve = [sys.executable, "-m", "passivbot", "pareto", "studies/first", "--serve", "--port", "0"]
-        server = subprocess.Popen(serve, cwd=place, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen(serve, cwd=place, env=home, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
         address = server.stdout.readline().split()[1]
         try:
@@ -145,7 +138,8 @@ def main() -> int:
                     prepare=brushed,
                 )
                 picture(driver, page, target / "page-narrow.png", 400, 860, prepare=with_equity)
-                with ray_head(RAY_AUTH_MODE="disabled", PASSIVBOT_STUDIES=str(place / "studies")) as head:
+                about = {"HOME": name, "PASSIVBOT_STUDIES": str(place / "studies")}
+                with ray_head(RAY_AUTH_MODE="disabled", **about) as head:
                     picture(driver, f"{head.dashboard}/", target / "page-ray.png", 1280, 800, prepare=in_ray)
         finally:
             server.terminate()

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,10 @@ def outline(study: Study) -> dict[str, Any]:
 def promote_command(study: Study) -> str:
     """Return the command that promotes a candidate, with ``CANDIDATE`` where its number belongs."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.name).strip("-.") or "study"
-    folder = shlex.quote(str(study.folder.absolute()))
-    return f"passivbot promote {folder} --candidate CANDIDATE --to {name}-CANDIDATE"
+    folder, home = study.folder.absolute(), Path.home()
+    inside = folder.is_relative_to(home) and folder != home
+    place = f"~/{shlex.quote(str(folder.relative_to(home)))}" if inside else shlex.quote(str(folder))
+    return f"passivbot promote {place} --candidate CANDIDATE --to {name}-CANDIDATE"
 
 
 def page_data(study: Study, front: Front, members: Results, marks: Mapping[int, str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console, RenderableType
 
 from passivbot.cli.main import main
 from passivbot.study import Front, StudyLog
+from passivbot.study.page_data import promote_command
 from passivbot.study.plot import page_data, write_page
 from passivbot.study.publish import default_marks, publish
 from passivbot.study.study import Study
@@ -269,3 +271,14 @@ def test_publish_of_a_live_front(tmp_path: Path, example: Example) -> None:
         published = publish(study, front, study.members(front))
     assert published.page.stat().st_size > 1_000_000
     assert len(list(published.front.iterdir())) == len(front)
+
+
+def test_the_command_that_promotes_begins_at_home(
+    tmp_path: Path, example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Study.open(example.folder) as study:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert f"passivbot promote {shlex.quote(str(example.folder))} --candidate" in promote_command(study)
+        monkeypatch.setenv("HOME", str(example.folder.parent.parent))
+        place = f"~/{example.folder.parent.name}/{example.folder.name}"
+        assert promote_command(study).startswith(f"passivbot promote {place} --candidate CANDIDATE --to ")

@@ -60,8 +60,9 @@ function table(parent, rows) {
   for (const cells of rows) {
     const line = make("tr", undefined, body);
     for (const cell of cells) {
-      const td = make("td", typeof cell === "object" && cell ? undefined : cell, line);
+      const td = make("td", undefined, line);
       if (typeof cell === "object" && cell) td.append(cell);
+      else String(cell ?? "").split(/(?<=_)/).forEach((part, i) => td.append(...(i ? [make("wbr"), part] : [part])));
     }
   }
 }
