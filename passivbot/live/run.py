@@ -260,6 +260,7 @@ async def supervise(
         except PassivbotError:
             raise
         except Exception as error:  # whatever it is: the exchange and the journal know where things stand
+            watch.now_ms = clock.now_ms()
             if isinstance(error, ExchangeFault) and error.failure in _OUTAGES:
                 outages = outages + 1 if clock.now_ms() - began < _LONG_MS else 1
                 pause = restart_pause(outages)

@@ -283,6 +283,7 @@ async def test_an_outage_of_hours_costs_no_restart(tmp_path: Path) -> None:
     assert 30 < tries < 60, "every five minutes"
     assert journal.fact("restarts") is None
     assert {guard for _, guard, _ in journal.trips()} == {"outage"}
+    assert len(journal.trips()) > 30, "it is told again and again"
     journal.close()
 
 
