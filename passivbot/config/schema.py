@@ -96,6 +96,16 @@ class BotSide(Section):
     unstuck_loss_allowance_pct: Number = 0.03
     unstuck_threshold: Number = 0.916
 
+    @property
+    def slots(self) -> int:
+        """Most coins that are held at once."""
+        return max(0, int(self.n_positions))
+
+    @property
+    def trades(self) -> bool:
+        """Whether the side enters anything."""
+        return self.slots > 0 and self.total_wallet_exposure_limit > 0
+
     def to_engine(self) -> dict[str, float | bool]:
         """Return the 30 parameters by name."""
         return {name: getattr(self, name) for name in type(self).model_fields}
@@ -107,7 +117,7 @@ class Bot(Section):
     long: BotSide = BotSide()
     short: BotSide = BotSide()
 
-    def side(self, side: Side) -> BotSide:
+    def side(self, side: str) -> BotSide:
         """Return the parameters of one side."""
         return self.long if side == "long" else self.short
 

@@ -50,12 +50,6 @@ class Universe:
         return self.modes.get(key, Mode.MANUAL)
 
 
-def is_enabled(config: Config, side: str) -> bool:
-    """Return whether a side trades at all."""
-    bot = getattr(config.bot, side)
-    return bool(round(bot.n_positions) > 0 and bot.total_wallet_exposure_limit > 0.0)
-
-
 def forced_mode(config: Config, coin: str, side: str) -> Mode | None:
     """Return the mode that a configuration forces on a coin and side; None: none."""
     override: Mapping[str, Any] = config.coin_overrides.get(coin, {}).get("live", {})
@@ -77,9 +71,9 @@ def position_limit(config: Config, coin: str, side: str, candidates: int) -> flo
     own = config.coin_overrides.get(coin, {}).get("bot", {}).get(side, {}).get("wallet_exposure_limit", -1.0)
     if own >= 0.0:
         return float(own)
-    bot = getattr(config.bot, side)
-    slots = min(max(round(bot.n_positions), 0), candidates)
-    return float(bot.total_wallet_exposure_limit / slots) if slots > 0 else 0.0
+    bot = config.bot.side(side)
+    slots = min(bot.slots, candidates)
+    return bot.total_wallet_exposure_limit / slots if slots > 0 else 0.0
 
 
 def least_cost(market: Market, price: float) -> float:
@@ -134,7 +128,7 @@ def survey(
     reasons: dict[Key, str] = {}
     for side in SIDES:
         wanted = config.live.approved(side, listed) & listed.keys()
-        enabled = is_enabled(config, side)
+        enabled = config.bot.side(side).trades
         known = {coin for coin, other in (*held, *resting) if other == side}
         for coin in sorted(wanted | known):
             key = (coin, side)

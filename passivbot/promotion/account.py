@@ -166,7 +166,7 @@ def _key(account: Account) -> Check:
 
 
 def _listed(config: Config, account: Account, coins: Mapping[Side, Sequence[str]]) -> Check:
-    wanted = sorted({coin for side in SIDES if _trades(config, side) for coin in coins[side]})
+    wanted = sorted({coin for side in SIDES if config.bot.side(side).trades for coin in coins[side]})
     missing = [coin for coin in wanted if coin not in account.markets]
     closed = [coin for coin in wanted if coin in account.markets and not account.markets[coin].active]
     text = f"{len(wanted) - len(missing) - len(closed)} of {len(wanted)} coins are traded"
@@ -198,11 +198,6 @@ def _positions(config: Config, account: Account, coins: Mapping[Side, Sequence[s
             line += f" of {limit:.4g}"
         told.append(line)
     return check("positions", True, "; ".join(told) or "none", positions=told)
-
-
-def _trades(config: Config, side: Side) -> bool:
-    parameters = config.bot.side(side)
-    return round(parameters.n_positions) > 0 and parameters.total_wallet_exposure_limit > 0
 
 
 async def examined(

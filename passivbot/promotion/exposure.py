@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from passivbot.config import Config
 from passivbot.config.schema import SIDES, Side
 from passivbot.live.policy import Policy
+from passivbot.live.universe import position_limit
 from passivbot.promotion.checks import Check, check
 
 DEFAULT_CAP = 2.0
@@ -46,17 +47,9 @@ class Worst:
 
 def limits_of(config: Config, side: Side, coins: Sequence[str]) -> dict[str, float]:
     """Return coin → wallet exposure limit: its own, else the side's ÷ slots (trading-semantics §11)."""
-    parameters = config.bot.side(side)
-    slots = min(round(parameters.n_positions), len(coins))
-    if slots <= 0 or parameters.total_wallet_exposure_limit <= 0:
+    if not coins or not config.bot.side(side).trades:
         return {}
-    overrides = config.engine_overrides(coins)
-    shared = parameters.total_wallet_exposure_limit / slots
-    found = {}
-    for coin in coins:
-        own = float(overrides.get(coin, {}).get(side, {}).get("wallet_exposure_limit", -1.0))
-        found[coin] = own if own >= 0 else shared
-    return found
+    return {coin: position_limit(config, coin, side, len(coins)) for coin in coins}
 
 
 def worst_case(
@@ -73,8 +66,8 @@ def worst_case(
         for coin, limit in limits_of(config, side, coins[side]).items():
             smallest = (least or {}).get(coin, 0.0) / balance if balance else 0.0
             full[coin] = max(CROP * limit, FULL * limit + smallest) if limit > 0 else 0.0
-        slots = min(round(config.bot.side(side).n_positions), len(coins[side]))
-        largest = sorted(full.items(), key=lambda item: (-item[1], item[0]))[: max(slots, 0)]
+        slots = min(config.bot.side(side).slots, len(coins[side]))
+        largest = sorted(full.items(), key=lambda item: (-item[1], item[0]))[:slots]
         sides[side], positions[side] = sum(w for _, w in largest), largest
     return Worst(sides, positions)
 
