@@ -53,6 +53,8 @@ def status(
         for bot in found:
             for guard in bot.document.get("guards", ()):
                 typer.echo(f"{bot.account}: {guard}")
+            if bot.document.get("loss_stop"):
+                typer.echo(f"{bot.account}: a loss stop holds: no entries, until --clear-loss-stop")
     if not all(bot.well for bot in found):
         raise typer.Exit(1)
 

@@ -281,6 +281,7 @@ class Bot:
             "version": self.parts.source.version,
             "dry_run": self.parts.dry_run,
             "max_exposure": self._cap(),
+            "loss_stop": self._loss.stopped,
         }
         self.parts.watch.cycle(
             report, time.perf_counter() - began, seen, balance, plan, self.parts.exchange.markets, facts

@@ -104,7 +104,11 @@ class LossStop:
     def __init__(self, journal: Journal, policy: Policy, tell: Tell) -> None:
         self._journal, self._limit, self._tell = journal, policy.loss_stop, tell
         self._peak = float(journal.fact("equity_peak") or 0.0)
-        self.stopped = self._limit is not None and journal.fact(LOSS) is not None
+        why = journal.fact(LOSS)
+        # A stop holds until a person clears it, also if the next start has another limit, or none.
+        self.stopped = why is not None
+        if why is not None:
+            tell(LOSS, f"no entries, until --clear-loss-stop: {why}")
 
     def look(self, equity: float | None) -> bool:
         """Take in the equity, None if it is not known; return whether entries may be placed."""

@@ -326,4 +326,11 @@ def test_a_loss_stop_does_not_go_by_half_an_equity(tmp_path: Path) -> None:
     assert not look({"BTC": 100.0}), "1000 is a third below 1500"
     assert not look({})
     assert len(told) == 1
+    # A start without the option does not end it; only a person does.
+    again = LossStop(journal, Policy(), lambda guard, text: told.append(text))
+    assert not again.look(2000.0)
+    assert told[1].startswith("no entries, until --clear-loss-stop: the equity of 1000 is 33.33% below")
+    LossStop.clear(journal)
+    assert LossStop(journal, Policy(), lambda guard, text: told.append(text)).look(1.0)
+    assert len(told) == 2
     journal.close()

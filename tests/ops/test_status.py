@@ -132,6 +132,7 @@ BOT = """
         async with operating("okx_01", "main", Settings(root=Path(sys.argv[1]), console=None)) as ops:
             ops.health.beat(configuration="main version 2", balance=50.0, positions=["ETH short -2"])
             ops.health.status["guards"] = ["balance: it fell to 0, not believed yet"]
+            ops.health.beat(max_exposure=1.75, loss_stop=True)
             print("ready", flush=True)
             await asyncio.sleep(600)
 
@@ -152,6 +153,8 @@ def test_a_bot_of_another_process_is_seen_alive_and_dead(
         assert "main version 2" in shown
         assert "ETH short -2" in shown
         assert "okx_01: balance: it fell to 0, not believed yet" in shown
+        assert "okx_01: a loss stop holds: no entries, until --clear-loss-stop" in shown
+        assert "1.75" in shown, "the cap"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     (bot,) = bots(tmp_path)
