@@ -9,6 +9,7 @@ from passivbot.config.schema import SIDES, Side
 from passivbot.errors import PromotionError
 from passivbot.exchanges import Exchange, ExchangeFault
 from passivbot.exchanges.types import Market, Permissions, Position
+from passivbot.live.universe import least_cost
 from passivbot.ops.keys import Keys
 from passivbot.ops.permissions import opened
 from passivbot.promotion.checks import Check, check
@@ -74,11 +75,7 @@ class Account:
 
     def least(self) -> dict[str, float]:
         """Return coin → cost of the smallest order, quote coin."""
-        found = {}
-        for coin, price in self.prices.items():
-            rules = self.markets[coin].rules
-            found[coin] = max(rules.min_cost, rules.min_qty * price * rules.c_mult)
-        return found
+        return {coin: least_cost(self.markets[coin], price) for coin, price in self.prices.items()}
 
     def exposure(self, position: Position) -> float:
         """Return a position's cost ÷ balance."""

@@ -6,8 +6,11 @@ import pytest
 
 from passivbot.config import Config
 from passivbot.config.schema import SIDES, Side
+from passivbot.engine import MarketRules
 from passivbot.errors import CandleError, ConfigError, PromotionError, StudyError
+from passivbot.exchanges.types import Market, Permissions
 from passivbot.market import generate, write_folder
+from passivbot.promotion.account import Account
 from passivbot.promotion.checks import LEAST_DAYS, Check, keeps_limits, replays, unseen
 from passivbot.promotion.difference import RISK, difference
 from passivbot.promotion.exposure import (
@@ -292,3 +295,11 @@ def test_without_anything_live_only_risk_is_told() -> None:
     changes = difference(None, config_with(n_positions=2))
     assert all(change.risk for change in changes)
     assert [change.key for change in changes] == [key for key in RISK]
+
+
+def test_the_smallest_order_is_a_whole_step() -> None:
+    """As the bot reckons it: a step above the least quantity, or above the least cost, decides."""
+    rules = MarketRules(qty_step=0.5, price_step=0.1, min_qty=0.1, min_cost=5.0, c_mult=2.0)
+    market = Market("A", "A/USDT:USDT", rules, 0.0002, 0.0005, active=True)
+    account = Account("x", 1000.0, (), 0, {"A": market}, {"A": 30.0}, Permissions(True, False))
+    assert account.least() == {"A": 0.5 * 30.0 * 2.0}
