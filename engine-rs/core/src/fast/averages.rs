@@ -261,24 +261,20 @@ type Moving<'a> = (&'a mut Averages, Columns<'a>);
 type Group<'a> = [Option<Moving<'a>>; TOGETHER];
 
 /// Take as many coins together as fit.
-fn in_groups<'a>(mut coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(&mut Group<'a>)) {
+fn in_groups<'a>(coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(&mut Group<'a>)) {
     let shape = |coin: &Moving<'_>| (coin.1.close.len(), coin.1.volume.len());
-    let mut next = coins.next();
-    while let Some(first) = next.take() {
-        let like = shape(&first);
-        let mut group = [Some(first), None, None, None];
-        for place in &mut group[1..] {
-            next = coins.next();
-            if next.as_ref().is_none_or(|coin| shape(coin) != like) {
-                break;
-            }
-            *place = next.take();
+    let (mut group, mut length): (Group<'a>, _) = ([const { None }; TOGETHER], 0);
+    // Inside the iterator, which is of several layers, this is a plain loop.
+    coins.for_each(|coin| {
+        if length == TOGETHER || group[0].as_ref().is_some_and(|first| shape(first) != shape(&coin)) {
+            act(&mut group);
+            group = [const { None }; TOGETHER];
+            length = 0;
         }
-        if group[TOGETHER - 1].is_some() {
-            next = coins.next();
-        }
-        act(&mut group);
-    }
+        group[length] = Some(coin);
+        length += 1;
+    });
+    act(&mut group);
 }
 
 /// Unpack a group for a body that is compiled for each number of coins.
