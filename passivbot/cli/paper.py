@@ -127,19 +127,17 @@ def _market(
 
 
 def _start(text: str | None) -> int | None:
-    from datetime import UTC, datetime
-
+    from passivbot.config.values import date_ms
     from passivbot.errors import ConfigError, located
+    from passivbot.times import MINUTE_MS
 
     if text is None:
         return None
     try:
-        time = datetime.fromisoformat(text)
+        return date_ms(text) // MINUTE_MS * MINUTE_MS
     except ValueError:
         allowed = "an ISO date or time such as 2025-05-01 or 2025-05-01T12:00"
         raise ConfigError(located("the command line", "--start", text, allowed)) from None
-    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    return int(time.timestamp()) // 60 * 60_000
 
 
 def _progress(done: "Done") -> None:

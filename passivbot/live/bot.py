@@ -27,12 +27,10 @@ from passivbot.live.source import Source
 from passivbot.live.universe import Universe, leverage, survey
 from passivbot.live.watch import Report, Watch
 from passivbot.planner import SIDES
-from passivbot.times import MINUTE_MS
+from passivbot.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 log = logging.getLogger(__name__)
 
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 _AGAIN_MS = 300_000
 _OVERLAP_MS = 120_000
 _KEPT_DAYS = 90
@@ -111,14 +109,14 @@ class Bot:
         self._fates = Fates(p.exchange, p.journal, p.policy, now)
         self._sender = Sender(p.exchange, p.journal, self._fates, p.pace, p.watch.tell, p.watch.sent)
         days = self.config.live.pnls_max_lookback_days
-        since = now - int(days * _DAY_MS)
+        since = now - int(days * DAY_MS)
         self._ledger = Ledger(p.journal.fills(since), self._c_mult)
         self._traded = p.journal.traded()
         await self._read_fills(since, now)
         self._explained = 0.0
         self._due_ms = {
-            "markets": now + _HOUR_MS,
-            "permissions": now + int(p.policy.permissions_hours * _HOUR_MS),
+            "markets": now + HOUR_MS,
+            "permissions": now + int(p.policy.permissions_hours * HOUR_MS),
             "fills": now + int(p.policy.fills_minutes * MINUTE_MS),
             "forget": now,
         }
@@ -321,15 +319,15 @@ class Bot:
         if sender.stale_rules:
             sender.stale_rules = False
             self._due_ms["markets"] = now
-        await self._when_due("markets", now, _HOUR_MS, self._read_markets)
-        every = int(p.policy.permissions_hours * _HOUR_MS)
+        await self._when_due("markets", now, HOUR_MS, self._read_markets)
+        every = int(p.policy.permissions_hours * HOUR_MS)
         await self._when_due("permissions", now, every, lambda: setup.check_permissions(p.exchange))
         if time.monotonic() >= self._memory_due:
             p.watch.memory()
             self._memory_due = time.monotonic() + self.config.live.memory_snapshot_interval_minutes * 60.0
         if now >= self._due_ms["forget"]:
             self._forget(now)
-            self._due_ms["forget"] = now + _DAY_MS
+            self._due_ms["forget"] = now + DAY_MS
 
     async def _when_due(
         self, what: str, now: int, every_ms: int, work: Callable[[], Awaitable[None]]
@@ -372,9 +370,9 @@ class Bot:
     def _forget(self, now: int) -> None:
         p = self.parts
         days = max(self.config.live.pnls_max_lookback_days, _KEPT_DAYS)
-        p.journal.forget(now - int(days * _DAY_MS))
+        p.journal.forget(now - int(days * DAY_MS))
         p.feed.forget(now, int(self.config.live.max_disk_candles_per_symbol_per_tf))
-        self._ledger.drop(now - int(self.config.live.pnls_max_lookback_days * _DAY_MS))
+        self._ledger.drop(now - int(self.config.live.pnls_max_lookback_days * DAY_MS))
         self._before = None
 
     def _running(self) -> tuple[Fates, Sender]:
@@ -421,7 +419,7 @@ class Bot:
 
     def _fills_since(self, now: int) -> int:
         last = self._ledger.last_ms
-        oldest = now - int(self.config.live.pnls_max_lookback_days * _DAY_MS)
+        oldest = now - int(self.config.live.pnls_max_lookback_days * DAY_MS)
         return oldest if last is None else max(last - _OVERLAP_MS, oldest)
 
     async def _read_fills(self, since: int, now: int) -> None:

@@ -14,11 +14,10 @@ from passivbot.live.bot import Bot
 from passivbot.live.clock import Clock
 from passivbot.live.journal import Journal
 from passivbot.live.watch import Report, Watch
-from passivbot.times import MINUTE_MS
+from passivbot.times import DAY_MS, MINUTE_MS
 
 log = logging.getLogger(__name__)
 
-_DAY_MS = 86_400_000
 _CANDLE_SECONDS = 1.5
 """After the minute's end: exchanges need a moment to publish its candle."""
 _LONG_MS = 1_800_000
@@ -210,7 +209,7 @@ class Restarts:
             There were too many.
         """
         times = [
-            ms for ms in json.loads(self._journal.fact("restarts") or "[]") if 0 <= now_ms - ms < _DAY_MS
+            ms for ms in json.loads(self._journal.fact("restarts") or "[]") if 0 <= now_ms - ms < DAY_MS
         ]
         times.append(now_ms)
         self._journal.note("restarts", json.dumps(times))

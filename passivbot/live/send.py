@@ -13,13 +13,14 @@ from passivbot.live.journal import Intent, Journal, State
 from passivbot.live.reconcile import Resting
 from passivbot.live.snapshot import Key
 from passivbot.planner import PlannedOrder
+from passivbot.times import HOUR_MS, MINUTE_MS
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, str], None]
 
 _STATES: Mapping[Failure, State] = {Failure.EXISTS: "open", Failure.UNKNOWN: "unknown"}
-_HOLD_MS = 60_000
-_CLOSED_MS = 3_600_000
+_HOLD_MS = MINUTE_MS
+_CLOSED_MS = HOUR_MS
 
 
 @dataclass

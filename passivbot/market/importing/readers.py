@@ -31,7 +31,7 @@ from passivbot.market.download.trades import candles_of_trades, read_trades
 from passivbot.market.importing.columns import by_name, typed
 from passivbot.market.month import COLUMNS, SCHEMA, inconsistent
 from passivbot.market.spans import Span
-from passivbot.times import DAY_MS
+from passivbot.times import DAY_MS, HOUR_MS
 
 _BINANCE_COLUMNS = 12
 _ODD_SHARE = 0.05
@@ -147,7 +147,7 @@ def _bybit_times(content: bytes) -> pa.ChunkedArray:
     texts = [line.split(",", 1)[0].strip() for line in content.decode().splitlines() if line.strip()]
     local = pa.array(texts).cast(pa.string())
     times = pc.strptime(local, format="%Y.%m.%d %H:%M", unit="ms")
-    return pa.chunked_array([pc.subtract(times.cast(pa.int64()), pa.scalar(3 * 3_600_000, pa.int64()))])
+    return pa.chunked_array([pc.subtract(times.cast(pa.int64()), pa.scalar(3 * HOUR_MS, pa.int64()))])
 
 
 def _of_trades(content: bytes, what: str) -> pa.Table:
