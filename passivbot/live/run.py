@@ -208,9 +208,7 @@ class Restarts:
         LiveError
             There were too many.
         """
-        times = [
-            ms for ms in json.loads(self._journal.fact("restarts") or "[]") if 0 <= now_ms - ms < DAY_MS
-        ]
+        times = [ms for ms in json.loads(self._journal.fact("restarts") or "[]") if 0 <= now_ms - ms < DAY_MS]
         times.append(now_ms)
         self._journal.note("restarts", json.dumps(times))
         if len(times) > self._most:
