@@ -127,7 +127,7 @@ def _quiet(text: str) -> None:
 def _print(steps: "Sequence[Step]", *, heading: bool) -> None:
     from rich.table import Table
 
-    from cluster.walk import chained, efficiency
+    from cluster.walk import chained, efficiency, growth
     from passivbot.study.terminal import console, number
     from passivbot.times import day
 
@@ -156,14 +156,15 @@ def _print(steps: "Sequence[Step]", *, heading: bool) -> None:
         table.add_row(*cells, number(float(step.there.metric("gain")[0])), step.verdict)
     console().print(table)
     gain, days = chained(steps)
-    kept = efficiency(steps, "adg")
+    of = growth(steps)
+    kept = efficiency(steps, of)
     worst = max(float(step.there.metric("drawdown_worst")[0]) for step in steps)
     held = sum(step.verdict == "holds" for step in steps)
     typer.echo(
-        f"\nunseen, one after the other: {days:.0f} days, gain {number(gain)}, worst drawdown of a period "
-        f"{worst:.1%}; {held} of {len(steps)} choices hold"
+        f"\nunseen, one after the other: {days:.0f} days, gain {number(gain)} in USD, worst drawdown of a "
+        f"period {worst:.1%}; {held} of {len(steps)} choices hold"
     )
     typer.echo(
         "walk-forward efficiency: "
-        + ("none, the searches promised no growth" if kept is None else f"{kept:.0%} of the adg promised")
+        + ("none, the searches promised no growth" if kept is None else f"{kept:.0%} of the {of} promised")
     )

@@ -165,8 +165,15 @@ def efficiency(steps: Sequence[Step], metric: str) -> float | None:
     return kept / promised if promised > 0 and math.isfinite(kept) else None
 
 
+def growth(steps: Sequence[Step]) -> str:
+    """Return the daily growth that the searches were after: the first objective that is one, else ``adg``."""
+    names = [objective.metric for objective in steps[0].seen.scoring.objectives]
+    daily = ("adg", "adg_w", "mdg", "mdg_w")
+    return next((name for name in names if name.removeprefix("btc_") in daily), "adg")
+
+
 def chained(steps: Sequence[Step]) -> tuple[float, float]:
-    """Return gain and days of trading each choice on its days, one after the other with all of the equity."""
+    """Return gain, in USD, and days of trading the choices one after the other with all of the equity."""
     gain = float(np.prod([step.there.metric("gain")[0] for step in steps]))
     days = sum((step.fold.test_end_ms - step.fold.train_end_ms) / DAY_MS for step in steps)
     return gain, days
@@ -176,8 +183,9 @@ def write(folder: Path, steps: Sequence[Step], method: str) -> Path:
     """Write what came out into the folder of the folds; return the file."""
     gain, days = chained(steps)
     document = {
-        "adg_efficiency": efficiency(steps, "adg"),
         "days": days,
+        "efficiency": efficiency(steps, growth(steps)),
+        "efficiency_of": growth(steps),
         "folds": [step.document() for step in steps],
         "gain": gain if math.isfinite(gain) else None,
         "pick": method,

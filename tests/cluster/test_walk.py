@@ -73,10 +73,11 @@ def test_a_walk_that_is_stopped_ends_as_one_that_is_not(candles: Path, tmp_path:
     ]
     assert found["gain"] == pytest.approx(math.prod(step["unseen"]["gain"] for step in found["folds"]))
     promised = sum(step["study"]["adg"] for step in found["folds"])
-    assert found["adg_efficiency"] == pytest.approx(
+    assert found["efficiency"] == pytest.approx(
         sum(step["unseen"]["adg"] for step in found["folds"]) / promised
     )
-    assert f"{found['adg_efficiency']:.0%} of the adg promised" in whole.stdout
+    assert f"{found['efficiency']:.0%} of the adg promised" in whole.stdout
+    assert found["efficiency_of"] == "adg"
     # What is judged is the chosen member alone on the days after its search.
     step = found["folds"][1]
     with Study.open(tmp_path / "whole" / "fold-2-2025-01-18") as study:
