@@ -5,6 +5,7 @@ use super::averages;
 use super::coin::Candidates;
 use super::masks::{self, Minutes, loosened_down, loosened_up};
 use super::prepared::Extremes;
+use super::waiting::Waiting;
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Side, Situation, Trigger, Triggers};
 use crate::types::{Bands, Position, Trailing, higher, lower};
@@ -24,11 +25,19 @@ impl Run<'_> {
         if self.stale {
             self.stale = false;
             self.mask = None;
-            self.allowance = self.sides.map(|side| side.allowance(&self.account));
+            let balance = self.account.balance.usd_total_rounded;
             for s in 0..2 {
+                let before = self.allowance[s];
+                self.allowance[s] = self.sides[s].allowance(&self.account);
+                let unstuck_switched = (before > 0.0) != (self.allowance[s] > 0.0);
                 for &i in &self.account.held[s] {
-                    self.coins[i].sides[s].triggers = None;
-                    self.coins[i].sides[s].held = None;
+                    let side = &mut self.coins[i].sides[s];
+                    if side.waiting.is_none_or(|waiting| !waiting.hold_at(balance)) {
+                        side.waiting = None;
+                        side.held = None;
+                    } else if unstuck_switched {
+                        side.held = None;
+                    }
                 }
             }
         }
@@ -83,13 +92,14 @@ impl Run<'_> {
         }
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let extremes = self.extremes(i);
-        let Triggers { entry, close, partial_below, stuck } = self.triggers::<S>(i, &position);
+        let waiting = self.waiting::<S>(i, &position);
+        let Triggers { entry, close, partial_below, stuck } = waiting.triggers;
         let mut found = Candidates {
             entry: self.trigger_candidates::<S>(i, &extremes, position.price, entry, true, from),
             close: self.trigger_candidates::<S>(i, &extremes, position.price, close, false, from),
             unstuck: 0,
         };
-        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below) {
+        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below, waiting.most) {
             found.entry |= self.first_entry_candidates::<S>(i);
         }
         if stuck && self.allowance[S::INDEX] > 0.0 {
@@ -99,17 +109,21 @@ impl Run<'_> {
         found
     }
 
-    fn triggers<S: SideIndex>(&mut self, i: usize, position: &Position) -> Triggers {
-        if let Some(triggers) = self.coins[i].sides[S::INDEX].triggers {
-            return triggers;
+    /// What the orders of a position wait for, also at balances close to this one.
+    fn waiting<S: SideIndex>(&mut self, i: usize, position: &Position) -> Waiting {
+        if let Some(waiting) = self.coins[i].sides[S::INDEX].waiting {
+            return waiting;
         }
-        let triggers = planner::triggers::<S>(&self.bare_situation::<S>(i), position);
-        self.coins[i].sides[S::INDEX].triggers = Some(triggers);
-        triggers
+        let situation = self.bare_situation::<S>(i);
+        let alone = self.account.held[0].len() + self.account.held[1].len() == 1;
+        let make = if alone { Waiting::here::<S> } else { Waiting::around::<S> };
+        let waiting = make(&situation, position);
+        self.coins[i].sides[S::INDEX].waiting = Some(waiting);
+        waiting
     }
 
     /// A situation without book, bands and extremes.
-    fn bare_situation<S: SideIndex>(&self, i: usize) -> Situation<'_> {
+    pub(super) fn bare_situation<S: SideIndex>(&self, i: usize) -> Situation<'_> {
         let coin = &self.coins[i];
         let side = &coin.sides[S::INDEX];
         Situation {
@@ -125,13 +139,15 @@ impl Run<'_> {
         }
     }
 
-    /// True if the first-entry price may get so low in this span that the position counts as partly filled.
+    /// True if the first-entry price may get so low in this span that the position counts as partly filled, with no
+    /// more than a balance.
     fn partial_entry_possible<S: SideIndex>(
         &self,
         i: usize,
         position: &Position,
         extremes: &Extremes,
         below: f64,
+        balance: f64,
     ) -> bool {
         let lowest_close = extremes.close.0;
         let lowest = if S::LONG {
@@ -144,7 +160,8 @@ impl Run<'_> {
             lowest_close
         };
         let lowest = loosened_down(lowest);
-        lowest < below && planner::partial_entry_possible(&self.bare_situation::<S>(i), position, lowest)
+        let situation = || Situation { balance, ..self.bare_situation::<S>(i) };
+        lowest < below && planner::partial_entry_possible(&situation(), position, lowest)
     }
 
     /// Minutes from `from` on at which an order of this trigger may fill. Entries of a long position and closes of a
@@ -161,10 +178,15 @@ impl Run<'_> {
         let by_low = S::LONG == entry;
         let crosses =
             |price: f64| if by_low { extremes.next_low < price } else { extremes.next_high > price };
+        let crossings =
+            |run: &Self, price: f64| if crosses(price) { run.crossings(i, by_low, price) } else { 0 };
         match trigger {
             Trigger::Never => 0,
-            Trigger::Crossed(price) if !crosses(price) => 0,
-            Trigger::Crossed(price) => self.crossings(i, by_low, price),
+            Trigger::Crossed(price) => crossings(self, price),
+            Trigger::Spaced { by_exposure } => {
+                let price = planner::spaced_price::<S>(&self.bare_situation::<S>(i), pprice, by_exposure);
+                crossings(self, price)
+            }
             Trigger::AtBook => self.crossings(i, by_low, beyond(by_low)),
             Trigger::Trailing { price: Some(price), .. } if !crosses(price) => 0,
             Trigger::Trailing { threshold, retracement, price } => {

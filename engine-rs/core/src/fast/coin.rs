@@ -2,10 +2,10 @@
 
 use super::averages::Averages;
 use super::prepared::Prepared;
+use super::waiting::Waiting;
 use crate::candles::{CoinCandles, Panel};
 use crate::grid::{finite_or_zero, uses_trailing};
 use crate::params::{BotParams, SideParams};
-use crate::planner::Triggers;
 use crate::types::{Order, Trailing};
 
 /// Candidate minutes of a span, one bit a minute.
@@ -41,8 +41,8 @@ pub(super) struct CoinSide {
     trailing_until: usize,
     /// A block that is not after the minute which follows.
     trailing_block: usize,
-    /// What the orders of the position wait for; made anew when the account or the grid's spacing changes.
-    pub(super) triggers: Option<Triggers>,
+    /// What the orders of the position wait for.
+    pub(super) waiting: Option<Waiting>,
     /// Candidates of the position in this span, from the minute on at which it was last touched.
     pub(super) held: Option<Candidates>,
     pub(super) first_entry: FirstEntry,
@@ -75,7 +75,7 @@ impl<'a> Coin<'a> {
             trailing: Trailing::RESET,
             trailing_until: 0,
             trailing_block: 0,
-            triggers: None,
+            waiting: None,
             held: None,
             first_entry: FirstEntry::Unknown,
             unstuck: None,
@@ -117,7 +117,8 @@ impl CoinSide {
         self.trailing = Trailing::RESET;
         self.trailing_until = k;
         self.trailing_block = block;
-        self.triggers = None;
+        self.waiting = None;
+        self.held = None;
     }
 
     /// The last minute that the trailing extremes have seen, or at which they were reset.

@@ -123,6 +123,13 @@ impl Run<'_> {
         }
     }
 
+    /// What decides on unstuck closes at minute `k`: the bands, and neither book nor trailing extremes.
+    fn unstuck_situation<S: SideIndex>(&mut self, k: usize, i: usize) -> Situation<'_> {
+        self.walk_averages(i);
+        let bands = self.coins[i].averages.bands::<S>(k - self.span.start);
+        Situation { bands, ..self.bare_situation::<S>(i) }
+    }
+
     /// §16.2: at most one unstuck close, which takes the place of the coin's closes.
     fn place_unstuck(&mut self, k: usize) {
         self.scratch.stuck.clear();
@@ -153,13 +160,16 @@ impl Run<'_> {
         for n in 0..self.account.held[S::INDEX].len() {
             let i = self.account.held[S::INDEX][n];
             let coin = &self.coins[i];
-            let stuck = coin.sides[S::INDEX].triggers.is_some_and(|triggers| triggers.stuck);
-            if !stuck || !coin.tradeable(k) {
+            let may_be_stuck = coin.sides[S::INDEX].waiting.is_some_and(|waiting| waiting.triggers.stuck);
+            if !may_be_stuck || !coin.tradeable(k) {
                 continue;
             }
             let close = coin.candles.close[k];
             let position = self.account.positions[i][S::INDEX].unwrap_or_default();
-            if planner::band_allows_unstuck::<S>(&self.situation::<S>(k, i), close) {
+            let situation = self.unstuck_situation::<S>(k, i);
+            if planner::is_stuck(&situation, &position)
+                && planner::band_allows_unstuck::<S>(&situation, close)
+            {
                 let distance = S::pprice_diff(position.price, close);
                 self.scratch.stuck.push(StuckPosition { distance, coin: i, long: S::LONG });
             }
@@ -169,7 +179,7 @@ impl Run<'_> {
     fn unstuck_order<S: SideIndex>(&mut self, k: usize, i: usize) -> Order {
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let (close, allowance) = (self.coins[i].candles.close[k], self.allowance[S::INDEX]);
-        planner::unstuck_close::<S>(&self.situation::<S>(k, i), &position, close, allowance)
+        planner::unstuck_close::<S>(&self.bare_situation::<S>(i), &position, close, allowance)
     }
 
     /// §12.2 for one side, in candle `j`.

@@ -23,6 +23,7 @@ mod keep;
 mod masks;
 mod prepared;
 mod selection;
+mod waiting;
 
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
@@ -321,12 +322,6 @@ impl<'a> Run<'a> {
         for (i, coin) in self.coins.iter_mut().enumerate() {
             let range = self.prepared.hour_range(i, hour);
             coin.averages.absorb_hour(range);
-            for side in &mut coin.sides {
-                // Only the grid's spacing depends on it.
-                if side.params.entry_grid_spacing_log_weight != 0.0 {
-                    side.triggers = None;
-                }
-            }
         }
     }
 
@@ -342,7 +337,7 @@ impl<'a> Run<'a> {
                 let state = &mut coin.sides[s];
                 if state.params.wallet_exposure_limit < 0.0 && state.wallet_exposure_limit != dynamic {
                     state.wallet_exposure_limit = dynamic;
-                    state.triggers = None;
+                    state.waiting = None;
                     self.stale = true;
                 }
             }

@@ -21,10 +21,14 @@ impl Situation<'_> {
         self.min_entry_qty(price).max(num::round_near(qty, self.rules.qty_step))
     }
 
+    /// §9.1: what the exposure adds to the spacing.
+    pub(super) fn spacing_by_exposure(&self, exposure: f64, limit: f64) -> f64 {
+        if limit > 0.0 { (exposure / limit) * self.params.entry_grid_spacing_we_weight } else { 0.0 }
+    }
+
     /// §9.1: price of the next grid entry, neither rounded nor kept off the book.
-    pub(super) fn raw_reentry_price<S: Side>(&self, pprice: f64, exposure: f64, limit: f64) -> f64 {
+    pub(super) fn spaced_price<S: Side>(&self, pprice: f64, by_exposure: f64) -> f64 {
         let p = self.params;
-        let by_exposure = if limit > 0.0 { (exposure / limit) * p.entry_grid_spacing_we_weight } else { 0.0 };
         let by_log_range = self.log_range * p.entry_grid_spacing_log_weight;
         let multiplier = (1.0 + by_exposure + by_log_range).max(0.0);
         pprice * S::against(p.entry_grid_spacing_pct * multiplier)
@@ -32,7 +36,7 @@ impl Situation<'_> {
 
     /// §9.1: price of the next grid entry; 0 if it would be too low to trade.
     fn reentry_price<S: Side>(&self, book: f64, pprice: f64, exposure: f64, limit: f64) -> f64 {
-        let raw = self.raw_reentry_price::<S>(pprice, exposure, limit);
+        let raw = self.spaced_price::<S>(pprice, self.spacing_by_exposure(exposure, limit));
         let price = S::entry_price(book, raw, self.rules.price_step);
         if price <= self.rules.price_step { 0.0 } else { price }
     }

@@ -6,6 +6,7 @@
 use super::closes::{CloseKind, Part, close_kind, raw_trailing_close_price};
 use super::entries::{EntryKind, entry_kind, raw_trailing_entry_price};
 use super::{Side, Situation, unstuck};
+use crate::params::SideParams;
 use crate::types::Position;
 
 /// What an order waits for.
@@ -17,6 +18,11 @@ pub enum Trigger {
     Never,
     /// The candle crosses this price.
     Crossed(f64),
+    /// The candle crosses the price of a grid entry, which moves with the hourly log range: [`spaced_price`].
+    Spaced {
+        /// What the exposure adds to the spacing.
+        by_exposure: f64,
+    },
     /// The candle crosses the close before it.
     AtBook,
     /// The trailing extremes are armed and the candle crosses the price, or the close before it.
@@ -60,7 +66,30 @@ pub struct Triggers {
     pub stuck: bool,
 }
 
-/// Triggers of a position. Book, bands and extremes of the situation are not looked at.
+impl Triggers {
+    /// Triggers that hold at every balance between two, given those at both: prices, and what decides of which kind an
+    /// order is, move one way with the balance. None if an order is not of the same kind at both.
+    pub fn between<S: Side>(params: &SideParams, a: &Self, b: &Self) -> Option<Self> {
+        let entry = match (a.entry, b.entry) {
+            // The narrower spacing.
+            (Trigger::Spaced { by_exposure: a }, Trigger::Spaced { by_exposure: b }) => {
+                let by_exposure = if params.entry_grid_spacing_pct >= 0.0 { a.min(b) } else { a.max(b) };
+                Trigger::Spaced { by_exposure }
+            }
+            (a, b) => (a == b).then_some(a)?,
+        };
+        let close = match (a.close, b.close) {
+            (Trigger::Crossed(a), Trigger::Crossed(b)) => {
+                Trigger::Crossed(if S::LONG { a.min(b) } else { a.max(b) })
+            }
+            (a, b) => (a == b).then_some(a)?,
+        };
+        let partial_below = a.partial_below.max(b.partial_below);
+        Some(Self { entry, close, partial_below, stuck: a.stuck || b.stuck })
+    }
+}
+
+/// Triggers of a position. Book, bands, extremes and log range of the situation are not looked at.
 pub fn triggers<S: Side>(s: &Situation<'_>, position: &Position) -> Triggers {
     Triggers {
         entry: entry::<S>(s, position),
@@ -83,6 +112,11 @@ fn loosened_close<S: Side>(price: f64) -> f64 {
     if S::LONG { price - price.abs() * SLACK - SLACK } else { price + price.abs() * SLACK + SLACK }
 }
 
+/// A bound of the price of a grid entry, as spaced in this situation.
+pub fn spaced_price<S: Side>(s: &Situation<'_>, pprice: f64, by_exposure: f64) -> f64 {
+    loosened_entry::<S>(s.spaced_price::<S>(pprice, by_exposure))
+}
+
 fn entry<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
     match entry_kind(s, position) {
         EntryKind::None => Trigger::Never,
@@ -92,7 +126,7 @@ fn entry<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
             if exposure >= limit * 0.999 {
                 return Trigger::Never;
             }
-            Trigger::Crossed(loosened_entry::<S>(s.raw_reentry_price::<S>(position.price, exposure, limit)))
+            Trigger::Spaced { by_exposure: s.spacing_by_exposure(exposure, limit) }
         }
         EntryKind::Trailing { cap } => {
             let exposure = s.exposure(position.size, position.price);
