@@ -163,10 +163,9 @@ impl Keep for Days {
         if positions == 0 {
             *lowest = lowest.min(balance);
         } else {
-            // Sums of floats are monotone in each term: the worst closes of the block together are a bound of every
-            // minute, and with one position they are a minute of the block.
             let bound = bound(account, from, closes);
             if bound < *lowest {
+                // With one position the worst close of the block is a minute of it.
                 let least =
                     if whole && positions == 1 { bound } else { lowest_of(self.isa, account, from, to) };
                 *lowest = lowest.min(least);
@@ -256,11 +255,11 @@ impl Unrealised {
 
 /// Coins with a position that live at minute `k`: long, then short, each by coin.
 fn living(account: &Account<'_>, k: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..2).flat_map(move |s| {
-        account.held[s].iter().filter_map(move |&i| {
-            let (first, last) = account.market.panel.life(i);
-            (first..=last).contains(&k).then_some((s, i))
-        })
+    let [long, short] = &account.held;
+    (0..long.len() + short.len()).filter_map(move |n| {
+        let (s, i) = if n < long.len() { (0, long[n]) } else { (1, short[n - long.len()]) };
+        let (first, last) = account.market.panel.life(i);
+        (first..=last).contains(&k).then_some((s, i))
     })
 }
 
@@ -274,11 +273,27 @@ fn closes<'a>(
     living(account, from).map(move |(s, i)| (s, i, &account.market.panel.coins()[i].close[from..to]))
 }
 
+/// A bound of the equity in each minute of a block. Sums of floats are monotone in each term, so the worst closes of all
+/// coins together are one; a coin held on both sides is at its worst at one end, as its profit is a straight line.
 fn bound(account: &Account<'_>, from: usize, closes: impl Fn(usize) -> (f64, f64)) -> f64 {
-    living(account, from).fold(account.balance.usd_total, |equity, (s, i)| {
+    let (mut bound, mut size, mut hedged) = (account.balance.usd_total, 0.0, false);
+    for (s, i) in living(account, from) {
         let (low, high) = closes(i);
-        equity + Unrealised::of(account, s, i).at(if s == 0 { low } else { high })
-    })
+        let profit = Unrealised::of(account, s, i);
+        if account.positions[i][1 - s].is_none() {
+            let worst = profit.at(if s == 0 { low } else { high });
+            bound += worst;
+            size += worst.abs();
+        } else if s == 0 {
+            let other = Unrealised::of(account, 1, i);
+            let (a, b, c, d) = (profit.at(low), other.at(low), profit.at(high), other.at(high));
+            bound += lower(a + b, c + d);
+            size += a.abs() + b.abs() + c.abs() + d.abs();
+            hedged = true;
+        }
+    }
+    // A straight line, but for rounding.
+    if hedged { bound - (size + bound.abs()) * 1e-12 } else { bound }
 }
 
 fn lowest_of(isa: Isa, account: &Account<'_>, from: usize, to: usize) -> f64 {
