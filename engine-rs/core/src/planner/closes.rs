@@ -153,7 +153,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn of(self, s: &Situation<'_>, position: &Position) -> f64 {
+    pub(super) fn of(self, s: &Situation<'_>, position: &Position) -> f64 {
         let (size, pprice) = (position.size.abs(), position.price);
         let Self::Beyond(share) = self else { return size };
         let min_qty = s.min_entry_qty(pprice);

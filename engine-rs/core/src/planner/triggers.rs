@@ -168,16 +168,11 @@ fn grid_close_price<S: Side>(s: &Situation<'_>, part: Part, position: &Position)
     }
     let end = pprice * S::in_favour(p.close_grid_markup_end);
     let nearer = |a: f64, b: f64| if (a < b) == S::LONG { a } else { b };
-    let used = s.limit_used(s.exposure(position.size, pprice));
+    let used = s.limit_used(s.exposure(part.of(s, position), pprice));
     if used > 1.0 {
         nearer(start, end)
     } else if used >= 0.0 {
-        let price = start + (end - start) * used;
-        match part {
-            Part::All => price,
-            // A smaller part uses less of the limit.
-            Part::Beyond(_) => nearer(start, price),
-        }
+        start + (end - start) * used
     } else {
         // No limit that could be used in part: every price.
         if S::LONG { f64::NEG_INFINITY } else { f64::INFINITY }
