@@ -5,10 +5,11 @@ use super::averages;
 use super::coin::Candidates;
 use super::masks::{self, Minutes, loosened_down, loosened_up};
 use super::prepared::Extremes;
+use super::trailing::Arming;
 use super::waiting::Waiting;
 use crate::grid::SideIndex;
-use crate::planner::{self, Long, Short, Side, Situation, Trigger, Triggers};
-use crate::types::{Bands, Position, Trailing, higher, lower};
+use crate::planner::{self, Long, Short, Situation, Trigger, Triggers};
+use crate::types::{Bands, Position, Trailing};
 
 impl Run<'_> {
     /// The first candidate minute in `from .. until` of the span at hand.
@@ -94,16 +95,25 @@ impl Run<'_> {
         let extremes = self.extremes(i);
         let waiting = self.waiting::<S>(i, &position);
         let Triggers { entry, close, partial_below, stuck } = waiting.triggers;
-        let mut found = Candidates {
-            entry: self.trigger_candidates::<S>(i, &extremes, position.price, entry, true, from),
-            close: self.trigger_candidates::<S>(i, &extremes, position.price, close, false, from),
-            unstuck: 0,
-        };
-        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below, waiting.most) {
-            found.entry |= self.first_entry_candidates::<S>(i);
-        }
+        let mut found = Candidates { searched: self.span.end, ..Candidates::default() };
         if stuck && self.allowance[S::INDEX] > 0.0 {
             found.unstuck = self.unstuck_candidates::<S>(i, &extremes);
+        }
+        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below, waiting.most) {
+            found.entry = self.first_entry_candidates::<S>(i);
+        }
+        found.entry |= self.crossed_candidates::<S>(i, &extremes, position.price, entry, true);
+        found.close = self.crossed_candidates::<S>(i, &extremes, position.price, close, false);
+        if let Trigger::Trailing { threshold, retracement, price } = entry {
+            let armed = |t: &Trailing| planner::entry_armed::<S>(t, position.price, threshold, retracement);
+            let arming = Arming { by_low: S::LONG, pprice: position.price, threshold, price, from };
+            let entry = self.trailing_candidates::<S>(i, &extremes, &arming, &mut found, armed);
+            found.entry |= entry;
+        }
+        if let Trigger::Trailing { threshold, retracement, price } = close {
+            let armed = |t: &Trailing| planner::close_armed::<S>(t, position.price, threshold, retracement);
+            let arming = Arming { by_low: !S::LONG, pprice: position.price, threshold, price, from };
+            found.close = self.trailing_candidates::<S>(i, &extremes, &arming, &mut found, armed);
         }
         self.coins[i].sides[S::INDEX].held = Some(found);
         found
@@ -164,117 +174,35 @@ impl Run<'_> {
         lowest < below && planner::partial_entry_possible(&situation(), position, lowest)
     }
 
-    /// Minutes from `from` on at which an order of this trigger may fill. Entries of a long position and closes of a
+    /// Minutes at which an order of this trigger may fill, unless it trails. Entries of a long position and closes of a
     /// short one are filled by lows, the others by highs.
-    fn trigger_candidates<S: SideIndex>(
-        &mut self,
+    fn crossed_candidates<S: SideIndex>(
+        &self,
         i: usize,
         extremes: &Extremes,
         pprice: f64,
         trigger: Trigger,
         entry: bool,
-        from: usize,
     ) -> u64 {
         let by_low = S::LONG == entry;
-        let crosses =
-            |price: f64| if by_low { extremes.next_low < price } else { extremes.next_high > price };
-        let crossings =
-            |run: &Self, price: f64| if crosses(price) { run.crossings(i, by_low, price) } else { 0 };
-        match trigger {
-            Trigger::Never => 0,
-            Trigger::Crossed(price) => crossings(self, price),
+        let price = match trigger {
+            Trigger::Never | Trigger::Trailing { .. } => return 0,
+            Trigger::Crossed(price) => price,
             Trigger::Spaced { by_exposure } => {
-                let price = planner::spaced_price::<S>(&self.bare_situation::<S>(i), pprice, by_exposure);
-                crossings(self, price)
+                planner::spaced_price::<S>(&self.bare_situation::<S>(i), pprice, by_exposure)
             }
-            Trigger::AtBook => self.crossings(i, by_low, beyond(by_low)),
-            Trigger::Trailing { price: Some(price), .. } if !crosses(price) => 0,
-            Trigger::Trailing { threshold, retracement, price } => {
-                let armed = move |t: &Trailing| {
-                    if entry {
-                        planner::entry_armed::<S>(t, pprice, threshold, retracement)
-                    } else {
-                        planner::close_armed::<S>(t, pprice, threshold, retracement)
-                    }
-                };
-                let distance = if by_low { 1.0 - threshold } else { 1.0 + threshold };
-                let reached = (threshold > 0.0).then_some(pprice * distance);
-                self.trailing_candidates::<S>(i, by_low, reached, price, from, armed)
-            }
-        }
+            Trigger::AtBook => beyond(by_low),
+        };
+        if extremes.meet(by_low, price) { self.crossings(i, by_low, price) } else { 0 }
     }
 
     /// Minutes whose next candle crosses a price and the close before it.
-    fn crossings(&self, i: usize, by_low: bool, price: f64) -> u64 {
+    pub(super) fn crossings(&self, i: usize, by_low: bool, price: f64) -> u64 {
         if by_low {
             masks::falls_below(self.isa, self.minutes(i), price)
         } else {
             masks::rises_above(self.isa, self.minutes(i), price)
         }
-    }
-
-    /// The first minute from `from` on at which the extremes are armed and the candle crosses, and all later ones that
-    /// cross: they matter only if nothing fills before. `reached` is the price beyond which the threshold is passed.
-    fn trailing_candidates<S: Side + SideIndex>(
-        &mut self,
-        i: usize,
-        by_low: bool,
-        reached: Option<f64>,
-        price: Option<f64>,
-        from: usize,
-        armed: impl Fn(&Trailing) -> bool,
-    ) -> u64 {
-        let span = self.span;
-        let prepared = self.prepared;
-        let coin = &mut self.coins[i];
-        let side = &mut coin.sides[S::INDEX];
-        // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
-        let mut t = side.trailing_at(&coin.candles, prepared, i, span.block, from - 1);
-        // The widest that the extremes can get in this block arms whenever they do.
-        let swing = prepared.extremes(i, span.block).swing;
-        let widest = Trailing {
-            min_since_open: lower(t.min_since_open, swing.low),
-            max_since_min: higher(t.max_since_min, swing.high),
-            max_since_open: higher(t.max_since_open, swing.high),
-            min_since_max: lower(t.min_since_max, swing.low),
-        };
-        if !armed(&widest) {
-            return 0;
-        }
-        let first = side.trailing_until() + 1;
-        let (start, mut n) = (span.start, from - span.start);
-        let mut crossings = self.crossings(i, by_low, price.unwrap_or(beyond(by_low))) & (u64::MAX << n);
-        let c = &self.coins[i].candles;
-        let passed = |price: f64| if by_low { t.min_since_open < price } else { t.max_since_open > price };
-        if let Some(price) = reached.filter(|price| !passed(*price)) {
-            // Nothing is armed before the first candle that passes the threshold; it begins a new extreme, so that what
-            // was before it does not matter.
-            let minutes = if by_low {
-                masks::below(self.isa, &c.low[start..span.end], price)
-            } else {
-                masks::above(self.isa, &c.high[start..span.end], price)
-            };
-            let minutes = minutes & (u64::MAX << n.max(first - start));
-            if minutes == 0 {
-                return 0;
-            }
-            n = minutes.trailing_zeros() as usize;
-            crossings &= u64::MAX << n;
-        }
-        let (begin, end) = (start + n, start + 64 - crossings.leading_zeros() as usize);
-        if begin >= end {
-            return 0;
-        }
-        let minutes = c.high[begin..end].iter().zip(&c.low[begin..end]).zip(&c.close[begin..end]);
-        for (k, ((&high, &low), &close)) in (begin..end).zip(minutes) {
-            if k >= first {
-                t.update(high, low, close);
-            }
-            if (crossings >> (k - start)) & 1 != 0 && armed(&t) {
-                return crossings & (u64::MAX << (k - start));
-            }
-        }
-        0
     }
 
     /// Minutes at which an unstuck close (§16.2) may fill: the close has come back to the band, and the next candle
@@ -310,6 +238,6 @@ impl Run<'_> {
 }
 
 /// A price that every candle crosses.
-fn beyond(by_low: bool) -> f64 {
+pub(super) fn beyond(by_low: bool) -> f64 {
     if by_low { f64::INFINITY } else { f64::NEG_INFINITY }
 }

@@ -1,12 +1,12 @@
 //! State of one coin in the fast path.
 
 use super::averages::Averages;
-use super::prepared::Prepared;
+use super::trailing::Followed;
 use super::waiting::Waiting;
 use crate::candles::{CoinCandles, Panel};
 use crate::grid::{finite_or_zero, uses_trailing};
 use crate::params::{BotParams, SideParams};
-use crate::types::{Order, Trailing};
+use crate::types::Order;
 
 /// Candidate minutes of a span, one bit a minute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Candidates {
     pub(super) entry: u64,
     pub(super) close: u64,
     pub(super) unstuck: u64,
+    /// From this minute on trailing orders have not been looked for.
+    pub(super) searched: usize,
 }
 
 /// What is known of the first entry (§9.2) in a span.
@@ -36,11 +38,7 @@ impl Candidates {
 pub(super) struct CoinSide {
     pub(super) params: SideParams,
     pub(super) wallet_exposure_limit: f64,
-    /// Trailing extremes, brought up to date only when somebody asks.
-    trailing: Trailing,
-    trailing_until: usize,
-    /// A block that is not after the minute which follows.
-    trailing_block: usize,
+    pub(super) trailing: Followed,
     /// What the orders of the position wait for.
     pub(super) waiting: Option<Waiting>,
     /// Candidates of the position in this span, from the minute on at which it was last touched.
@@ -50,7 +48,6 @@ pub(super) struct CoinSide {
     pub(super) unstuck: Option<u64>,
     pub(super) entries: Vec<Order>,
     pub(super) closes: Vec<Order>,
-    pub(super) uses_trailing: bool,
 }
 
 /// One coin.
@@ -72,16 +69,13 @@ impl<'a> Coin<'a> {
         let side = |params: &SideParams| CoinSide {
             params: *params,
             wallet_exposure_limit: params.wallet_exposure_limit,
-            trailing: Trailing::RESET,
-            trailing_until: 0,
-            trailing_block: 0,
+            trailing: Followed::new(uses_trailing(params)),
             waiting: None,
             held: None,
             first_entry: FirstEntry::Unknown,
             unstuck: None,
             entries: Vec::new(),
             closes: Vec::new(),
-            uses_trailing: uses_trailing(params),
         };
         Self {
             candles,
@@ -114,54 +108,8 @@ impl<'a> Coin<'a> {
 impl CoinSide {
     /// A fill at minute `k`, in block `block` or the one after it: trailing starts over after it.
     pub(super) fn touched(&mut self, k: usize, block: usize) {
-        self.trailing = Trailing::RESET;
-        self.trailing_until = k;
-        self.trailing_block = block;
+        self.trailing.reset(k, block);
         self.waiting = None;
         self.held = None;
-    }
-
-    /// The last minute that the trailing extremes have seen, or at which they were reset.
-    pub(super) fn trailing_until(&self) -> usize {
-        self.trailing_until
-    }
-
-    /// Trailing extremes after minute `k` of block `block` (§10).
-    pub(super) fn trailing_at(
-        &mut self,
-        c: &CoinCandles<'_>,
-        prepared: &Prepared<'_>,
-        i: usize,
-        block: usize,
-        k: usize,
-    ) -> Trailing {
-        if !self.uses_trailing {
-            return self.trailing;
-        }
-        let blocks = prepared.blocks();
-        let mut next = self.trailing_until + 1;
-        if next < blocks[block].start {
-            let mut b = self.trailing_block;
-            while blocks[b].end <= next {
-                b += 1;
-            }
-            if next > blocks[b].start {
-                for m in next..blocks[b].end {
-                    self.trailing.update(c.high[m], c.low[m], c.close[m]);
-                }
-                b += 1;
-            }
-            while b < block {
-                prepared.extremes(i, b).swing.apply(&mut self.trailing);
-                b += 1;
-            }
-            next = blocks[block].start;
-        }
-        self.trailing_block = block;
-        for m in next..=k {
-            self.trailing.update(c.high[m], c.low[m], c.close[m]);
-        }
-        self.trailing_until = self.trailing_until.max(k);
-        self.trailing
     }
 }

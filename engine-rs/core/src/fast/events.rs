@@ -43,6 +43,11 @@ impl Run<'_> {
             let i = self.account.held[S::INDEX][n];
             let candidates = self.coins[i].sides[S::INDEX].held.unwrap_or_default();
             if self.coins[i].tradeable(k) && candidates.any() & bit != 0 {
+                if candidates.searched <= k + 1 {
+                    // Should nothing fill now, what may fill later is not known.
+                    self.coins[i].sides[S::INDEX].held = None;
+                    self.mask = None;
+                }
                 self.place_held::<S>(k, i, candidates, bit);
                 *unstuck_matters |= (candidates.close | candidates.unstuck) & bit != 0;
             }
@@ -105,7 +110,7 @@ impl Run<'_> {
         let close = coin.candles.close[k];
         let side = &mut coin.sides[S::INDEX];
         let trailing = if self.account.positions[i][S::INDEX].is_some() {
-            side.trailing_at(&coin.candles, prepared, i, span.block, k)
+            side.trailing.at(&coin.candles, prepared, i, span.block, k)
         } else {
             crate::types::Trailing::RESET
         };

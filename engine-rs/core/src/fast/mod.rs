@@ -23,6 +23,7 @@ mod keep;
 mod masks;
 mod prepared;
 mod selection;
+mod trailing;
 mod waiting;
 
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};

@@ -71,6 +71,11 @@ impl Extremes {
         [self.next_low, self.next_high, close_low, close_high, low, high, max_after_low, min_after_high]
     }
 
+    /// True if a candle that the block's orders meet crosses a price.
+    pub(super) fn meet(&self, by_low: bool, price: f64) -> bool {
+        if by_low { self.next_low < price } else { self.next_high > price }
+    }
+
     fn decode(numbers: &[f64; EXTREMES]) -> Self {
         let [next_low, next_high, close_low, close_high, low, high, max_after_low, min_after_high] = *numbers;
         let swing = Swing { low, high, max_after_low, min_after_high };
