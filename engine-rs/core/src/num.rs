@@ -91,7 +91,13 @@ pub fn lin(x: f64, x0: f64, x1: f64, y0: f64, y1: f64) -> f64 {
 /// Quantity that `cost` buys at `price`; 0 for a price that is not positive.
 #[inline]
 pub fn cost_to_qty(cost: f64, price: f64, c_mult: f64) -> f64 {
-    if price > 0.0 { (cost.abs() / price) / c_mult } else { 0.0 }
+    if price > 0.0 {
+        let qty = cost.abs() / price;
+        // Dividing by 1 changes nothing and takes as long as any division.
+        if c_mult == 1.0 { qty } else { qty / c_mult }
+    } else {
+        0.0
+    }
 }
 
 /// Cost of `qty` at `price`.

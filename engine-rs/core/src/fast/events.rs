@@ -86,12 +86,8 @@ impl Run<'_> {
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let (high, low) = self.candle(k + 1, i);
         let situation = self.situation::<S>(k, i);
-        let first = planner::next_entry::<S>(&situation, &position);
-        if first.crossed_by(high, low) {
-            planner::entry_ladder_from::<S>(&situation, &position, first, &mut entries, |order| {
-                order.crossed_by(high, low)
-            });
-        }
+        let meets = |price: f64| if S::LONG { low < price } else { high > price };
+        planner::entry_ladder_while::<S>(&situation, &position, &mut entries, meets);
         self.coins[i].sides[S::INDEX].entries = entries;
         self.scratch.touched[S::INDEX].push(i);
     }

@@ -143,11 +143,12 @@ impl Run<'_> {
             } else {
                 masks::above(self.isa, &c.high[start..span.end], price)
             };
-            let minutes = minutes & (u64::MAX << n.max(first - start));
+            let next = n.max(first - start);
+            let minutes = minutes & (u64::MAX << next);
             if minutes == 0 {
                 return 0;
             }
-            whole = minutes.trailing_zeros() as usize == n;
+            whole = minutes.trailing_zeros() as usize == next;
             n = minutes.trailing_zeros() as usize;
             sought &= u64::MAX << n;
         }

@@ -63,7 +63,7 @@ impl TrailingGrid<'_> {
             let position = position.unwrap_or_default();
             let first = planner::next_entry::<S>(&situation, &position);
             if self.fills_next(k, i, &first) {
-                planner::entry_ladder_from::<S>(&situation, &position, first, &mut entries, |_| true);
+                planner::entry_ladder::<S>(&situation, &position, &mut entries);
             }
             let first = planner::next_close::<S>(&situation, &position);
             if self.fills_next(k, i, &first) {

@@ -13,12 +13,12 @@ impl Situation<'_> {
     }
 
     /// §9.1: quantity of a re-entry.
-    fn reentry_qty(&self, price: f64, size: f64, double_down_factor: f64, limit: f64) -> f64 {
-        let by_balance = num::cost_to_qty(self.balance, price, self.rules.c_mult)
+    fn reentry_qty(&self, price: Price, size: f64, double_down_factor: f64, limit: f64) -> f64 {
+        let by_balance = num::cost_to_qty(self.balance, price.value, self.rules.c_mult)
             * limit
             * self.params.entry_initial_qty_pct;
         let qty = (size * double_down_factor).max(by_balance);
-        self.min_entry_qty(price).max(num::round_near(qty, self.rules.qty_step))
+        price.min_qty.max(num::round_near(qty, self.rules.qty_step))
     }
 
     /// §9.1: what the exposure adds to the spacing.
@@ -32,6 +32,10 @@ impl Situation<'_> {
         let by_log_range = self.log_range * p.entry_grid_spacing_log_weight;
         let multiplier = (1.0 + by_exposure + by_log_range).max(0.0);
         pprice * S::against(p.entry_grid_spacing_pct * multiplier)
+    }
+
+    fn at(&self, price: f64) -> Price {
+        Price { value: price, min_qty: self.min_entry_qty(price) }
     }
 
     /// §9.1: price of the next grid entry; 0 if it would be too low to trade.
@@ -50,17 +54,23 @@ impl Situation<'_> {
     }
 
     /// §9.1: cut `qty` so that the exposure stays below the limit; returns the exposure of the uncut fill too.
-    fn crop(&self, size: f64, pprice: f64, exposure: f64, qty: f64, price: f64, limit: f64) -> (f64, f64) {
-        let filled = self.exposure_if_filled(size, pprice, qty, price);
-        let min_qty = self.min_entry_qty(price);
+    fn crop(&self, size: f64, pprice: f64, exposure: f64, qty: f64, price: Price, limit: f64) -> (f64, f64) {
+        let filled = self.exposure_if_filled(size, pprice, qty, price.value);
         let cropped = if filled > limit * 1.01 {
             let room = num::lin(limit, exposure, filled, size, size + qty) - size;
-            num::round_near(room, self.rules.qty_step).max(min_qty)
+            num::round_near(room, self.rules.qty_step).max(price.min_qty)
         } else {
-            qty.max(min_qty)
+            qty.max(price.min_qty)
         };
         (filled, cropped)
     }
+}
+
+/// A price with the least quantity that may be ordered there.
+#[derive(Clone, Copy)]
+struct Price {
+    value: f64,
+    min_qty: f64,
 }
 
 /// What the common prefix of grid and trailing entries found (§9.2).
@@ -72,7 +82,13 @@ enum Prefix {
 }
 
 /// §9.2: first entries and the rest of partly filled ones.
-fn prefix<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Prefix {
+fn prefix<S: Side>(
+    s: &Situation<'_>,
+    book: f64,
+    position: &Position,
+    cap: f64,
+    wanted: impl Fn(f64) -> bool,
+) -> Prefix {
     let size = position.size.abs();
     let step = s.rules.qty_step;
     let band = if S::LONG { s.bands.lower } else { s.bands.upper };
@@ -80,11 +96,17 @@ fn prefix<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) 
     if price <= s.rules.price_step {
         return Prefix::Done(Order::NONE);
     }
+    if size == 0.0 && !wanted(price) {
+        return Prefix::Done(Order::NONE);
+    }
     let mut initial_qty = s.initial_qty(price);
     if size == 0.0 {
         return Prefix::Done(S::entry(initial_qty, price, OrderType::EntryInitialNormalLong));
     }
     if size < initial_qty * 0.8 {
+        if !wanted(price) {
+            return Prefix::Done(Order::NONE);
+        }
         let rest = s.min_entry_qty(price).max(num::round_down(initial_qty - size, step));
         return Prefix::Done(S::entry(rest, price, OrderType::EntryInitialPartialLong));
     }
@@ -99,11 +121,17 @@ fn prefix<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) 
 }
 
 /// §9.3: grid entry within the exposure limit `cap`.
-fn grid_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Order {
+fn grid_entry<S: Side>(
+    s: &Situation<'_>,
+    book: f64,
+    position: &Position,
+    cap: f64,
+    wanted: impl Fn(f64) -> bool,
+) -> Order {
     if s.wallet_exposure_limit == 0.0 || s.balance <= 0.0 {
         return Order::NONE;
     }
-    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap) {
+    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap, &wanted) {
         Prefix::Done(order) => return order,
         Prefix::Reentry { initial_qty, exposure, limit } => (initial_qty, exposure, limit),
     };
@@ -113,20 +141,21 @@ fn grid_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f
     let (size, pprice) = (position.size.abs(), position.price);
     let factor = s.params.entry_grid_double_down_factor;
     let price = s.reentry_price::<S>(book, pprice, exposure, limit);
-    if price <= 0.0 {
+    if price <= 0.0 || !wanted(price) {
         return Order::NONE;
     }
-    let qty = s.reentry_qty(price, size, factor, limit).max(initial_qty);
-    let (filled, cropped) = s.crop(size, pprice, exposure, qty, price, limit);
+    let at = s.at(price);
+    let qty = s.reentry_qty(at, size, factor, limit).max(initial_qty);
+    let (filled, cropped) = s.crop(size, pprice, exposure, qty, at, limit);
     if cropped < qty {
         return S::entry(cropped, price, OrderType::EntryGridCroppedLong);
     }
 
     // One order ahead: would the limit leave only crumbs to the next entry?
     let (next_size, next_pprice) = num::combine(size, pprice, qty, price, s.rules.qty_step);
-    let next_price = s.reentry_price::<S>(book, next_pprice, filled, limit);
-    let next_qty = s.reentry_qty(next_price, next_size, factor, limit).max(initial_qty);
-    let (_, next_cropped) = s.crop(next_size, next_pprice, filled, next_qty, next_price, limit);
+    let next_at = s.at(s.reentry_price::<S>(book, next_pprice, filled, limit));
+    let next_qty = s.reentry_qty(next_at, next_size, factor, limit).max(initial_qty);
+    let (_, next_cropped) = s.crop(next_size, next_pprice, filled, next_qty, next_at, limit);
     if next_cropped / next_size < factor * 0.25 {
         let room = num::lin(limit, exposure, filled, size, size + qty) - size;
         let inflated = num::round_near(room, s.rules.qty_step);
@@ -146,8 +175,14 @@ pub fn entry_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retraceme
 }
 
 /// §9.4: trailing entry within the exposure limit `cap`.
-fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, cap: f64) -> Order {
-    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap) {
+fn trailing_entry<S: Side>(
+    s: &Situation<'_>,
+    book: f64,
+    position: &Position,
+    cap: f64,
+    wanted: impl Fn(f64) -> bool,
+) -> Order {
+    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap, &wanted) {
         Prefix::Done(order) => return order,
         Prefix::Reentry { initial_qty, exposure, limit } => (initial_qty, exposure, limit),
     };
@@ -169,9 +204,12 @@ fn trailing_entry<S: Side>(s: &Situation<'_>, book: f64, position: &Position, ca
         let raw = raw_trailing_entry_price::<S>(s, position.price);
         S::entry_price(book, raw, s.rules.price_step)
     };
-    let size = position.size.abs();
-    let qty = s.reentry_qty(price, size, s.params.entry_trailing_double_down_factor, limit).max(initial_qty);
-    let (_, cropped) = s.crop(size, position.price, exposure, qty, price, limit);
+    if !wanted(price) {
+        return none;
+    }
+    let (at, size) = (s.at(price), position.size.abs());
+    let qty = s.reentry_qty(at, size, s.params.entry_trailing_double_down_factor, limit).max(initial_qty);
+    let (_, cropped) = s.crop(size, position.price, exposure, qty, at, limit);
     if cropped < qty {
         S::entry(cropped, price, OrderType::EntryTrailingCroppedLong)
     } else {
@@ -212,11 +250,16 @@ pub(super) fn entry_kind(s: &Situation<'_>, position: &Position) -> EntryKind {
 }
 
 /// §9.5, with a book price that a ladder may have moved.
-fn next_entry_at<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> Order {
+fn next_entry_at<S: Side>(
+    s: &Situation<'_>,
+    book: f64,
+    position: &Position,
+    wanted: impl Fn(f64) -> bool,
+) -> Order {
     match entry_kind(s, position) {
         EntryKind::None => Order::NONE,
-        EntryKind::Grid { cap } => grid_entry::<S>(s, book, position, cap),
-        EntryKind::Trailing { cap } => trailing_entry::<S>(s, book, position, cap),
+        EntryKind::Grid { cap } => grid_entry::<S>(s, book, position, cap, wanted),
+        EntryKind::Trailing { cap } => trailing_entry::<S>(s, book, position, cap, wanted),
     }
 }
 
@@ -237,29 +280,29 @@ pub(super) fn raw_trailing_entry_price<S: Side>(s: &Situation<'_>, pprice: f64) 
 
 /// The next entry order (§9.5).
 pub fn next_entry<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
-    next_entry_at::<S>(s, S::entry_book(s), position)
+    next_entry_at::<S>(s, S::entry_book(s), position, |_| true)
 }
 
 /// Every entry that the coming candle could fill, given that the first one fills (§9.6). Appends to `ladder`,
 /// which must be empty.
 pub fn entry_ladder<S: Side>(s: &Situation<'_>, position: &Position, ladder: &mut Vec<Order>) {
-    entry_ladder_from::<S>(s, position, next_entry::<S>(s, position), ladder, |_| true);
+    entry_ladder_while::<S>(s, position, ladder, |_| true);
 }
 
-/// [`entry_ladder`], given its first order, up to the first that is not `wanted`. No price of the ladder is nearer to
-/// the market than the one before it: if the candle does not meet an order, it meets none that follows.
-pub fn entry_ladder_from<S: Side>(
+/// [`entry_ladder`] up to the first order whose price is not `wanted`; of that order nothing but the price is computed.
+/// No price of the ladder is nearer to the market than the one before it: if the candle does not meet an order, it meets
+/// none that follows.
+pub fn entry_ladder_while<S: Side>(
     s: &Situation<'_>,
     position: &Position,
-    first: Order,
     ladder: &mut Vec<Order>,
-    wanted: impl Fn(&Order) -> bool,
+    wanted: impl Fn(f64) -> bool,
 ) {
     let mut book = S::entry_book(s);
     let mut simulated = *position;
-    for n in 0..LADDER_LIMIT {
-        let order = if n == 0 { first } else { next_entry_at::<S>(s, book, &simulated) };
-        if order.is_none() || !wanted(&order) {
+    for _ in 0..LADDER_LIMIT {
+        let order = next_entry_at::<S>(s, book, &simulated, &wanted);
+        if order.is_none() {
             break;
         }
         if let Some(last) = ladder.last() {
