@@ -186,10 +186,10 @@ impl Run<'_> {
     ) -> u64 {
         let by_low = S::LONG == entry;
         let price = match trigger {
-            Trigger::Never | Trigger::Trailing { .. } => return 0,
-            Trigger::Crossed(price) => price,
-            Trigger::Spaced { by_exposure } => {
-                planner::spaced_price::<S>(&self.bare_situation::<S>(i), pprice, by_exposure)
+            Trigger::Never | Trigger::Full | Trigger::Trailing { .. } => return 0,
+            Trigger::Crossed(price) | Trigger::GridClose(price) => price,
+            Trigger::GridEntry { by_exposure } => {
+                planner::grid_entry_price::<S>(&self.bare_situation::<S>(i), pprice, by_exposure)
             }
             Trigger::AtBook => beyond(by_low),
         };

@@ -161,16 +161,13 @@ impl Run<'_> {
         for n in 0..self.account.held[S::INDEX].len() {
             let i = self.account.held[S::INDEX][n];
             let coin = &self.coins[i];
-            let may_be_stuck = coin.sides[S::INDEX].waiting.is_some_and(|waiting| waiting.triggers.stuck);
-            if !may_be_stuck || !coin.tradeable(k) {
+            let stuck = coin.sides[S::INDEX].waiting.is_some_and(|waiting| waiting.triggers.stuck);
+            if !stuck || !coin.tradeable(k) {
                 continue;
             }
             let close = coin.candles.close[k];
             let position = self.account.positions[i][S::INDEX].unwrap_or_default();
-            let situation = self.unstuck_situation::<S>(k, i);
-            if planner::is_stuck(&situation, &position)
-                && planner::band_allows_unstuck::<S>(&situation, close)
-            {
+            if planner::band_allows_unstuck::<S>(&self.unstuck_situation::<S>(k, i), close) {
                 let distance = S::pprice_diff(position.price, close);
                 self.scratch.stuck.push(StuckPosition { distance, coin: i, long: S::LONG });
             }

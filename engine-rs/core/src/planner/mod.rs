@@ -10,7 +10,7 @@ mod unstuck;
 
 pub use closes::{close_armed, close_ladder, close_ladder_from, delisting_close, next_close};
 pub use entries::{entry_armed, entry_ladder, entry_ladder_while, next_entry};
-pub use triggers::{Trigger, Triggers, partial_entry_possible, spaced_price, triggers};
+pub use triggers::{Trigger, Triggers, grid_entry_price, partial_entry_possible, triggers};
 pub use unstuck::{StuckPosition, band_allows_unstuck, is_stuck, unstuck_close};
 
 use crate::num;

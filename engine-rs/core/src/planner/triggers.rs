@@ -16,13 +16,17 @@ use crate::types::Position;
 pub enum Trigger {
     /// No candle fills it.
     Never,
+    /// There is none, as the position is at its limit.
+    Full,
     /// The candle crosses this price.
     Crossed(f64),
-    /// The candle crosses the price of a grid entry, which moves with the hourly log range: [`spaced_price`].
-    Spaced {
+    /// The candle crosses the price of a grid entry, which moves with the hourly log range: [`grid_entry_price`].
+    GridEntry {
         /// What the exposure adds to the spacing.
         by_exposure: f64,
     },
+    /// The candle crosses this price of a grid close, which moves with the balance.
+    GridClose(f64),
     /// The candle crosses the close before it.
     AtBook,
     /// The trailing extremes are armed and the candle crosses the price, or the close before it.
@@ -67,25 +71,25 @@ pub struct Triggers {
 }
 
 impl Triggers {
-    /// Triggers that hold at every balance between two, given those at both: prices, and what decides of which kind an
-    /// order is, move one way with the balance. None if an order is not of the same kind at both.
+    /// Triggers that hold at every balance between two, given those at both. None if an order is not of the same kind at
+    /// both: what decides of the kind moves one way with the balance, as prices of one kind do.
     pub fn between<S: Side>(params: &SideParams, a: &Self, b: &Self) -> Option<Self> {
         let entry = match (a.entry, b.entry) {
             // The narrower spacing.
-            (Trigger::Spaced { by_exposure: a }, Trigger::Spaced { by_exposure: b }) => {
+            (Trigger::GridEntry { by_exposure: a }, Trigger::GridEntry { by_exposure: b }) => {
                 let by_exposure = if params.entry_grid_spacing_pct >= 0.0 { a.min(b) } else { a.max(b) };
-                Trigger::Spaced { by_exposure }
+                Trigger::GridEntry { by_exposure }
             }
             (a, b) => (a == b).then_some(a)?,
         };
         let close = match (a.close, b.close) {
-            (Trigger::Crossed(a), Trigger::Crossed(b)) => {
-                Trigger::Crossed(if S::LONG { a.min(b) } else { a.max(b) })
+            (Trigger::GridClose(a), Trigger::GridClose(b)) => {
+                Trigger::GridClose(if S::LONG { a.min(b) } else { a.max(b) })
             }
             (a, b) => (a == b).then_some(a)?,
         };
         let partial_below = a.partial_below.max(b.partial_below);
-        Some(Self { entry, close, partial_below, stuck: a.stuck || b.stuck })
+        (a.stuck == b.stuck).then_some(Self { entry, close, partial_below, stuck: a.stuck })
     }
 }
 
@@ -113,7 +117,7 @@ fn loosened_close<S: Side>(price: f64) -> f64 {
 }
 
 /// A bound of the price of a grid entry, as spaced in this situation.
-pub fn spaced_price<S: Side>(s: &Situation<'_>, pprice: f64, by_exposure: f64) -> f64 {
+pub fn grid_entry_price<S: Side>(s: &Situation<'_>, pprice: f64, by_exposure: f64) -> f64 {
     loosened_entry::<S>(s.spaced_price::<S>(pprice, by_exposure))
 }
 
@@ -124,14 +128,14 @@ fn entry<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
             let exposure = s.exposure(position.size, position.price);
             let limit = cap.min(s.wallet_exposure_limit);
             if exposure >= limit * 0.999 {
-                return Trigger::Never;
+                return Trigger::Full;
             }
-            Trigger::Spaced { by_exposure: s.spacing_by_exposure(exposure, limit) }
+            Trigger::GridEntry { by_exposure: s.spacing_by_exposure(exposure, limit) }
         }
         EntryKind::Trailing { cap } => {
             let exposure = s.exposure(position.size, position.price);
             if exposure > cap.min(s.wallet_exposure_limit) * 0.999 {
-                return Trigger::Never;
+                return Trigger::Full;
             }
             let p = s.params;
             Trigger::trailing(
@@ -148,7 +152,7 @@ fn close<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
         CloseKind::None => Trigger::Never,
         CloseKind::Reduce(_) => Trigger::AtBook,
         CloseKind::Grid(part) => {
-            Trigger::Crossed(loosened_close::<S>(grid_close_price::<S>(s, part, position)))
+            Trigger::GridClose(loosened_close::<S>(grid_close_price::<S>(s, part, position)))
         }
         CloseKind::Trailing(_) => Trigger::trailing(
             s.params.close_trailing_threshold_pct,

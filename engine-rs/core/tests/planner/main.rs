@@ -2,6 +2,7 @@
 
 mod closes;
 mod entries;
+mod triggers;
 mod unstuck;
 
 use passivbot_core::num;
