@@ -92,7 +92,7 @@ impl Run<'_> {
             return candidates;
         }
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
-        let extremes = self.extremes(i);
+        let extremes = self.coins[i].extremes;
         let waiting = self.waiting::<S>(i, &position);
         let Triggers { entry, close, partial_below, stuck } = waiting.triggers;
         let mut found = Candidates { searched: self.span.end, ..Candidates::default() };

@@ -1,6 +1,7 @@
 //! State of one coin in the fast path.
 
 use super::averages::Averages;
+use super::prepared::Extremes;
 use super::trailing::Followed;
 use super::waiting::Waiting;
 use crate::candles::{CoinCandles, Panel};
@@ -56,6 +57,8 @@ pub(super) struct Coin<'a> {
     pub(super) first: usize,
     pub(super) last: usize,
     pub(super) start: usize,
+    /// Extremes of the span at hand.
+    pub(super) extremes: Extremes,
     pub(super) averages: Averages,
     pub(super) sides: [CoinSide; 2],
 }
@@ -82,6 +85,7 @@ impl<'a> Coin<'a> {
             first,
             last,
             start: first.saturating_add(panel.interval().bars(warmup)).min(last),
+            extremes: Extremes::of(&candles, first, first),
             averages: Averages::new([&bot.long, &bot.short], close, volume, panel.interval()),
             sides: [side(&bot.long), side(&bot.short)],
         }
@@ -96,7 +100,8 @@ impl<'a> Coin<'a> {
     }
 
     /// A new span begins.
-    pub(super) fn forget_candidates(&mut self) {
+    pub(super) fn begin_span(&mut self, extremes: Extremes) {
+        self.extremes = extremes;
         for side in &mut self.sides {
             side.held = None;
             side.first_entry = FirstEntry::Unknown;

@@ -105,7 +105,7 @@ impl Run<'_> {
         if known != FirstEntry::Unknown {
             return known;
         }
-        let extremes = self.extremes(i);
+        let extremes = self.coins[i].extremes;
         let coin = &self.coins[i];
         let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
         let bounds = coin.averages.bounds(S::INDEX, extremes.close);

@@ -250,8 +250,14 @@ impl<'a> Run<'a> {
     /// One span: events first, then everything up to its end. `changes`: who trades may have changed.
     fn walk_span<K: Keep>(&mut self, changes: bool, keep: &mut K) {
         let Span { start, end, .. } = self.span;
-        for coin in &mut self.coins {
-            coin.forget_candidates();
+        // Of all coins at once, so that the memory is waited for once.
+        for (i, coin) in self.coins.iter_mut().enumerate() {
+            let extremes = if self.span.whole {
+                self.prepared.extremes(i, self.span.block)
+            } else {
+                Extremes::of(&coin.candles, start, end)
+            };
+            coin.begin_span(extremes);
         }
         for selection in &mut self.selection {
             selection.forget();
@@ -342,15 +348,6 @@ impl<'a> Run<'a> {
                     self.stale = true;
                 }
             }
-        }
-    }
-
-    /// Extremes of a coin in the span at hand.
-    fn extremes(&self, i: usize) -> Extremes {
-        if self.span.whole {
-            self.prepared.extremes(i, self.span.block)
-        } else {
-            Extremes::of(&self.coins[i].candles, self.span.start, self.span.end)
         }
     }
 }
