@@ -93,13 +93,18 @@ impl Run<'_> {
         }
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let extremes = self.coins[i].extremes;
-        let waiting = self.waiting::<S>(i, &position);
-        let Triggers { entry, close, partial_below, stuck } = waiting.triggers;
+        if self.coins[i].sides[S::INDEX].waiting.is_none() {
+            self.wait::<S>(i, &position);
+        }
+        let Some(Waiting { triggers, most, .. }) = &self.coins[i].sides[S::INDEX].waiting else {
+            return Candidates::default();
+        };
+        let (Triggers { entry, close, partial_below, stuck }, most) = (*triggers, *most);
         let mut found = Candidates { searched: self.span.end, ..Candidates::default() };
         if stuck && self.allowance[S::INDEX] > 0.0 {
             found.unstuck = self.unstuck_candidates::<S>(i, &extremes);
         }
-        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below, waiting.most) {
+        if self.partial_entry_possible::<S>(i, &position, &extremes, partial_below, most) {
             found.entry = self.first_entry_candidates::<S>(i);
         }
         found.entry |= self.crossed_candidates::<S>(i, &extremes, position.price, entry, true);
@@ -119,17 +124,12 @@ impl Run<'_> {
         found
     }
 
-    /// What the orders of a position wait for, also at balances close to this one.
-    fn waiting<S: SideIndex>(&mut self, i: usize, position: &Position) -> Waiting {
-        if let Some(waiting) = self.coins[i].sides[S::INDEX].waiting {
-            return waiting;
-        }
+    /// Find out what the orders of a position wait for.
+    fn wait<S: SideIndex>(&mut self, i: usize, position: &Position) {
         let situation = self.bare_situation::<S>(i);
         let alone = self.account.held[0].len() + self.account.held[1].len() == 1;
         let make = if alone { Waiting::here::<S> } else { Waiting::around::<S> };
-        let waiting = make(&situation, position);
-        self.coins[i].sides[S::INDEX].waiting = Some(waiting);
-        waiting
+        self.coins[i].sides[S::INDEX].waiting = Some(make(&situation, position));
     }
 
     /// A situation without book, bands and extremes.
@@ -176,6 +176,7 @@ impl Run<'_> {
 
     /// Minutes at which an order of this trigger may fill, unless it trails. Entries of a long position and closes of a
     /// short one are filled by lows, the others by highs.
+    #[inline(always)]
     fn crossed_candidates<S: SideIndex>(
         &self,
         i: usize,
