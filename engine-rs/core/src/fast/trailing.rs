@@ -88,9 +88,8 @@ pub(super) struct Arming {
 }
 
 impl Run<'_> {
-    /// The first minute at which the extremes are armed and the next candle crosses the price, and all later ones that
-    /// cross: they matter only if nothing fills before. Not looked for beyond the first minute that is a candidate anyway,
-    /// which is noted.
+    /// The first minute at which the extremes are armed and the next candle crosses the price, if it is not after the
+    /// first that is a candidate anyway. How far was searched is noted: what comes later matters only if nothing fills.
     pub(super) fn trailing_candidates<S: SideIndex>(
         &mut self,
         i: usize,
@@ -122,13 +121,10 @@ impl Run<'_> {
         let first = side.trailing.until + 1;
         let start = span.start;
         let mut n = from - start;
-        let crossings = self.crossings(i, by_low, price.unwrap_or(super::candidates::beyond(by_low)));
-        let mut sought = crossings & (u64::MAX << n);
+        let mut end = span.end;
         let anyway = known.any() & (u64::MAX << n);
         if anyway != 0 {
-            let upto = anyway.trailing_zeros() as usize;
-            sought &= u64::MAX >> (63 - upto);
-            known.searched = start + upto + 1;
+            end = start + anyway.trailing_zeros() as usize + 1;
         }
         let c = self.coins[i].candles;
         let passed = |price: f64| if by_low { t.min_since_open < price } else { t.max_since_open > price };
@@ -150,27 +146,32 @@ impl Run<'_> {
             }
             whole = minutes.trailing_zeros() as usize == next;
             n = minutes.trailing_zeros() as usize;
-            sought &= u64::MAX << n;
         }
-        let (begin, end) = (start + n, start + 64 - sought.leading_zeros() as usize);
+        let begin = start + n;
         if begin >= end {
+            known.searched = end;
             return 0;
         }
-        let minutes = c.high[begin..end].iter().zip(&c.low[begin..end]).zip(&c.close[begin..end]);
+        let price = price.unwrap_or(super::candidates::beyond(by_low));
+        let minutes =
+            c.high[begin..=end].windows(2).zip(c.low[begin..=end].windows(2)).zip(&c.close[begin..end]);
         let mut found = None;
-        for (k, ((&high, &low), &close)) in (begin..end).zip(minutes) {
+        for (k, ((high, low), &close)) in (begin..end).zip(minutes) {
             if k >= first {
-                t.update(high, low, close);
+                t.update(high[0], low[0], close);
             }
-            if (sought >> (k - start)) & 1 != 0 && armed(&t) {
+            let crosses =
+                if by_low { low[1] < close && low[1] < price } else { high[1] > close && high[1] > price };
+            if crosses && armed(&t) {
                 found = Some(k);
                 break;
             }
         }
         let seen = found.unwrap_or(end - 1);
+        known.searched = seen + 1;
         if whole && seen >= first {
             self.coins[i].sides[S::INDEX].trailing.ahead = Some((seen, t));
         }
-        found.map_or(0, |k| crossings & (u64::MAX << (k - start)))
+        found.map_or(0, |k| 1 << (k - start))
     }
 }
