@@ -153,20 +153,23 @@ impl Run<'_> {
             return 0;
         }
         let price = price.unwrap_or(super::candidates::beyond(by_low));
-        let minutes =
-            c.high[begin..=end].windows(2).zip(c.low[begin..=end].windows(2)).zip(&c.close[begin..end]);
-        let mut found = None;
-        for (k, ((high, low), &close)) in (begin..end).zip(minutes) {
-            if k >= first {
-                t.update(high[0], low[0], close);
+        let (high, low, close) = (&c.high[begin..=end], &c.low[begin..=end], &c.close[begin..end]);
+        let crosses = |n: usize| {
+            if by_low {
+                low[n + 1] < close[n] && low[n + 1] < price
+            } else {
+                high[n + 1] > close[n] && high[n + 1] > price
             }
-            let crosses =
-                if by_low { low[1] < close && low[1] < price } else { high[1] > close && high[1] > price };
-            if crosses && armed(&t) {
-                found = Some(k);
-                break;
+        };
+        let skipped = first.saturating_sub(begin);
+        let arms = |&n: &usize| {
+            if n >= skipped {
+                t.update(high[n], low[n], close[n]);
             }
-        }
+            // Armed is the rarer, and the one that a processor foresees.
+            armed(&t) && crosses(n)
+        };
+        let found = (0..close.len()).find(arms).map(|n| begin + n);
         let seen = found.unwrap_or(end - 1);
         known.searched = seen + 1;
         if whole && seen >= first {
