@@ -5,8 +5,8 @@ use super::coin::Candidates;
 use super::entering::Entering;
 use super::keep::Keep;
 use crate::grid::SideIndex;
-use crate::planner::{self, Long, Short, Situation, StuckPosition};
-use crate::types::Order;
+use crate::planner::{self, Long, Short, Situation, StuckPosition, Trigger, Triggers};
+use crate::types::{Bands, Order, Trailing};
 
 /// Lists that live as long as the run, to save allocations.
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl Run<'_> {
             let mut closes = std::mem::take(&mut self.coins[i].sides[S::INDEX].closes);
             let position = self.account.positions[i][S::INDEX].unwrap_or_default();
             let (high, low) = self.candle(k + 1, i);
-            let situation = self.situation::<S>(k, i);
+            let situation = self.situation::<S>(k, i, |triggers| triggers.close);
             let first = planner::next_close::<S>(&situation, &position);
             if first.crossed_by(high, low) {
                 planner::close_ladder_from::<S>(&situation, &position, first, &mut closes);
@@ -85,7 +85,8 @@ impl Run<'_> {
         let mut entries = std::mem::take(&mut self.coins[i].sides[S::INDEX].entries);
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let (high, low) = self.candle(k + 1, i);
-        let situation = self.situation::<S>(k, i);
+        let bands = self.bands::<S>(k, i);
+        let situation = Situation { bands, ..self.situation::<S>(k, i, |triggers| triggers.entry) };
         let meets = |price: f64| if S::LONG { low < price } else { high > price };
         planner::entry_ladder_while::<S>(&situation, &position, &mut entries, meets);
         self.coins[i].sides[S::INDEX].entries = entries;
@@ -98,37 +99,31 @@ impl Run<'_> {
         (c.high[j], c.low[j])
     }
 
-    /// Everything that the planner needs to know of coin `i` at minute `k`; the book is the close.
-    fn situation<S: SideIndex>(&mut self, k: usize, i: usize) -> Situation<'_> {
-        self.walk_averages(i);
-        let (prepared, span) = (self.prepared, self.span);
+    /// What the planner needs to know of coin `i` at minute `k` but the bands; the book is the close. Trailing extremes
+    /// decide on the first order of a ladder alone, and only if it waits for them.
+    fn situation<S: SideIndex>(
+        &mut self,
+        k: usize,
+        i: usize,
+        first: impl Fn(&Triggers) -> Trigger,
+    ) -> Situation<'_> {
+        let (prepared, block) = (self.prepared, self.span.block);
         let coin = &mut self.coins[i];
-        let close = coin.candles.close[k];
         let side = &mut coin.sides[S::INDEX];
-        let trailing = if self.account.positions[i][S::INDEX].is_some() {
-            side.trailing.at(&coin.candles, prepared, i, span.block, k)
+        let waits = side.waiting.as_ref().map(|waiting| first(&waiting.triggers));
+        let trailing = if matches!(waits, Some(Trigger::Trailing { .. })) {
+            side.trailing.at(&coin.candles, prepared, i, block, k)
         } else {
-            crate::types::Trailing::RESET
+            Trailing::RESET
         };
-        let side = &*side;
-        Situation {
-            rules: &self.account.market.rules[i],
-            params: &side.params,
-            wallet_exposure_limit: side.wallet_exposure_limit,
-            balance: self.account.balance.usd_total_rounded,
-            bid: close,
-            ask: close,
-            bands: coin.averages.bands::<S>(k - span.start),
-            log_range: coin.averages.hourly_value[S::INDEX],
-            trailing,
-        }
+        let close = coin.candles.close[k];
+        Situation { bid: close, ask: close, trailing, ..self.bare_situation::<S>(i) }
     }
 
-    /// What decides on unstuck closes at minute `k`: the bands, and neither book nor trailing extremes.
-    fn unstuck_situation<S: SideIndex>(&mut self, k: usize, i: usize) -> Situation<'_> {
+    /// Bands at minute `k`.
+    fn bands<S: SideIndex>(&mut self, k: usize, i: usize) -> Bands {
         self.walk_averages(i);
-        let bands = self.coins[i].averages.bands::<S>(k - self.span.start);
-        Situation { bands, ..self.bare_situation::<S>(i) }
+        self.coins[i].averages.bands::<S>(k - self.span.start)
     }
 
     /// §16.2: at most one unstuck close, which takes the place of the coin's closes.
@@ -167,7 +162,9 @@ impl Run<'_> {
             }
             let close = coin.candles.close[k];
             let position = self.account.positions[i][S::INDEX].unwrap_or_default();
-            if planner::band_allows_unstuck::<S>(&self.unstuck_situation::<S>(k, i), close) {
+            let bands = self.bands::<S>(k, i);
+            let situation = Situation { bands, ..self.bare_situation::<S>(i) };
+            if planner::band_allows_unstuck::<S>(&situation, close) {
                 let distance = S::pprice_diff(position.price, close);
                 self.scratch.stuck.push(StuckPosition { distance, coin: i, long: S::LONG });
             }
