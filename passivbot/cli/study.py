@@ -36,6 +36,7 @@ def list_studies(
     from passivbot.errors import PassivbotError
     from passivbot.study.lock import holder
     from passivbot.study.log import StudyLog
+    from passivbot.study.serve.view import budget_of
     from passivbot.study.study import listing
     from passivbot.study.terminal import console
 
@@ -49,7 +50,7 @@ def list_studies(
     for path in found:
         try:
             with StudyLog.open(path) as log:
-                d, last = log.definition, log.last()
+                d, last, budget = log.definition, log.last(), budget_of(log.events())
         except PassivbotError as error:
             # One unreadable study does not hide the others.
             typer.echo(f"warning: {error}", err=True)
@@ -63,10 +64,10 @@ def list_studies(
             path.name,
             d.created,
             d.search,
-            f"{last + 1:,}",
+            f"{last + 1:,}" if budget is None else f"{last + 1:,} of {budget:,}",
             str(d.seed),
             candles,
-            f"running, {writer}" if writer else "",
+            f"running, {writer}" if writer else "stopped" if last + 1 < (budget or 0) else "done",
         )
     console().print(table)
 

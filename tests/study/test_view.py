@@ -197,6 +197,7 @@ def test_study_commands(
     out, err = capsys.readouterr()
     assert re.search(r"first +2026-01-01T00:00:00Z +random +40 +7 +6 coins +running, pid \d+ on ", out)
     assert "broken/study.sqlite: damaged" in err
+    log.event("budget", {"iters": 1000})
     assert main(["study", "show", "first"]) == 0
     out = capsys.readouterr().out
     assert "1 failed, 38 ok, 1 stopped" in out
@@ -207,6 +208,12 @@ def test_study_commands(
     log.close()
     assert main(["study", "show", "first"]) == 0
     assert "nobody writes" in capsys.readouterr().out
+    assert main(["study", "list"]) == 0
+    assert re.search(r"random +40 of 1,000 +7 +6 coins +stopped", capsys.readouterr().out)
+    with StudyLog.open(tmp_path / "studies" / "first", write=True) as again:
+        again.event("budget", {"iters": 40})
+    assert main(["study", "list"]) == 0
+    assert re.search(r"random +40 of 40 +7 +6 coins +done", capsys.readouterr().out)
 
 
 def test_export_formats(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:
