@@ -149,7 +149,7 @@ class OpenOrder:
         return self.qty - (self.filled if self.qty > 0 else -self.filled)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fill:
     """One fill; ``qty`` is signed, ``fee`` is what was paid (negative: a rebate).
 
