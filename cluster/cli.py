@@ -296,11 +296,11 @@ def _try_unseen(study: "Study", members: "Results", marks: dict[int, str]) -> bo
     """Try the front on the candles that were held out, keep and print what comes out; whether that worked."""
     from passivbot.errors import PassivbotError
     from passivbot.study.terminal import console
-    from passivbot.study.unseen import examine, save, unseen_scenario
-    from passivbot.study.unseen_table import render_unseen
+    from passivbot.study.unseen import save, unseen_scenario
+    from passivbot.study.unseen_table import examine_shown, render_unseen
 
     try:
-        found = examine(study, members, unseen_scenario(study))
+        found = examine_shown(study, members, unseen_scenario(study))
         save(study, found)
     except PassivbotError as error:
         # The search is done and kept: what comes after it can be asked for again.

@@ -40,8 +40,8 @@ def unseen(
     from passivbot.study.publish import default_marks, publish
     from passivbot.study.study import Study
     from passivbot.study.terminal import console
-    from passivbot.study.unseen import examine, save, unseen_scenario
-    from passivbot.study.unseen_table import render_unseen
+    from passivbot.study.unseen import save, unseen_scenario
+    from passivbot.study.unseen_table import examine_shown, render_unseen
 
     with Study.open(study) as opened:
         front = opened.front()
@@ -49,7 +49,7 @@ def unseen(
         if not len(members):
             raise StudyError(f"{opened.folder}: no candidate could be scored; there is nothing to try")
         scenario = unseen_scenario(opened, candles, start, end)
-        found = examine(opened, members, scenario)
+        found = examine_shown(opened, members, scenario)
         marks = default_marks(members)
         try:
             save(opened, found)

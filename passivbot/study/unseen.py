@@ -7,7 +7,7 @@ lies in the study's folder as ``unseen.json``. The log does not change, and the 
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +128,9 @@ def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     return float(spearmanr(a, b).statistic)
 
 
-def examine(study: Study, members: Results, scenario: Scenario) -> Unseen:
+def examine(
+    study: Study, members: Results, scenario: Scenario, advance: Callable[[int], None] | None = None
+) -> Unseen:
     """Run candidates of a study on other candles.
 
     Parameters
@@ -137,13 +139,22 @@ def examine(study: Study, members: Results, scenario: Scenario) -> Unseen:
         Whose candidates.
     scenario
         What :func:`unseen_scenario` gives.
+    advance
+        Told how many more candidates are done.
     """
     engine = scenario.engine()
     candidates = Candidates.of(scenario.config, scenario.coins, study.space)
     names, vectors = study.definition.metrics, members.rows.parameters
     parts = [vectors[i : i + _BATCH] for i in range(0, len(vectors), _BATCH)]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = list(pool.map(lambda part: candidates.evaluate(engine, part, names), parts))
+    found = []
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
+        for metrics in pool.map(lambda part: candidates.evaluate(engine, part, names), parts):
+            found.append(metrics)
+            if advance is not None:
+                advance(len(metrics))
+    finally:
+        pool.shutdown(cancel_futures=True)  # a Ctrl-C waits for the parts that run, and no others
     return Unseen(
         members.numbers,
         names,

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from passivbot.backtest.scenario import Scenario
 from passivbot.study.page_data import plain
 from passivbot.study.study import Results, Study
 from passivbot.study.terminal import chosen, number
-from passivbot.study.unseen import Unseen, holds, idle, known, rank_correlation
+from passivbot.study.unseen import Unseen, examine, holds, idle, known, rank_correlation
 
 
 def summary(found: Unseen, members: Results) -> str:
@@ -23,6 +25,14 @@ def summary(found: Unseen, members: Results) -> str:
     if silent := int(idle(there).sum()):
         parts.append(f"{silent:,} trade nothing")
     return ", ".join(parts)
+
+
+def examine_shown(study: Study, members: Results, scenario: Scenario) -> Unseen:
+    """Run :func:`~passivbot.study.unseen.examine` with a bar on standard error, where that is a terminal."""
+    stderr = Console(stderr=True)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("on unseen candles", total=len(members))
+        return examine(study, members, scenario, lambda count: bar.advance(task, count))
 
 
 def render_unseen(

@@ -62,6 +62,22 @@ def test_minutes_and_metrics_are_those_of_a_backtest_of_those_days(study: Study)
         assert np.array_equal(row, wanted, equal_nan=True), number
 
 
+def test_who_interrupts_waits_for_what_runs_and_no_more(study: Study) -> None:
+    everything = study.results(study.log.rows(range(40)))
+    told: list[int] = []
+
+    def interrupt(count: int) -> None:
+        told.append(count)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        examine(study, everything, unseen_scenario(study), interrupt)
+    assert told == [16]
+    told.clear()
+    examine(study, everything, unseen_scenario(study), told.append)
+    assert sum(told) == 40
+
+
 def test_what_was_found_comes_back_from_the_folder(study: Study) -> None:
     members = study.members()
     found = examine(study, members, unseen_scenario(study))
