@@ -10,7 +10,7 @@ use crate::types::lower;
 
 /// Receives a run as it unfolds.
 pub(super) trait Keep {
-    /// Minutes in which the account is as it is now, given the lowest and highest close of each coin in their block.
+    /// Minutes in which the account is as it is now, given the lowest and highest close of each coin in their span.
     fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, closes: impl Fn(usize) -> (f64, f64));
 
     /// A fill, after it was booked.
@@ -23,7 +23,7 @@ pub(super) trait Keep {
     fn stopped(&self) -> bool;
 }
 
-/// Minutes `from .. to` of one block.
+/// Minutes `from .. to` of one span.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quiet {
     pub(super) from: usize,
@@ -165,7 +165,7 @@ impl Keep for Days {
         } else {
             let bound = bound(account, from, closes);
             if bound < *lowest {
-                // With one position the worst close of the block is a minute of it.
+                // With one position the worst close of the span is a minute of it.
                 let least =
                     if whole && positions == 1 { bound } else { lowest_of(self.isa, account, from, to) };
                 *lowest = lowest.min(least);
@@ -273,7 +273,7 @@ fn closes<'a>(
     living(account, from).map(move |(s, i)| (s, i, &account.market.panel.coins()[i].close[from..to]))
 }
 
-/// A bound of the equity in each minute of a block. Sums of floats are monotone in each term, so the worst closes of all
+/// A bound of the equity in each minute of a span. Sums of floats are monotone in each term, so the worst closes of all
 /// coins together are one; a coin held on both sides is at its worst at one end, as its profit is a straight line.
 fn bound(account: &Account<'_>, from: usize, closes: impl Fn(usize) -> (f64, f64)) -> f64 {
     let (mut bound, mut size, mut hedged) = (account.balance.usd_total, 0.0, false);

@@ -318,9 +318,9 @@ impl<'a> Run<'a> {
     fn keep_until<K: Keep>(&mut self, end: usize, keep: &mut K) {
         let from = self.kept;
         if from < end {
-            let (prepared, span) = (self.prepared, self.span);
-            let quiet = Quiet { from, to: end, whole: span.whole && from == span.start && end == span.end };
-            keep.quiet(&self.account, quiet, |i| prepared.extremes(i, span.block).close);
+            let (coins, span) = (&self.coins, self.span);
+            let quiet = Quiet { from, to: end, whole: from == span.start && end == span.end };
+            keep.quiet(&self.account, quiet, |i| coins[i].extremes.close);
             self.kept = end;
         }
     }

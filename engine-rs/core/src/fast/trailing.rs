@@ -107,8 +107,8 @@ impl Run<'_> {
         let side = &mut coin.sides[S::INDEX];
         // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
         let mut t = side.trailing.at(&coin.candles, prepared, i, span.block, from - 1);
-        // The widest that the extremes can get in this block arms whenever they do.
-        let swing = prepared.extremes(i, span.block).swing;
+        // The widest that the extremes can get in this span arms whenever they do.
+        let swing = &extremes.swing;
         let widest = Trailing {
             min_since_open: lower(t.min_since_open, swing.low),
             max_since_min: higher(t.max_since_min, swing.high),
