@@ -9,7 +9,7 @@ use super::trailing::Arming;
 use super::waiting::Waiting;
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Situation, Trigger, Triggers};
-use crate::types::{Bands, Position, Trailing};
+use crate::types::{Bands, Position, Trailing, lower};
 
 impl Run<'_> {
     /// The first candidate minute in `from .. until` of the span at hand.
@@ -165,7 +165,7 @@ impl Run<'_> {
             let (least, most) = coin.averages.bounds(S::INDEX, (lowest_close, lowest_close)).lower;
             let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
             let step = self.account.market.rules[i].price_step;
-            lowest_close.min((least * factor).min(most * factor) - step)
+            lower(lowest_close, lower(least * factor, most * factor) - step)
         } else {
             lowest_close
         };
