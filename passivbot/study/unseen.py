@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.backtest.candidates import Candidates
+from passivbot.backtest.candles import DEMO, place_of
 from passivbot.backtest.outside import LEAST_DAYS, Traded, after, before, between, traded
 from passivbot.backtest.scenario import Scenario
 from passivbot.config import Config
 from passivbot.config.schema import SIDES
+from passivbot.config.values import date_ms, is_open
 from passivbot.engine import __version__ as engine_version
-from passivbot.errors import CandleError, ConfigError, StudyError
+from passivbot.errors import CandleError, ConfigError, StudyError, located
 from passivbot.study.export import write_text
 from passivbot.study.page_data import plain
 from passivbot.study.select import matching
@@ -194,6 +196,10 @@ def unseen_scenario(
     first, last = int(facts["window"]["requested_start_ms"]), int(facts["window"]["last_ms"])
     first = max(first, int(facts["window"]["first_ms"]))
     config = _for_coins(study.config, tuple(facts["coins"]))
+    if candles is not None and place_of(candles) != DEMO and not candles.exists():
+        raise CandleError(f"{candles}: there is no such candle folder")
+    for name, text in (("--start-date", start), ("--end-date", end)):
+        _require_date(name, text)
     if start is not None or end is not None:
         scenario = between(config, place, start or "", end or "now", None)
         window = traded(scenario)
@@ -205,20 +211,31 @@ def unseen_scenario(
         if not window.enough:
             raise CandleError(f"{place}: {window.days:.1f} days beyond the warm-up; needed are {LEAST_DAYS}")
         return scenario
-    beyond = 0.0
-    for make, edge in ((after, last), (before, first)):
+    beyond, causes = 0.0, []
+    for when, make, edge in (("after", after, last), ("before", before, first)):
         try:
             scenario = make(config, place, edge, None)
-        except CandleError:
-            continue  # nothing there
+        except CandleError as error:
+            causes.append(f"{when}: {error}")
+            continue
         if (window := traded(scenario)).enough:
             return scenario
         beyond = max(beyond, window.days)
     raise CandleError(
         f"{place}: {beyond:.1f} days that the study has not seen ({utc(first)} to {utc(last)} are), needed "
         f"are {LEAST_DAYS}; --candles names a folder or store with more, `passivbot optimize --holdout DAYS` "
-        "keeps some from the search"
+        f"keeps some from the search{''.join(f'; {cause}' for cause in causes)}"
     )
+
+
+def _require_date(name: str, text: str | None) -> None:
+    if text is None or is_open(text):
+        return
+    try:
+        date_ms(text)
+    except ValueError:
+        allowed = "YYYY, YYYY-MM, YYYY-MM-DD or a timestamp"
+        raise ConfigError(located("the command line", name, text, allowed)) from None
 
 
 def _for_coins(config: Config, coins: tuple[str, ...]) -> Config:

@@ -144,6 +144,19 @@ def test_periods_that_were_seen_or_are_too_short(study: Study) -> None:
         unseen_scenario(study, None, "2025-03-15", None)
 
 
+def test_dates_and_folders_that_are_none(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--start-date is '2025-13-01'; allowed is YYYY"):
+        unseen_scenario(study, None, "2025-13-01", None)
+    with pytest.raises(ConfigError, match="--end-date is 'soon'"):
+        unseen_scenario(study, None, None, "soon")
+    with pytest.raises(CandleError, match=r"nowhere: there is no such candle folder"):
+        unseen_scenario(study, tmp_path / "nowhere")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "BTC.parquet").write_bytes(b"PAR1 but no more")
+    with pytest.raises(CandleError, match=r"BTC.parquet"):
+        unseen_scenario(study, tmp_path / "bad")
+
+
 def test_a_study_that_saw_everything(tmp_path: Path) -> None:
     write_short(tmp_path / "all", 2, end="")
     with (
