@@ -40,7 +40,7 @@ pub(super) struct CoinSide {
     pub(super) params: SideParams,
     pub(super) wallet_exposure_limit: f64,
     pub(super) trailing: Followed,
-    /// What the orders of the position wait for.
+    /// What the orders of the position wait for, at balances around the one at hand.
     pub(super) waiting: Option<Waiting>,
     /// Candidates of the position in this span, from the minute on at which it was last touched.
     pub(super) held: Option<Candidates>,

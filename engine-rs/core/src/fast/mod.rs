@@ -6,9 +6,9 @@
 //! between is walked over. Nothing is approximated: triggers may only err towards asking too often.
 //!
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
-//! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks`, those of flat coins in `entering`,
-//! coin selection (§14.2) in `selection`, averages (§6) in `averages` and `ahead`, trailing extremes (§10) in `coin`,
-//! slots (§11) and the walk itself here, equity (§15) in `keep`.
+//! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks` and what is waited for in
+//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection`, averages (§6) in `averages` and
+//! `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity (§15) in `keep`.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
 //! regular candles and price averages of at least one bar; everything else takes the plain path.
