@@ -142,6 +142,13 @@ dispatched! {
 }
 
 dispatched! {
+    /// Values of some minutes, and in the others what is above nothing.
+    pub(super) fn only(values: &[f64; BLOCK], minutes: u64) -> [f64; BLOCK] = |values: &[f64; BLOCK], minutes: u64| {
+        std::array::from_fn(|n| if (minutes >> n) & 1 != 0 { values[n] } else { f64::NEG_INFINITY })
+    }
+}
+
+dispatched! {
     /// Minutes at which `values` are not below `others`.
     pub(super) fn reaches(values: &[f64; BLOCK], others: &[f64; BLOCK]) -> u64 =
         |values: &[f64; BLOCK], others: &[f64; BLOCK]| bits(BLOCK, |n| values[n] >= others[n])

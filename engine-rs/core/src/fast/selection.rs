@@ -16,9 +16,12 @@ pub(super) struct Selection {
     best: Vec<usize>,
     /// The highest log ranges of the flat coins in each minute of a span, highest first.
     highest: Vec<[f64; BLOCK]>,
-    /// In every minute of the span the same coins survive the volume filter, the first ones of `by_volume`; None: not
-    /// known yet.
-    stable: Option<bool>,
+    /// Coins that survive the volume filter, and the minutes of the span at which they do, one bit a minute.
+    members: Vec<(usize, u64)>,
+    /// Minutes at which equal volumes leave open who survives.
+    open: u64,
+    /// The two before are those of the span at hand.
+    known: bool,
 }
 
 impl Selection {
@@ -27,13 +30,15 @@ impl Selection {
             by_volume: (0..coins).collect(),
             best: Vec::with_capacity(coins),
             highest: Vec::new(),
-            stable: None,
+            members: Vec::with_capacity(coins),
+            open: 0,
+            known: false,
         }
     }
 
     /// A new span begins.
     pub(super) fn forget(&mut self) {
-        self.stable = None;
+        self.known = false;
     }
 
     /// The `surviving` coins of most volume by falling log range. Equal volumes are in the order of the coins, equal
@@ -54,6 +59,13 @@ impl Selection {
     fn sort_by_volume(&mut self, volume: impl Fn(usize) -> f64) {
         insertion_sort(&mut self.by_volume, |a, b| volume(b).total_cmp(&volume(a)).then(a.cmp(&b)));
     }
+}
+
+/// Rows for the highest values of each minute, highest first: as many as there are places and one more, since what is
+/// above that has a place however ties are broken.
+fn rows_for(places: usize, rows: &mut Vec<[f64; BLOCK]>) {
+    rows.clear();
+    rows.resize(places + 1, [f64::NEG_INFINITY; BLOCK]);
 }
 
 /// A stable sort that is quick where little is out of order.
@@ -80,11 +92,8 @@ impl Run<'_> {
         self.rank_coins();
         let free = side.effective_slots - self.account.held[S::INDEX].len();
         let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
-        if self.membership_is_stable::<S>() {
-            self.select_together::<S>(&mut entering, free);
-        } else {
-            entering.iter_mut().for_each(|entering| entering.certain = 0);
-        }
+        self.find_members::<S>();
+        self.select_together::<S>(&mut entering, free);
         self.scratch.entering[S::INDEX] = entering;
     }
 
@@ -98,51 +107,68 @@ impl Run<'_> {
         }
     }
 
-    /// True if the same coins survive the volume filter in every minute of the span.
-    fn membership_is_stable<S: SideIndex>(&mut self) -> bool {
+    /// Find the coins that survive the volume filter in this span.
+    fn find_members<S: SideIndex>(&mut self) {
         let (isa, coins, surviving) = (self.isa, &self.coins, self.sides[S::INDEX].by_volume);
+        let volume = |i: usize| coins[i].averages.volume::<S>();
         let selection = &mut self.selection[S::INDEX];
-        if let Some(stable) = selection.stable {
-            return stable;
-        }
-        let stable = surviving >= coins.len() || {
-            selection.sort_by_volume(|i| coins[i].averages.volume::<S>()[0]);
-            let (members, others) = selection.by_volume.split_at(surviving);
-            let mut most = [f64::NEG_INFINITY; BLOCK];
-            for &i in others {
-                masks::raise(isa, &mut most, coins[i].averages.volume::<S>());
-            }
-            let length = self.span.end - self.span.start;
-            members.iter().all(|&i| masks::is_above(isa, coins[i].averages.volume::<S>(), &most, length))
-        };
-        selection.stable = Some(stable);
-        stable
-    }
-
-    /// Select in all minutes at once, given that the same coins survive the volume filter in all of them: a flat coin has
-    /// one of the free slots if it is among as many of the highest log range. Ties are left open.
-    fn select_together<S: SideIndex>(&mut self, entering: &mut Vec<Entering>, free: usize) {
-        let (isa, coins, surviving) = (self.isa, &self.coins, self.sides[S::INDEX].by_volume);
-        let Selection { by_volume, highest, .. } = &mut self.selection[S::INDEX];
-        let members = &by_volume[..surviving.min(coins.len())];
-        let flat = members.iter().filter(|&&i| self.account.positions[i][S::INDEX].is_none());
-        if flat.clone().count() <= free {
-            entering.retain(|entering| members.contains(&entering.coin));
+        if selection.known {
             return;
         }
-        // One more than there are slots: that which is above it has a slot however ties are broken.
-        highest.clear();
-        highest.resize(free + 1, [f64::NEG_INFINITY; BLOCK]);
-        for &i in flat {
-            masks::insert(isa, highest, coins[i].averages.log_range::<S>());
+        selection.known = true;
+        selection.open = 0;
+        selection.members.clear();
+        // Nearly always they are the same in all minutes.
+        selection.sort_by_volume(|i| volume(i)[0]);
+        let (first, others) = selection.by_volume.split_at(surviving.min(coins.len()));
+        let mut most = [f64::NEG_INFINITY; BLOCK];
+        for &i in others {
+            masks::raise(isa, &mut most, volume(i));
+        }
+        let length = self.span.end - self.span.start;
+        if first.iter().all(|&i| masks::is_above(isa, volume(i), &most, length)) {
+            selection.members.extend(first.iter().map(|&i| (i, u64::MAX)));
+            return;
+        }
+        let highest = &mut selection.highest;
+        rows_for(surviving, highest);
+        (0..coins.len()).for_each(|i| masks::insert(isa, highest, volume(i)));
+        for i in 0..coins.len() {
+            let minutes = masks::reaches(isa, volume(i), &highest[surviving - 1]);
+            selection.open |= minutes & !masks::exceeds(isa, volume(i), &highest[surviving]);
+            if minutes != 0 {
+                selection.members.push((i, minutes));
+            }
+        }
+    }
+
+    /// Select in all minutes at once: a flat coin that survives the volume filter has one of the free slots if it is among
+    /// as many of the highest log range. Ties are left open.
+    fn select_together<S: SideIndex>(&mut self, entering: &mut Vec<Entering>, free: usize) {
+        let (isa, coins) = (self.isa, &self.coins);
+        let log_range = |i: usize| coins[i].averages.log_range::<S>();
+        let Selection { members, highest, open, .. } = &mut self.selection[S::INDEX];
+        let flat = members.iter().filter(|(i, _)| self.account.positions[*i][S::INDEX].is_none());
+        let few = flat.clone().count() <= free;
+        if !few {
+            rows_for(free, highest);
+            for &(i, minutes) in flat {
+                if minutes == u64::MAX {
+                    masks::insert(isa, highest, log_range(i));
+                } else {
+                    masks::insert(isa, highest, &masks::only(isa, log_range(i), minutes));
+                }
+            }
         }
         entering.retain_mut(|entering| {
-            let log_range = coins[entering.coin].averages.log_range::<S>();
-            if members.contains(&entering.coin) {
-                entering.minutes &= masks::reaches(isa, log_range, &highest[free - 1]);
-                entering.certain = masks::exceeds(isa, log_range, &highest[free]);
-            } else {
-                entering.minutes = 0;
+            let member = members.iter().find(|(i, _)| *i == entering.coin);
+            entering.minutes &= member.map_or(0, |(_, minutes)| *minutes);
+            entering.certain = !*open;
+            if !few && entering.minutes != 0 {
+                // Where it is open who survives, there may be too many to compare with.
+                let log_range = log_range(entering.coin);
+                entering.minutes &= masks::reaches(isa, log_range, &highest[free - 1]) | *open;
+                entering.certain &= masks::exceeds(isa, log_range, &highest[free]);
             }
             entering.minutes != 0
         });
