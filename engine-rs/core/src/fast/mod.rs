@@ -21,6 +21,7 @@ mod entering;
 mod events;
 mod keep;
 mod masks;
+mod prefetch;
 mod prepared;
 mod selection;
 mod trailing;
@@ -33,6 +34,7 @@ use averages::{Averages, Columns};
 use coin::Coin;
 pub(crate) use keep::Everything;
 use keep::{Days, Keep, Quiet};
+use prefetch::prefetch;
 use prepared::{Block, Extremes};
 use selection::Selection;
 
@@ -95,6 +97,9 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         run.look_ahead();
     }
     for (index, block) in prepared.blocks().iter().enumerate() {
+        if let (Some(next), Some((run, _))) = (prepared.blocks().get(index + 1), runs.first()) {
+            run.foresee(index + 1, next);
+        }
         let mut going = false;
         for (run, keep) in runs.iter_mut().filter(|(_, keep)| !keep.stopped()) {
             run.walk_block(index, block, keep);
@@ -220,6 +225,27 @@ impl<'a> Run<'a> {
             && self.coins[0].valid(self.span.start)
         {
             self.coins[0].averages.prices_end_with(value);
+        }
+    }
+
+    /// Have the candles of the next block come from memory while this one is walked through: of several coins these are
+    /// more streams than a processor foresees by itself.
+    fn foresee(&self, index: usize, next: &Block) {
+        if self.coins.len() == 1 {
+            return;
+        }
+        let minutes = next.start..next.end;
+        for (i, coin) in self.coins.iter().enumerate().filter(|(_, coin)| coin.valid(next.start)) {
+            prefetch(coin.candles.close, minutes.clone());
+            if self.ranked {
+                prefetch(coin.candles.volume, minutes.clone());
+                prefetch(self.prepared.log_ranges(i), minutes.clone());
+            }
+            self.prepared.foresee(i, index);
+        }
+        for i in self.account.held.iter().flatten() {
+            prefetch(self.coins[*i].candles.low, minutes.start + 1..minutes.end + 1);
+            prefetch(self.coins[*i].candles.high, minutes.start + 1..minutes.end + 1);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::prefetch::prefetch;
 use crate::candles::{CoinCandles, Panel};
 use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
@@ -207,6 +208,11 @@ impl<'a> Prepared<'a> {
     pub(super) fn extremes(&self, coin: usize, block: usize) -> Extremes {
         let (numbers, _) = self.coins[coin].extremes.as_chunks();
         Extremes::decode(&numbers[block])
+    }
+
+    /// Have the extremes of a coin in a block come from memory.
+    pub(super) fn foresee(&self, coin: usize, block: usize) {
+        prefetch(self.coins[coin].extremes, block * EXTREMES..(block + 1) * EXTREMES);
     }
 
     pub(super) fn hour_range(&self, coin: usize, hour: usize) -> f64 {
