@@ -10,8 +10,8 @@ use super::averages::{CHAINS, PRICE_LANES, PriceLanes, PriceValues, advance_chai
 use super::prepared::Block;
 use crate::isa::Isa;
 
-/// Spans after which an average has forgotten its start: 12 to 19 were seen on real candles.
-const FORGOTTEN: f64 = 18.0;
+/// Spans after which most averages have forgotten their start: 12 to 19 were seen on real candles.
+const FORGOTTEN: f64 = 15.0;
 /// Least length of an axis, in warm-ups, for which this is worth its trouble.
 const WORTH: f64 = 3.0;
 
