@@ -123,10 +123,15 @@ def front_table(members: Results, *, rows: int = 20, marks: Mapping[int, str] | 
         if marks:
             cells.append(marks.get(candidate, ""))
         table.add_row(*cells, style="bold" if candidate in marks else None)
-    if len(shown) < len(members):
-        table.caption = f"{len(shown)} of {len(members)} shown"
-        table.caption_justify = "left"
+    tell_shown(table, len(members))
     return table
+
+
+def tell_shown(table: Table, count: int) -> None:
+    """Say below a table how many of so many rows it shows, if not all."""
+    if table.row_count < count:
+        table.caption = f"{table.row_count} of {count} shown"
+        table.caption_justify = "left"
 
 
 def chosen(members: Results, rows: int, marks: Mapping[int, str]) -> NDArray[np.intp]:

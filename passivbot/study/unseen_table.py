@@ -12,7 +12,7 @@ from rich.text import Text
 from passivbot.backtest.scenario import Scenario
 from passivbot.study.page_data import plain
 from passivbot.study.study import Results, Study
-from passivbot.study.terminal import chosen, number
+from passivbot.study.terminal import chosen, number, tell_shown
 from passivbot.study.unseen import Unseen, examine, holds, idle, known, rank_correlation
 
 
@@ -102,9 +102,7 @@ def _members(seen: Results, there: Results, rows: int, marks: Mapping[int, str])
         if marks:
             cells.append(marks.get(candidate, ""))
         table.add_row(*cells, style="bold" if candidate in marks else None)
-    if len(shown) < len(seen):
-        table.caption = f"{len(shown)} of {len(seen)} shown"
-        table.caption_justify = "left"
+    tell_shown(table, len(seen))
     return table
 
 
