@@ -107,6 +107,7 @@ class Node:
     folder: Path
     process: subprocess.Popen[bytes]
     init: int
+    since: float
 
     @property
     def name(self) -> str:
@@ -184,6 +185,7 @@ class Sandbox:
             command += [f"--address=10.77.0.1:{PORT}"]
         if not cpus:
             command = ["sleep", "infinity"]
+        since = time.time()
         with (folder / "ray-start.log").open("ab") as log:
             process = subprocess.Popen(
                 [
@@ -209,7 +211,7 @@ class Sandbox:
                 stderr=log,
             )
         init = wait_for("the node's first process", lambda: _deepest_init(process.pid, 3), 20.0)
-        node = self.nodes[index] = Node(index, cpus, folder, process, init)
+        node = self.nodes[index] = Node(index, cpus, folder, process, init, since)
         return node
 
     def kill(self, node: Node) -> None:
@@ -236,24 +238,30 @@ class Sandbox:
         self.run(["ip", "link", "set", f"v{node.index}", "up"])
 
     def wait_until_ready(self, *nodes: Node) -> None:
-        """Wait until Ray lists machines as alive."""
-        wanted = {node.address for node in nodes}
+        """Wait until Ray lists machines as alive, and no earlier ones of the same addresses."""
         head = self.nodes[1]
-        seen: set[str] = set()
+        seen: list[tuple[str, float]] = []
 
         def ready() -> bool:
             done = self.on(head, [sys.executable, "-c", _ALIVE, f"10.77.0.1:{PORT}"])
-            seen.clear()
-            seen.update(done.stdout.split())
-            return wanted <= seen
+            seen[:] = [(address, float(start)) for address, start in map(str.split, done.stdout.splitlines())]
+            starts = [[start for address, start in seen if address == node.address] for node in nodes]
+            return all(
+                len(found) == 1 and found[0] >= node.since for node, found in zip(nodes, starts, strict=True)
+            )
 
-        wait_for(f"{sorted(wanted)} in {sorted(seen)}", ready, START_SECONDS)
+        try:
+            wait_for("machines are ready", ready, START_SECONDS)
+        except AssertionError as error:
+            error.add_note(f"wanted: {[(node.address, node.since) for node in nodes]}, alive: {seen}")
+            raise
 
     def _end(self, node: Node) -> None:
+        if self.nodes.pop(node.index, None) is None:
+            return  # its process ids may be others' by now
         with suppress(ProcessLookupError):
             os.kill(node.init, signal.SIGKILL)
         node.process.wait()
-        self.nodes.pop(node.index, None)
 
     # ---- commands ----
 
@@ -331,7 +339,9 @@ try:
     found = GcsClient(address=sys.argv[1]).get_all_node_info()
 except Exception:
     raise SystemExit(1)
-print(*(info.node_manager_address for info in found.values() if info.state == 0))
+for info in found.values():
+    if info.state == 0:
+        print(info.node_manager_address, info.start_time_ms / 1000)
 """
 
 

@@ -91,9 +91,7 @@ with attached_cluster(sys.argv[1]):
 """
 
 
-def test_machine_that_leaves_while_it_is_asked(sandbox: Sandbox, head: Node) -> None:
-    node = sandbox.start(2)
-    sandbox.wait_until_ready(head, node)
+def test_machine_that_leaves_while_it_is_asked(sandbox: Sandbox, head: Node, other: Node) -> None:
     gone, output = sandbox.folder / "gone", sandbox.folder / "asked"
     asking = sandbox.popen(head, [str(BIN / "python"), "-c", _ASK_LATE, ADDRESS, str(gone)], output)
     until = time.monotonic() + 60
@@ -101,7 +99,7 @@ def test_machine_that_leaves_while_it_is_asked(sandbox: Sandbox, head: Node) -> 
         assert asking.poll() is None, output.read_text()
         assert time.monotonic() < until
         time.sleep(0.05)
-    sandbox.kill(node)
+    sandbox.kill(other)
     gone.touch()
     assert asking.wait(120) == 0, output.read_text()
     assert output.read_text().splitlines()[-1] == "answered 10.77.0.1="
