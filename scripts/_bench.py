@@ -21,6 +21,7 @@ from _bench_memory import bench_memory
 from _bench_page import bench_page
 from _bench_scale import bench_scale
 from _bench_scaling import bench_scaling
+from _bench_start import bench_start
 from _bench_study import bench_study
 from _bench_work import ROOT, SHARED
 from rich.console import Console
@@ -82,13 +83,14 @@ def main() -> int:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "what", choices=("cluster", "data", "engine", "live", "memory", "page", "scale", "scaling", "study")
+        "what",
+        choices=("cluster", "data", "engine", "live", "memory", "page", "scale", "scaling", "start", "study"),
     )
     parser.add_argument(
         "--runs",
         type=int,
         default=5,
-        help="cluster, data, engine, scaling: runs of a measurement; the least counts",
+        help="cluster, data, engine, scaling, start: runs of a measurement; the least counts",
     )
     parser.add_argument("--only", help="study: a candle set or a search; page: a number of candidates")
     parser.add_argument(
@@ -102,7 +104,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}; allowed is a whole number from 1 on")
-    if options.what not in ("live", "memory", "page", "scale") and not (SHARED / "candles").is_dir():
+    if options.what not in ("live", "memory", "page", "scale", "start") and not (SHARED / "candles").is_dir():
         print("error: the benchmarks need the candles in shared/ beside the project", file=sys.stderr)
         return 2
     here = machine()
@@ -119,6 +121,7 @@ def main() -> int:
             "memory": bench_memory,
             "page": lambda: bench_page(options.only),
             "scaling": lambda: bench_scaling(options.runs),
+            "start": lambda: bench_start(options.runs),
             "study": lambda: bench_study(options.only),
         }[options.what]()
         tables = {options.what: rows}
