@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from passivbot.config import later
 from passivbot.config import values as v
 from passivbot.config.coins import resolve, search_folders, without_ignored
 from passivbot.config.document import read_mapping
@@ -114,17 +115,26 @@ class _Loading:
     # ---- the file ----
 
     def drop_unknown(self) -> None:
-        """Remove keys that the schema does not have; a finding each, except for retired names."""
+        """Remove keys that the schema does not have; a finding each, except for retired names.
+
+        Those that came after v7.4.4 and change what is traded get one a section, as there may be dozens.
+        """
+        rules: dict[str, dict[str, Any]] = {}
         for parent, name in unknown_keys(self.raw):
             key = f"{parent}.{name}" if parent else name
             part = self.raw
             for step in parent.split(".") if parent else ():
                 part = part[step]
-            del part[name]
-            if name not in RETIRED.get(parent, ()):
+            value = part.pop(name)
+            if later.rule_of(parent, name):
+                rules.setdefault(parent, {})[name] = value
+            elif name not in RETIRED.get(parent, ()):
                 self.findings.append(
                     Finding(str(self.file), key, f"is unknown and left out{suggestion(key)}")
                 )
+        self.findings += filter(
+            None, (later.rules_finding(section, names, self.file) for section, names in rules.items())
+        )
 
     def fill(self) -> None:
         """Add missing keys from the built-in defaults."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from passivbot.config import legacy
+from passivbot.config import later, legacy
 from passivbot.config.schema import SIDES, Config
 from passivbot.errors import ConfigError, located
 
@@ -38,6 +38,7 @@ _BOT_RENAMES = {
     "filter_noisiness_ema_span": "filter_log_range_ema_span",
     "filter_volume_rolling_window": "filter_volume_ema_span",
     "entry_grid_spacing_weight": "entry_grid_spacing_we_weight",
+    **later.BOT_RENAMES,
 }
 _LIVE_RENAMES = {
     "minimum_market_age_days": "minimum_coin_age_days",
@@ -59,7 +60,8 @@ def migrate(raw: Mapping[str, Any], file: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        The layout is not recognised, or a section is not a mapping.
+        The layout is not recognised, a section is not a mapping, or a list of scoring or limits has a form
+        that no version writes.
     """
     data = recognise(copy.deepcopy(dict(raw)), file)
     for name in SECTIONS:
@@ -67,6 +69,7 @@ def migrate(raw: Mapping[str, Any], file: str | Path) -> dict[str, Any]:
             _require_mapping(data, name, name, file)
     for name in SIDES:
         _require_mapping(data["bot"], name, f"bot.{name}", file)
+        later.refuse_strategies(data["bot"][name], f"bot.{name}", file)
     bounds = data["optimize"].setdefault("bounds", {})
     _require_mapping(data["optimize"], "bounds", "optimize.bounds", file)
 
@@ -76,6 +79,9 @@ def migrate(raw: Mapping[str, Any], file: str | Path) -> dict[str, Any]:
             _rename(bounds, f"{side}_{old}", f"{side}_{new}")
     _dependent_defaults(data, file)
     _rename_rest(data)
+    for key, convert in (("scoring", later.scoring_of), ("limits", later.limits_of)):
+        if key in data["optimize"]:
+            data["optimize"][key] = convert(data["optimize"][key], file)
     if flags := data["live"].pop("coin_flags", None):
         data["coin_overrides"] = data.get("coin_overrides") or legacy.flags_to_overrides(flags, file)
     return data
@@ -160,3 +166,6 @@ def _rename_rest(data: dict[str, Any]) -> None:
             live[new] = live.pop(old)
     if isinstance(exchange := backtest.get("exchange"), str):
         backtest.setdefault("exchanges", [exchange])
+    # Shares between none and all of the balance in BTC are a later rule: they stay, and are reported.
+    if backtest.get("btc_collateral_cap") in (0, 1) and "use_btc_collateral" not in backtest:
+        backtest["use_btc_collateral"] = bool(backtest.pop("btc_collateral_cap"))

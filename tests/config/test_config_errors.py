@@ -172,9 +172,8 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
         ),
         (
             {"optimize": {"limits": ["drawdown_worst"]}},
-            "optimize.limits is ['drawdown_worst']; allowed is a mapping of limit to number, or a text such "
-            "as "
-            '"--drawdown_worst 0.3"',
+            "optimize.limits.0 is 'drawdown_worst'; allowed is {metric, penalize_if: greater_than, "
+            "less_than, outside_range or auto, value or range}",
         ),
         # coins
         (
