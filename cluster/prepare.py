@@ -20,6 +20,7 @@ from passivbot import engine
 from passivbot.backtest import Scenario
 from passivbot.backtest.candles import DEMO
 from passivbot.config import Config, ParameterSpace, Scoring, load_config
+from passivbot.config.coins import side_notes
 from passivbot.config.load import load_mapping
 from passivbot.config.seeds import read_seeds
 from passivbot.errors import CandleError, ConfigError, StudyError
@@ -173,7 +174,7 @@ def plan_new(request: Request) -> Plan:
             None if request.until is None else parse_until(request.until),
         ),
         warnings=(*map(str, findings), *_variation_warnings(config, loaded.source)),
-        notes=(*seeds.notes, *_notes(scenario)),
+        notes=(*seeds.notes, *_notes(scenario, space)),
         holdout=request.holdout,
     )
 
@@ -251,7 +252,7 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         scenario=scenario,
         ends=_budget_again(request, log, config),
         warnings=(*map(str, loaded.findings), *_variation_warnings(config, loaded.source)),
-        notes=_notes(scenario),
+        notes=_notes(scenario, space),
         holdout=held_out(log),
     )
 
@@ -368,6 +369,6 @@ def logged_metrics(needed: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({*LOGGED_METRICS, *needed}))
 
 
-def _notes(scenario: Scenario) -> tuple[str, ...]:
+def _notes(scenario: Scenario, space: ParameterSpace) -> tuple[str, ...]:
     demo = ("these are the embedded demo candles, synthetic",) if scenario.candles == DEMO else ()
-    return (*demo, *scenario.notes)
+    return (*demo, *scenario.notes, *side_notes(scenario.config, scenario.coins, space.sides))

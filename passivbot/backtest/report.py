@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from passivbot.backtest.scenario import DATA_SET, PROVENANCE, Scenario
 from passivbot.config import Config, warmup_minutes
+from passivbot.config.coins import side_notes
 from passivbot.config.schema import SIDES
 from passivbot.engine import STOPPED_MINUTE, BacktestResult
 from passivbot.errors import ResourceError, first_line
@@ -93,7 +94,13 @@ class Report:
             for (coin, side), left in sorted(held.items())
             if left != 0 and ends[coin] < last
         )
-        return (*self._stop(), *delisted)
+        return (*self._stop(), *delisted, *self._sides())
+
+    def _sides(self) -> tuple[str, ...]:
+        """Return what traded here and would not in the bot."""
+        config = self.config
+        trading = [s for s in SIDES if config.bot.side(s).trades]
+        return side_notes(config, self.scenario.coins, trading)
 
     def _stop(self) -> tuple[str, ...]:
         """Return where the run was stopped early and why, as one note; nothing if it was not."""

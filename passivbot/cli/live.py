@@ -6,7 +6,7 @@ import typer
 
 from passivbot.cli.group import group_with_default
 from passivbot.cli.live_status import status
-from passivbot.cli.options import help_if_alone
+from passivbot.cli.options import help_if_alone, print_findings
 from passivbot.cli.shared import LIVE, LiveOption
 
 
@@ -63,6 +63,7 @@ def live(
     from passivbot.ops.run import Settings
 
     source = open_source(name, folder)
+    print_findings(source.findings)
     settings = Settings.from_environment(root=folder, level=source.now.logging.level)
     policy = replace(Policy(), max_exposure=max_exposure, loss_stop=loss_stop)
     asyncio.run(

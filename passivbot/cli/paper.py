@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from passivbot.cli.options import print_findings
 from passivbot.cli.shared import LIVE, LiveOption
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def paper(
     from passivbot.venue.paper import FILLS, follow, replay, write_fills
 
     source = open_source(name, folder)
+    print_findings(source.findings)
     chosen = canonical(exchange, "the command line", "--exchange")
     named = None if coins is None else coins.split(",")
     run = out or Path("paper") / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"

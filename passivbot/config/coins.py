@@ -168,3 +168,31 @@ def select_coins(
             f"{where[0]}: {where[1]} leaves no coin to trade; name coins with --coins, or approve some"
         )
     return tuple(sorted(coins))
+
+
+def side_notes(config: Config, coins: Collection[str], sides: Collection[str]) -> tuple[str, ...]:
+    """Return what a backtest trades on one side and the bot does not, one line a side.
+
+    Both sides of a backtest trade all coins of the run (config-format §5); the bot keeps to each side's list.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    coins
+        Coins of the run.
+    sides
+        Those that trade.
+    """
+    notes = []
+    for side in (side for side in SIDES if side in sides):
+        approved = set(config.live.approved_coins[side])
+        if not approved and config.live.empty_means_all_approved:
+            approved = set(coins)
+        if more := sorted(set(coins) - (approved - set(config.live.ignored_coins[side]))):
+            notes.append(
+                f"the {side} side trades {', '.join(more)} as well, which the bot does not: a backtest "
+                f"trades its coins on both sides, as v7 does, the bot only those of "
+                f"live.approved_coins.{side}"
+            )
+    return tuple(notes)

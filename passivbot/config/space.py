@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 NAMES = tuple(BOUNDS)
 """Names of the 58 components, ``long_close_grid_markup_end`` first."""
 
+_CAPS = ("n_positions", "total_wallet_exposure_limit")
 _INDEX = {name: index for index, name in enumerate(NAMES)}
 
 
@@ -76,10 +77,7 @@ class ParameterSpace:
         ends = [b if isinstance(b, tuple) else (b, b) for b in (bounds[name] for name in NAMES)]
         low, high = np.array(ends, dtype=np.float64).T.copy()
         for side in SIDES:
-            if any(
-                not high[_INDEX[f"{side}_{cap}"]] > 0.0
-                for cap in ("n_positions", "total_wallet_exposure_limit")
-            ):
+            if any(not high[_INDEX[f"{side}_{cap}"]] > 0.0 for cap in _CAPS):
                 of_side = [index for name, index in _INDEX.items() if name.startswith(f"{side}_")]
                 high[of_side] = low[of_side]
         if fine_tune and not (low < high).any():
@@ -100,6 +98,11 @@ class ParameterSpace:
     def free(self) -> NDArray[np.bool_]:
         """(58,) mask of the components that a search may move."""
         return self.low < self.high
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Sides that trade in some candidate."""
+        return tuple(s for s in SIDES if all(self.high[_INDEX[f"{s}_{cap}"]] > 0.0 for cap in _CAPS))
 
     def enforce(self, matrix: Array) -> Array:
         """Round to significant digits, then clamp (§1.3); a bound that clamps is not rounded itself.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from passivbot.config import Config, load_config
+from passivbot.config.findings import Finding
 from passivbot.errors import PassivbotError
 from passivbot.versions import LIVE, Follower
 
@@ -23,6 +24,8 @@ class Source(Protocol):
     version: int | None
     cap: float | None
     """Of the account's exposure, × balance, that the configuration was promoted with; None: it was not."""
+    findings: tuple[Finding, ...]
+    """What in the configuration is most likely not meant, as it was at the beginning."""
 
     def poll(self, tell: Tell) -> Config | None:
         """Return the configuration if it changed since the last call; what can't be read is told."""
@@ -44,6 +47,7 @@ class Fixed:
         self.now, self.name, self.label = config, label, label
         self.version: int | None = None
         self.cap: float | None = None
+        self.findings: tuple[Finding, ...] = ()
         self._next: Config | None = None
 
     def change(self, config: Config) -> None:
@@ -77,7 +81,9 @@ class FileSource:
         self.name, self.label = path.name, str(path)
         self.version: int | None = None
         self.cap: float | None = None
-        self.now: Config = load_config(path).config
+        loaded = load_config(path)
+        self.now: Config = loaded.config
+        self.findings = loaded.findings
         self._looked = time.monotonic()
         self._problem = ""
 
@@ -87,16 +93,19 @@ class FileSource:
             return None
         self._looked = time.monotonic()
         try:
-            found = load_config(self._path).config
+            loaded = load_config(self._path)
         except PassivbotError as error:
             if str(error) != self._problem:
                 tell(GUARD, f"{error}; the bot keeps the configuration that it has")
             self._problem = str(error)
             return None
         self._problem = ""
+        found = loaded.config
         if found.to_dict() == self.now.to_dict():
             return None
-        self.now = found
+        for finding in set(loaded.findings) - set(self.findings):
+            tell(GUARD, str(finding))
+        self.now, self.findings = found, loaded.findings
         return found
 
 
@@ -119,6 +128,7 @@ class PromotedSource:
     def __init__(self, name: str, root: Path = LIVE) -> None:
         self._follower = Follower(name, root)
         self.name = name
+        self.findings: tuple[Finding, ...] = ()
         self._take()
 
     def _take(self) -> None:

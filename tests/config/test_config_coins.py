@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from passivbot.config import Config, load_config
-from passivbot.config.coins import coin_of, select_coins
+from passivbot.config.coins import coin_of, select_coins, side_notes
 from passivbot.config.load import load_mapping
 from passivbot.errors import ConfigError
 
@@ -170,3 +170,21 @@ def test_unknown_coins_and_none_at_all(given: Config, chosen: list[str] | None, 
     with pytest.raises(ConfigError) as caught:
         select_coins(given, AVAILABLE, chosen, "c.json")
     assert str(caught.value) == message
+
+
+def test_what_a_backtest_trades_and_the_bot_does_not_is_said() -> None:
+    def notes(sides: tuple[str, ...] = ("long", "short"), **live: Any) -> list[str]:
+        config = load_mapping({"bot": {}, "live": live}, Path("c.json")).config
+        return [note.partition(" as well")[0] for note in side_notes(config, ("BTC", "ETH"), sides)]
+
+    lists = {"long": ["BTC", "ETH"], "short": ["ETH"]}
+    assert notes(approved_coins=lists) == ["the short side trades BTC"]
+    assert notes(("long",), approved_coins=lists) == []
+    assert notes(approved_coins=["BTC", "ETH"]) == []
+    assert notes(approved_coins={"long": ["BTC"], "short": []}) == [
+        "the long side trades ETH",
+        "the short side trades BTC, ETH",
+    ]
+    everything = {"approved_coins": [], "empty_means_all_approved": True}
+    assert notes(**everything) == []
+    assert notes(**everything, ignored_coins={"long": ["BTC"], "short": []}) == ["the long side trades BTC"]

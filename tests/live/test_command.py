@@ -73,6 +73,19 @@ def written(folder: Path, config: Config) -> Path:
     return path
 
 
+def test_what_in_the_file_is_left_out_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = config_of().to_dict()
+    document["bot"]["long"]["risk_we_excess_allowance_pct"] = 0.3
+    (tmp_path / "my.json").write_text(json.dumps(document))
+    assert main(["live", "my.json", "--account", "nobody", "--dry-run"]) == 2
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: my.json: bot.long: this trades otherwise here than there")
+    assert "no keys of the account nobody" in last
+
+
 @pytest.mark.parametrize("name", BOTH)
 async def test_a_dry_run_plans_and_sends_nothing(name: str, tmp_path: Path) -> None:
     async def act(stage: Stage) -> None:
@@ -152,8 +165,12 @@ async def test_a_changed_file_is_taken_over_and_a_broken_one_is_not(
         await r.settle()
         assert "configuration" in dict(r.told)
         assert bot.config.bot.long.n_positions == 2
-        path.write_text(json.dumps(config_of(coins=("BTC",)).to_dict()))
+        changed = config_of(coins=("BTC",)).to_dict()
+        changed["bot"]["long"]["risk_we_excess_allowance_pct"] = 0.3
+        path.write_text(json.dumps(changed))
         await r.settle()
+        # What the file asks for and the bot does not do is told.
+        assert "risk_we_excess_allowance_pct" in dict(r.told)["configuration"]
         assert {order.coin for order in r.core.open_orders} == {"BTC"}
         r.check()
 
