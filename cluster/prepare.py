@@ -358,6 +358,7 @@ def _definition(
             low=tuple(space.low.tolist()),
             high=tuple(space.high.tolist()),
             digits=space.digits,
+            step=tuple(space.step.tolist()) if space.step.any() else (),
         ),
         engine=engine.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

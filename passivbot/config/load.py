@@ -158,7 +158,7 @@ class _Loading:
         """Report bounds whose first end is the larger one; they are sorted when they are validated."""
         for name, bound in bounds.items():
             match bound:
-                case [int() | float() as first, int() | float() as second] if first > second:
+                case [int() | float() as first, int() | float() as second, *_] if first > second:
                     self.findings.append(
                         Finding(
                             file,

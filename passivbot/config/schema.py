@@ -22,7 +22,7 @@ Number = Annotated[float, v.NUMBER]
 Flag = Annotated[bool, v.FLAG]
 Text = Annotated[str, v.TEXT]
 Names = Annotated[tuple[str, ...], v.NAMES]
-Bound = Annotated[float | tuple[float, float], v.BOUND]
+Bound = Annotated[v.BoundValue, v.BOUND]
 CoinSides = Annotated[dict[str, tuple[str, ...]], v.COINS]
 
 
@@ -217,7 +217,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 DEFAULT_LIMITS = "--drawdown_worst 0.333 --loss_profit_ratio: 0.9 --position_unchanged_hours_max 300.0"
 
 
-def _builtin_bounds() -> dict[str, float | tuple[float, float]]:
+def _builtin_bounds() -> dict[str, v.BoundValue]:
     return {**BOUNDS}
 
 

@@ -1,7 +1,7 @@
 """The searched vector: names, bounds, rounding, and its way into a configuration (optimizer-semantics §1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from passivbot.config.findings import Finding
 from passivbot.config.schema import BOUNDS, SIDES, Bot, Config, missing_bound
+from passivbot.config.values import BoundValue
 from passivbot.engine import round_significant
 from passivbot.errors import ConfigError, nearest
 
@@ -18,6 +19,7 @@ Array = NDArray[np.float64]
 NAMES = tuple(BOUNDS)
 """Names of the 58 components, ``long_close_grid_markup_end`` first."""
 
+_STEP_DIGITS = 12
 _CAPS = ("n_positions", "total_wallet_exposure_limit")
 _INDEX = {name: index for index, name in enumerate(NAMES)}
 
@@ -38,6 +40,8 @@ class ParameterSpace:
         ``optimize.enable_overrides``: rules that change what is evaluated, not the vector.
     findings
         What in the request was most likely not meant.
+    step
+        (58,) distance between the values that a component takes, from its lower bound on; 0: no steps.
     """
 
     names: tuple[str, ...]
@@ -46,6 +50,7 @@ class ParameterSpace:
     digits: int = 6
     enable_overrides: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    step: Array = field(default_factory=lambda: np.zeros(len(NAMES)))
 
     @classmethod
     def from_config(cls, config: Config, fine_tune: Sequence[str] = ()) -> "ParameterSpace":
@@ -68,14 +73,14 @@ class ParameterSpace:
         ConfigError
             A bound is missing, or fine-tuning leaves nothing free.
         """
-        bounds: Mapping[str, float | tuple[float, float]] = config.optimize.bounds
+        bounds: Mapping[str, BoundValue] = config.optimize.bounds
         for name in NAMES:
             if name not in bounds:
                 raise ConfigError(missing_bound(name, "configuration"))
         if fine_tune:
             bounds = _fine_tuned(config, frozenset(fine_tune))
         ends = [b if isinstance(b, tuple) else (b, b) for b in (bounds[name] for name in NAMES)]
-        low, high = np.array(ends, dtype=np.float64).T.copy()
+        low, high, step = np.array([(*end, 0.0)[:3] for end in ends], dtype=np.float64).T.copy()
         for side in SIDES:
             if any(not high[_INDEX[f"{side}_{cap}"]] > 0.0 for cap in _CAPS):
                 of_side = [index for name, index in _INDEX.items() if name.startswith(f"{side}_")]
@@ -92,6 +97,7 @@ class ParameterSpace:
             digits=config.optimize.round_to_n_significant_digits,
             enable_overrides=config.optimize.enable_overrides,
             findings=tuple(_unbounded(name) for name in fine_tune if name not in _INDEX),
+            step=step,
         )
 
     @property
@@ -107,6 +113,8 @@ class ParameterSpace:
     def enforce(self, matrix: Array) -> Array:
         """Round to significant digits, then clamp (§1.3); a bound that clamps is not rounded itself.
 
+        A component with steps goes to its nearest one instead: low + k × step, freed of rounding errors.
+
         Parameters
         ----------
         matrix
@@ -115,7 +123,15 @@ class ParameterSpace:
         # Below 1e-12 round_sig gives 0 (its clean-up to 10 decimals), or NaN where 10^e overflows.
         values = np.where(np.abs(matrix) < 1e-12, 0.0, matrix)
         # + 0.0: a value that rounds to −0 is 0, so that equal vectors are equal bits.
-        return np.clip(round_significant(values, self.digits), self.low, self.high) + 0.0
+        result = np.clip(round_significant(values, self.digits), self.low, self.high) + 0.0
+        if not (on := self.step > 0.0).any():
+            return result
+        low, step = self.low[on], self.step[on]
+        # The last step within the bounds, which may lie below the upper one; 1e-9 for what division loses.
+        most = np.floor((self.high[on] - low) / step + 1e-9)
+        steps = low + np.clip(np.rint((values[..., on] - low) / step), 0.0, most) * step
+        result[..., on] = round_significant(np.where(np.abs(steps) < 1e-12, 0.0, steps), _STEP_DIGITS) + 0.0
+        return result
 
     def evaluated(self, matrix: Array) -> Array:
         """Return what the engine runs: the vectors after ``enable_overrides`` (§1.5); same shape."""
@@ -164,9 +180,9 @@ class ParameterSpace:
         return read_seeds(self, paths).vectors
 
 
-def _fine_tuned(config: Config, named: frozenset[str]) -> dict[str, float | tuple[float, float]]:
+def _fine_tuned(config: Config, named: frozenset[str]) -> dict[str, BoundValue]:
     bot = config.bot.to_engine()
-    result: dict[str, float | tuple[float, float]] = {}
+    result: dict[str, BoundValue] = {}
     for name, bound in config.optimize.bounds.items():
         side, _, key = name.partition("_")
         keep = name in named or name in config.command_line_bounds

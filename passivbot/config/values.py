@@ -216,13 +216,22 @@ def _date(value: object) -> str:
     return text
 
 
-def _bound(value: object) -> float | tuple[float, float]:
+BoundValue = float | tuple[float, float] | tuple[float, float, float]
+"""A number that fixes a parameter; its lowest and highest value; and the step between its values."""
+
+
+def _bound(value: object) -> BoundValue:
     if not isinstance(value, list | tuple):
         return finite(value)
-    if len(value) not in (1, 2):
+    if len(value) not in (1, 2, 3):
         raise ValueError
-    ends = [finite(end) for end in value]
-    return min(ends), max(ends)
+    ends = [finite(end) for end in value[:2]]
+    low, high = min(ends), max(ends)
+    # Without a step, or with 0, all values between the ends are meant.
+    step = finite(value[2] or 0.0) if len(value) == 3 else 0.0
+    if step < 0.0 or step > high - low:
+        raise ValueError
+    return (low, high, step) if step else (low, high)
 
 
 def _bound_of(text: str) -> Any:
@@ -299,7 +308,7 @@ NAMES = Kind("a list of names", _names, split_list)
 START_DATE = Kind("YYYY, YYYY-MM, YYYY-MM-DD, a timestamp, or empty for the first candle", _date, str)
 INTERVAL = whole_choice(*(n for n in range(1, 61) if 60 % n == 0))
 END_DATE = Kind("YYYY, YYYY-MM, YYYY-MM-DD, a timestamp, now or today", _date, str)
-BOUND = Kind("a number, [x] or [low, high]", _bound, _bound_of)
+BOUND = Kind("a number, [x], [low, high] or [low, high, step]", _bound, _bound_of)
 LIMITS = Kind('a mapping of limit to number, or a text such as "--drawdown_worst 0.3"', _limits, _limits_of)
 COINS = Kind("a list of coins, a path to one, or {long, short} of these", _coin_sides, str)
 MAPPING = Kind("a mapping", _mapping, _no_text)

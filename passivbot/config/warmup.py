@@ -60,7 +60,7 @@ def _longest_bound(config: Config) -> float:
         number * _SCALE[name.partition("_")[2]]
         for name, bound in config.optimize.bounds.items()
         if name.partition("_")[2] in _SCALE
-        for number in (bound if isinstance(bound, tuple) else (bound,))
+        for number in (bound[:2] if isinstance(bound, tuple) else (bound,))
     )
 
 

@@ -36,6 +36,7 @@ ADDED: Mapping[str, object] = {
     "config.backtest.candle_interval_minutes": 1,
     "scenario.interval_minutes": 1,
     "scheme": 1,
+    "space.step": [],
 }
 # The settings of the live bot that backtests heed all the same (config-format §3).
 WITH_EFFECT = (
@@ -76,13 +77,15 @@ class Space:
     """The searched vector: names in the order of optimizer-semantics §1.1, bounds and significant digits.
 
     ``low``, ``high`` have one number per name; a component with equal ends is fixed. ``digits`` is None where
-    the search does not round.
+    the search does not round. ``step`` is empty where no component has steps, else one number per name, 0
+    for none.
     """
 
     names: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     digits: int
+    step: tuple[float, ...] = ()
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -163,6 +166,7 @@ class Definition:
                 low=tuple(map(float, space["low"])),
                 high=tuple(map(float, space["high"])),
                 digits=int(space["digits"]),
+                step=tuple(map(float, space.get("step", ()))),
             )
             raw["metrics"] = tuple(raw["metrics"])
             raw["seeds"] = tuple(tuple(map(float, vector)) for vector in raw["seeds"])

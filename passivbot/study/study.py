@@ -184,6 +184,7 @@ class Study:
             high=np.array(space.high),
             digits=space.digits,
             enable_overrides=self.config.optimize.enable_overrides,
+            step=np.array(space.step or [0.0] * len(space.names)),
         )
 
     @property

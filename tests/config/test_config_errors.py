@@ -10,7 +10,7 @@ from passivbot.config import load_config
 from passivbot.config.load import load_mapping
 from passivbot.errors import ConfigError
 
-SHAPE = "a number, [x] or [low, high]"
+SHAPE = "a number, [x], [low, high] or [low, high, step]"
 FLAGS = "options of -lm MODE, -sm MODE, -lw X, -sw X, -lev X, -lc PATH"
 MODES = "n, normal, m, manual, gs, graceful_stop, graceful-stop, t, tp, tp_only, tp-only, p, panic"
 

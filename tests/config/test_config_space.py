@@ -74,6 +74,62 @@ def test_rounding_comes_before_clamping() -> None:
         assert not np.signbit(found)
 
 
+def test_steps_are_kept() -> None:
+    """``[low, high, step]``: low + k × step within the bounds, and exactly that decimal."""
+    config = load(
+        {
+            "long_ema_span_0": [200, 1444, 10],
+            "long_n_positions": [1, 7, 1],
+            "long_entry_grid_spacing_pct": [0.0015, 0.012, 0.00001],
+            "long_unstuck_ema_dist": [0.01, -0.2, 0.0001],
+            "long_entry_initial_ema_dist": [-0.1, 0.002, 0],
+            "long_unstuck_threshold": [0.4, 0.95, None],
+        }
+    )
+    assert config.optimize.bounds["long_ema_span_0"] == (200.0, 1444.0, 10.0)
+    assert config.optimize.bounds["long_unstuck_ema_dist"] == (-0.2, 0.01, 0.0001)
+    assert config.optimize.bounds["long_entry_initial_ema_dist"] == (-0.1, 0.002)
+    assert config.optimize.bounds["long_unstuck_threshold"] == (0.4, 0.95)
+    space = ParameterSpace.from_config(Config.from_dict(config.to_dict()))
+    assert ends(space, "long_ema_span_0") == (200.0, 1444.0)
+    for name, value, expected in (
+        ("long_ema_span_0", 204.9, 200.0),
+        ("long_ema_span_0", 205.1, 210.0),
+        ("long_ema_span_0", 9e9, 1440.0),
+        ("long_ema_span_0", -5.0, 200.0),
+        ("long_n_positions", 3.51, 4.0),
+        ("long_entry_grid_spacing_pct", 0.00765432, 0.00765),
+        ("long_entry_grid_spacing_pct", 1.0, 0.012),
+        ("long_unstuck_ema_dist", -0.12344, -0.1234),
+        ("long_unstuck_ema_dist", 0.00001, 0.0),
+        ("long_entry_initial_ema_dist", -0.0123456, -0.012346),
+    ):
+        row = space.vector(config)
+        row[INDEX[name]] = value
+        found = space.enforce(row)[INDEX[name]]
+        assert found == expected, name
+        assert not np.signbit(found) or expected < 0.0
+    raw = np.random.default_rng(1).uniform(space.low, space.high, (300, 58))
+    once = space.enforce(raw)
+    assert space.enforce(once).tobytes() == once.tobytes()
+    assert space.enforce(raw[17]).tobytes() == once[17].tobytes()
+    assert ((once >= space.low) & (once <= space.high)).all()
+    assert len(np.unique(once[:, INDEX["long_n_positions"]])) == 7
+
+
+def test_a_side_that_is_off_and_a_fixed_parameter_have_no_steps_to_take() -> None:
+    bounds = {
+        "short_n_positions": [0, 0],
+        "short_ema_span_0": [200, 1440, 10],
+        "long_ema_span_0": [300, 900, 10],
+    }
+    config = load(bounds, sets=("bot.long.ema_span_0=333",))
+    row = ParameterSpace.from_config(config).enforce(np.full(58, 333.0))
+    assert (row[INDEX["long_ema_span_0"]], row[INDEX["short_ema_span_0"]]) == (330.0, 200.0)
+    fine = ParameterSpace.from_config(config, ["long_ema_span_1"])
+    assert fine.enforce(fine.vector(config))[INDEX["long_ema_span_0"]] == 333.0
+
+
 wide = arrays(np.float64, (5, 58), elements=st.floats(-3000, 3000))
 
 
@@ -206,8 +262,8 @@ def test_a_missing_bound_of_a_programmatic_configuration() -> None:
     with pytest.raises(ConfigError) as caught:
         ParameterSpace.from_config(config)
     assert str(caught.value) == (
-        "configuration: optimize.bounds.short_unstuck_threshold is missing; allowed is a number, [x] or "
-        "[low, high]"
+        "configuration: optimize.bounds.short_unstuck_threshold is missing; allowed is a number, [x], "
+        "[low, high] or [low, high, step]"
     )
 
 

@@ -399,6 +399,12 @@ def test_definition_round_trip_and_differences(definition: Definition) -> None:
 
 def test_metric_names_are_part_of_the_definition(definition: Definition) -> None:
     assert definition.difference(replace(definition, metrics=METRICS[:2])) is not None
+    stepped = replace(definition, space=replace(definition.space, step=(0.0, 0.5, 0.0)))
+    assert Definition.from_json(stepped.to_json(), file="s") == stepped
+    assert definition.difference(stepped) is not None
+    older = json.loads(definition.to_json())
+    del older["space"]["step"]
+    assert Definition.from_json(json.dumps(older), file="s").difference(definition) is None
     # Studies from before there were longer bars ran on minutes.
     minutes = replace(definition, scenario={**definition.scenario, "interval_minutes": 1})
     assert definition.difference(minutes) is None
