@@ -432,11 +432,13 @@ class Bot:
         p.watch.filled(new)
 
     def _fills_by_id(self) -> dict[str, list[Fill]]:
+        """Return the fills of orders that may rest, by client order id and by the exchange's."""
         found: dict[str, list[Fill]] = defaultdict(list)
         live = {name for intent in self.parts.journal.live() for name in (intent.id, intent.exchange_id)}
-        for fill in self._ledger.of_orders(live):
-            found[fill.client_id].append(fill)
-            found[fill.order_id].append(fill)
+        # Nothing is no name: an order has none before its answer came, nor has many a fill an id of ours.
+        for fill in self._ledger.of_orders(live - {""}):
+            for name in {fill.client_id, fill.order_id} - {""}:
+                found[name].append(fill)
         return found
 
     def _changed(self, seen: Snapshot) -> bool:

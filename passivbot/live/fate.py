@@ -142,7 +142,8 @@ class Fates:
         self, intent: Intent, fills: Mapping[str, list[Fill]]
     ) -> tuple[OpenOrder | None, State | None, str]:
         """Return the order if it rests, else what became of it; neither: not known yet."""
-        known = fills.get(intent.id) or fills.get(intent.exchange_id) or []
+        # Before its answer came an order has no exchange's id; fills without any are not its own.
+        known = fills.get(intent.id) or (fills.get(intent.exchange_id) if intent.exchange_id else None) or []
         filled = sum(fill.qty for fill in known)
         if known and abs(filled - intent.qty) <= _TOLERANCE * abs(intent.qty):
             return None, "ended", "filled"

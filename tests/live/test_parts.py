@@ -2,7 +2,8 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passivbot.engine import ORDER_TYPES, MarketRules
-from passivbot.exchanges.types import CLIENT_ID_DIGITS, Fill, Market, OpenOrder, Position
+from passivbot.exchanges.types import CLIENT_ID_DIGITS, Balance, Fill, Market, OpenOrder, Position
+from passivbot.live.bot import Bot
 from passivbot.live.candles import CandleCache, cleaned, warmup_start
+from passivbot.live.fate import Fates
 from passivbot.live.guards import LossStop, Pace, PacedCandles, equity
 from passivbot.live.ids import client_id, is_own, order_type
 from passivbot.live.journal import Journal
@@ -19,6 +22,7 @@ from passivbot.live.ledger import Ledger
 from passivbot.live.limits import Caps, Room, above_exposure, within_exposure
 from passivbot.live.policy import Policy
 from passivbot.live.reconcile import Resting, compare
+from passivbot.live.snapshot import Snapshot
 from passivbot.live.universe import Universe, leverage, survey
 from passivbot.planner import Mode, PlannedOrder
 from tests.live.rig import config_of
@@ -278,6 +282,32 @@ def test_profit_that_is_not_told_is_computed_from_the_fills() -> None:
     assert short.realised.sum == pytest.approx(10.0)
     # What was held before the history has no known price.
     assert not Ledger([fill(1, -1.0, None, 1)]).complete
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_fills_that_name_no_order_are_of_none(told: bool, tmp_path: Path) -> None:
+    """Binance's fills name only its own id, which an order has not before its answer came."""
+    journal = Journal(tmp_path / "journal.sqlite", "a_01")
+    (intent,) = journal.intend([(planned(1.0, 100.0), 100.0)], 5)
+    if told:
+        journal.settle([(intent.id, "open", "77", "")], 6)
+    journal.add_fills([fill(1, 1.0), fill(2, -1.0), fill(3, 1.0)])
+    bot: Any = SimpleNamespace(_ledger=Ledger(journal.fills()), parts=SimpleNamespace(journal=journal))
+    assert Bot._fills_by_id(bot) == {}
+
+    class Exchange:
+        markets: ClassVar[dict[str, Market]] = {"BTC": market("BTC")}
+        asked: ClassVar[list[str]] = []
+
+        async def order(self, coin: str, client_id: str) -> None:
+            self.asked.append(client_id)
+
+    exchange: Any = Exchange()
+    fates = Fates(exchange, journal, Policy(unknown_seconds=3600.0), 0)
+    accounts = await fates.account(Snapshot((), {}, Balance(1000.0)), {"": [fill(1, 1.0)]}, 7)
+    assert exchange.asked == [intent.id]
+    assert [one.id for one in accounts.pending] == [intent.id], "an order like it would be placed beside it"
+    journal.close()
 
 
 async def test_candles_wait_for_the_request_budget() -> None:
