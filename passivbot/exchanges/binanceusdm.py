@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import Verdicts
-from passivbot.exchanges.types import Balance, Failure, Fill, NewOrder, Permissions, Position
+from passivbot.exchanges.types import Balance, Failure, Fill, NewOrder, Paging, Permissions, Position
 
 _PAGE = 1000
 """Rows of the income history, and of fills, that a request returns."""
@@ -20,6 +20,7 @@ class Binance(Exchange):
 
     name = "binanceusdm"
     ccxt_id = "binanceusdm"
+    paging = Paging(499)  # weight 2; 1000 candles weigh 5
     options: ClassVar[Mapping[str, Any]] = {
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "fetchMarkets": {"types": ["linear"]},

@@ -16,6 +16,7 @@ from passivbot.exchanges.types import (
     Fill,
     NewOrder,
     OpenOrder,
+    Paging,
     Permissions,
     PositionSide,
 )
@@ -31,6 +32,8 @@ class Bitget(Exchange):
     ccxt_id = "bitget"
     batch = 20
     batch_of_one_market = True
+    # Whatever the limit, its history answers for 90 days at most.
+    paging = Paging(200, days=90)
     post_only_is_silent = True
     options: ClassVar[Mapping[str, Any]] = {
         # The classic account: else ccxt asks at the first request, and takes an error for an answer.

@@ -18,6 +18,7 @@ from passivbot.exchanges.types import (
     Market,
     NewOrder,
     OpenOrder,
+    Paging,
     Permissions,
     Position,
     PositionSide,
@@ -36,6 +37,7 @@ class Bybit(Exchange):
     name = "bybit"
     ccxt_id = "bybit"
     batch = 10
+    paging = Paging(1000)
     post_only_is_silent = True
     options: ClassVar[Mapping[str, Any]] = {
         "fetchMarkets": {"types": ["linear"]},

@@ -19,6 +19,7 @@ from passivbot.exchanges.types import (
     Market,
     NewOrder,
     OpenOrder,
+    Paging,
     Permissions,
     Position,
     PositionSide,
@@ -46,6 +47,8 @@ class Dialect:
     """Whether a post-only order that would trade is taken and ended without a word, instead of refused."""
     fills_span_ms: ClassVar[int] = 7 * DAY_MS
     """Longest span of time that may be asked for in one request of fills."""
+    paging: ClassVar[Paging] = Paging(500)
+    """Of candles; an exchange may skip minutes, or refuse, where it is asked for more."""
     tells_profits: ClassVar[bool] = True
     """Whether fills that close come with their realised profit."""
     markets_parameters: ClassVar[Mapping[str, Any]] = {}

@@ -19,6 +19,7 @@ from passivbot.exchanges.types import (
     Market,
     NewOrder,
     OpenOrder,
+    Paging,
     Permissions,
     Position,
     PositionSide,
@@ -33,6 +34,7 @@ class Gate(Exchange):
     name = "gate"
     ccxt_id = "gate"
     batch = 10
+    paging = Paging(1999, 10_000)
     id_prefix = "t-"
     options: ClassVar[Mapping[str, Any]] = {
         "unifiedAccount": False,

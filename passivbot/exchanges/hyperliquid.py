@@ -16,6 +16,7 @@ from passivbot.exchanges.types import (
     Fill,
     MarginMode,
     NewOrder,
+    Paging,
     Permissions,
     Position,
     PositionSide,
@@ -34,6 +35,7 @@ class Hyperliquid(Exchange):
     quote = "USDC"
     hedge = False
     batch = 1
+    paging = Paging(5000, 5000)
     # Four zeros before our digits: the exchange wants 128 bits.
     id_prefix = "0x0000"
     fills_span_ms = 366 * DAY_MS

@@ -17,6 +17,7 @@ from passivbot.exchanges.types import (
     Market,
     NewOrder,
     OpenOrder,
+    Paging,
     Permissions,
 )
 
@@ -32,6 +33,7 @@ class Kucoin(Exchange):
     name = "kucoinfutures"
     ccxt_id = "kucoinfutures"
     batch = 10
+    paging = Paging(200)
     post_only_is_silent = True
     tells_profits = False
     # Positions are watched by another account model's stream alone.

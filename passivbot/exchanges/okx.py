@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 
 from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault, Verdicts
-from passivbot.exchanges.types import Balance, Failure, Fill, MarginMode, NewOrder, OpenOrder, Permissions
+from passivbot.exchanges.types import (
+    Balance,
+    Failure,
+    Fill,
+    MarginMode,
+    NewOrder,
+    OpenOrder,
+    Paging,
+    Permissions,
+)
 
 _PAGE = 100
 
@@ -20,6 +29,7 @@ class Okx(Exchange):
     name = "okx"
     ccxt_id = "okx"
     batch = 20
+    paging = Paging(300)
     post_only_is_silent = True
     options: ClassVar[Mapping[str, Any]] = {"fetchMarkets": {"types": ["swap"]}}
     verdicts = Verdicts(

@@ -6,7 +6,7 @@ buying and for long. Times are UTC milliseconds.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from passivbot.engine import MarketRules
 
@@ -85,6 +85,24 @@ class Market:
     active: bool
     listed_ms: int | None = None
     max_leverage: float | None = None
+
+
+class Paging(NamedTuple):
+    """What the pages of an exchange's candles are like.
+
+    Parameters
+    ----------
+    size
+        Candles that one answer holds, at the best ratio of candles to request weight.
+    kept
+        It has the last so many minutes only; None: all since the listing.
+    days
+        Daily candles that one answer holds; None: as many as minutes.
+    """
+
+    size: int
+    kept: int | None = None
+    days: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from passivbot.exchanges.types import Paging
 from passivbot.live.clock import minute_of
 from passivbot.times import MINUTE_MS
 
@@ -19,12 +20,18 @@ FILE = "candles.sqlite"
 Rows = NDArray[np.float64]
 """(n, 4): high, low, close, quote volume of consecutive minutes."""
 
-PAGE = 1000
 _PAGES = 500
+_SPAN = 100
+"""Every exchange has at least so many minutes on a page."""
 
 
 class Source(Protocol):
     """Where candles come from: :class:`passivbot.exchanges.base.Exchange`."""
+
+    @property
+    def paging(self) -> Paging:
+        """What its pages are like."""
+        ...
 
     async def candles(
         self, coin: str, since_ms: int | None = None, limit: int | None = None
@@ -171,19 +178,63 @@ async def fetch(
     """
     end = minute_of(now_ms)
     pages: list[NDArray[np.float64]] = []
-    since = start_ms
+    since = max(start_ms, oldest(source, now_ms))
+    sought = before is not None
     for _ in range(_PAGES):
         if since >= end:
             break
-        limit = min(PAGE, (end - since) // MINUTE_MS + 1)
-        page = await source.candles(coin, since, max(int(limit), 2))
-        page = page[page[:, 0] >= since]
+        limit = max(min(source.paging.size, (end - since) // MINUTE_MS + 1), 2)
+        page = await _page(source, coin, since, limit)
         if not len(page):
-            break
+            if pages or sought:
+                break
+            since, sought = await _begin(source, coin, since, end), True
+            continue
         pages.append(page)
         since = int(page[:, 0].max()) + MINUTE_MS
     table = np.concatenate(pages) if pages else np.empty((0, 6))
     return cleaned(table, start_ms, end, before)
+
+
+def oldest(source: Source, now_ms: int) -> int:
+    """Return the first minute that an exchange still has; 0 where it keeps all."""
+    kept = source.paging.kept
+    # It goes on to the next minute while it is asked.
+    return 0 if kept is None else minute_of(now_ms) - (kept - _SPAN) * MINUTE_MS
+
+
+async def _page(source: Source, coin: str, since_ms: int, limit: int) -> NDArray[np.float64]:
+    page = await source.candles(coin, since_ms, limit)
+    return page[page[:, 0] >= since_ms]
+
+
+async def _begin(source: Source, coin: str, empty_ms: int, end_ms: int) -> int:
+    """Return the time from which on there are candles, ``end_ms`` if there are none.
+
+    Some exchanges answer not by the first candles from a time on, but by those of the minutes that fit on a
+    page: by nothing, of the time before a coin was listed. Others tell no time of listing.
+
+    Parameters
+    ----------
+    source, coin
+        As of :func:`fetch`.
+    empty_ms
+        From here on a page was empty; that is asked once more, since it may have been a moment's.
+    end_ms
+        Of what is sought.
+    """
+    if len(await _page(source, coin, empty_ms, _SPAN)):
+        return empty_ms
+    low, high = empty_ms, end_ms - _SPAN * MINUTE_MS
+    if high <= low or not len(await _page(source, coin, high, _SPAN)):
+        return end_ms
+    while high - low > _SPAN * MINUTE_MS:
+        middle = minute_of((low + high) // 2)
+        if len(await _page(source, coin, middle, _SPAN)):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def warmup_start(now_ms: int, warmup_minutes: int) -> int:

@@ -71,11 +71,12 @@ class Feed:
         needed = candles.warmup_start(now_ms, total)
         oldest = minute_of(now_ms) - self._kept(config, total) * MINUTE_MS
         known = {coin: self._cache.load(coin, oldest) for coin in coins}
-        # A stretch on the disk counts if it reaches back far enough; else the coin begins anew.
+        # A stretch on the disk counts if it reaches back far enough, and forth; else the coin begins anew.
+        reached = max(needed, candles.oldest(self._source, now_ms) - 1)
         known = {
             coin: (start, rows)
             for coin, (start, rows) in known.items()
-            if len(rows) and start <= needed and start + len(rows) * MINUTE_MS > needed
+            if len(rows) and start <= needed and start + len(rows) * MINUTE_MS > reached
         }
         self.prime(config, markets, min([needed, *(start for start, _ in known.values())]))
         for coin, (start, rows) in known.items():

@@ -14,7 +14,7 @@ import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
-from passivbot.exchanges.types import Market, Position
+from passivbot.exchanges.types import Market, Paging, Position
 from passivbot.live.candles import Source
 from passivbot.live.journal import Journal
 from passivbot.live.policy import Policy
@@ -199,6 +199,11 @@ class PacedCandles:
 
     def __init__(self, source: Source, pace: Pace) -> None:
         self._source, self._pace = source, pace
+
+    @property
+    def paging(self) -> Paging:
+        """What the pages are like."""
+        return self._source.paging
 
     async def candles(
         self, coin: str, since_ms: int | None = None, limit: int | None = None

@@ -18,7 +18,7 @@ import numpy as np
 from passivbot.errors import ConfigError
 from passivbot.exchanges import Exchange
 from passivbot.exchanges.errors import ExchangeFault
-from passivbot.live.candles import PAGE, fetch, warmup_start
+from passivbot.live.candles import fetch, warmup_start
 from passivbot.live.clock import Clock
 from passivbot.live.policy import Policy
 from passivbot.live.source import Source
@@ -160,7 +160,7 @@ class Following:
         for attempt in range(5):
             for coin in sorted(missing):
                 since = self._venue.source.newest_ms(coin) + MINUTE_MS
-                count = min((ended - since) // MINUTE_MS + 2, PAGE)
+                count = min((ended - since) // MINUTE_MS + 2, self._exchange.paging.size)
                 try:
                     rows = await self._exchange.candles(coin, since, count)
                 except ExchangeFault as fault:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passivbot.engine import ORDER_TYPES, MarketRules
-from passivbot.exchanges.types import CLIENT_ID_DIGITS, Balance, Fill, Market, OpenOrder, Position
+from passivbot.exchanges.types import CLIENT_ID_DIGITS, Balance, Fill, Market, OpenOrder, Paging, Position
 from passivbot.live.bot import Bot
-from passivbot.live.candles import CandleCache, cleaned, warmup_start
+from passivbot.live.candles import CandleCache, cleaned, fetch, warmup_start
 from passivbot.live.fate import Fates
 from passivbot.live.guards import LossStop, Pace, PacedCandles, equity
 from passivbot.live.ids import client_id, is_own, order_type
@@ -25,6 +25,7 @@ from passivbot.live.reconcile import Resting, compare
 from passivbot.live.snapshot import Snapshot
 from passivbot.live.universe import Universe, leverage, survey
 from passivbot.planner import Mode, PlannedOrder
+from passivbot.times import MINUTE_MS
 from tests.live.rig import config_of
 
 RULES = MarketRules(0.001, 0.1, 0.001, 5.0, 1.0)
@@ -185,6 +186,30 @@ def test_candles_become_consecutive_minutes() -> None:
     assert len(cleaned(broken, 0, 10 * 60_000, None)[1]) == 0
 
 
+@pytest.mark.parametrize("first", [0, 1, 99, 100, 101, 1234, 4899, 4900, 4999, 5000, 5001])
+@pytest.mark.parametrize("glitch", [False, True])
+async def test_candles_begin_where_a_coin_was_listed(first: int, glitch: bool) -> None:
+    """Pages are the minutes after a time, not the candles after it; the very first answer may be wrong."""
+    asked: list[int] = []
+
+    class Windows:
+        paging = Paging(200)
+
+        async def candles(self, coin: str, since_ms: int | None = None, limit: int | None = None) -> Any:
+            assert since_ms is not None
+            assert limit is not None
+            asked.append(since_ms // MINUTE_MS)
+            if glitch and len(asked) == 1:
+                return np.empty((0, 6))
+            begin = max(since_ms // MINUTE_MS, first)
+            return rows(*range(begin, min(since_ms // MINUTE_MS + min(limit, 200), 5001)))
+
+    start, found = await fetch(Windows(), "BTC", 0, 5000 * MINUTE_MS, None)
+    assert len(found) == max(5000 - first, 0)
+    assert start == (first * MINUTE_MS if first < 5000 else 0)
+    assert len(asked) < 40
+
+
 def test_the_cache_gives_the_last_unbroken_stretch(tmp_path: Any) -> None:
     cache = CandleCache(tmp_path / "candles.sqlite")
     cache.store("BTC", 0, np.ones((3, 4)))
@@ -315,6 +340,8 @@ async def test_candles_wait_for_the_request_budget() -> None:
     pace = Pace(Policy(requests_per_minute=3), lambda guard, text: None, lambda: now[0])
 
     class Exchange:
+        paging = Paging(1000)
+
         async def candles(self, coin: str, since_ms: int | None = None, limit: int | None = None) -> Any:
             pace.note()
             asked.append((coin, now[0]))

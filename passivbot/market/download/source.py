@@ -1,8 +1,8 @@
-"""One exchange as a source of candles: the connected client, its pace, what its pages are like."""
+"""One exchange as a source of candles: the connected client and its pace."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,37 +21,6 @@ _SETTLING_MS = 60 * MINUTE_MS
 Answer = TypeVar("Answer")
 
 
-class Paging(NamedTuple):
-    """What the pages of an exchange are like.
-
-    Parameters
-    ----------
-    size
-        Candles that one answer holds, at the best ratio of candles to request weight.
-    kept
-        It has the last so many minutes only; None: all since the listing.
-    days
-        Daily candles that one answer holds; None: as many as minutes.
-    """
-
-    size: int
-    kept: int | None = None
-    days: int | None = None
-
-
-PAGING: dict[str, Paging] = {
-    "binanceusdm": Paging(499),  # weight 2; 1000 candles weigh 5
-    "bybit": Paging(1000),
-    "okx": Paging(300),
-    "bitget": Paging(200, days=90),  # whatever the limit, its history answers for 90 days at most
-    "gate": Paging(1999, 10_000),
-    "kucoinfutures": Paging(200),
-    "hyperliquid": Paging(5000, 5000),
-}
-OTHER_PAGING = Paging(500)
-"""Of an exchange that another package brings."""
-
-
 class Source:
     """A connected exchange.
 
@@ -67,7 +36,7 @@ class Source:
         self.exchange = exchange
         self.pace = pace
         self.store_name = exchange_name(exchange.name)
-        self.paging = PAGING.get(exchange.name, OTHER_PAGING)
+        self.paging = exchange.paging
         self.now_ms = 0
         self.settled_ms = 0
 
