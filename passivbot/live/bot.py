@@ -165,7 +165,9 @@ class Bot:
         await self._renew(now)
         seen = await snapshot.take(p.exchange, self._priced())
         fates, sender = self._running()
-        if now >= self._due_ms["fills"] or fates.missing(seen) or self._changed(seen):
+        changed = self._changed(seen)
+        # A drifting position waits for fills that the history did not have yet.
+        if now >= self._due_ms["fills"] or changed or self._drifting or fates.missing(seen):
             await self._read_fills(self._fills_since(now), now)
             self._due_ms["fills"] = now + int(p.policy.fills_minutes * MINUTE_MS)
         new, self._new = self._new, []

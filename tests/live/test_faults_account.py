@@ -270,6 +270,19 @@ async def test_fault_24_late_profit_and_late_fills_cause_no_panic(name: str, tmp
         r.check()
 
 
+async def test_fault_24_late_fills_are_asked_for_until_they_are_there(name: str, tmp_path: Path) -> None:
+    """What trails a position goes by its last fill, so the minutes until the next regular look count."""
+    async with rig(name, tmp_path) as r:
+        await holding(r)
+        order = next(o for o in r.core.open_orders if o.closes)
+        r.core.fill(order.id)
+        r.venue.faults.add("fills", "truncate", keep=0, times=2)
+        await r.settle()
+        assert "history" not in counts(r.told)
+        assert len(r.journal.fills()) == len(r.core.executions)
+        r.check()
+
+
 async def test_fault_29_keys(name: str, tmp_path: Path) -> None:
     """A key that may withdraw is refused; one that is revoked or used from elsewhere stops the bot."""
     async with rig(name, tmp_path) as r:
