@@ -4,7 +4,8 @@ import asyncio
 import gc
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from passivbot.errors import LiveError, PassivbotError
 from passivbot.exchanges.base import Exchange
@@ -18,7 +19,7 @@ from passivbot.times import DAY_MS, MINUTE_MS
 
 log = logging.getLogger(__name__)
 
-_CANDLE_SECONDS = 1.5
+_CANDLE_MS = 1_500
 """After the minute's end: exchanges need a moment to publish its candle."""
 _LONG_MS = 1_800_000
 """A life of so long had an exchange that answers."""
@@ -46,7 +47,9 @@ class Hints:
     def __init__(self, exchange: Exchange, watch: Watch, wake: asyncio.Event) -> None:
         self._exchange, self._watch, self._wake = exchange, watch, wake
         self.count = 0
-        self._silent = 0
+        # The first look finds what happened before there was a stream.
+        self._since = -1
+        self._untold: int | None = None
 
     async def follow(self) -> None:
         """Follow the stream until cancelled, whatever happens to it."""
@@ -73,25 +76,34 @@ class Hints:
             self.count += 1
             self._wake.set()
 
-    async def notice(self, before: int, fills: int) -> None:
-        """Take a stream that did not tell of fills for dead: make it anew.
+    def found(self, fills: int, count: int) -> None:
+        """Note what a cycle found: fills since the cycle before, of which the stream has to tell, too.
 
         Parameters
         ----------
-        before
-            Hints counted at the cycle before.
         fills
-            Fills that this cycle found.
+            How many.
+        count
+            Hints that had come when the cycle began.
         """
-        self._silent = self._silent + 1 if fills and self.count == before else 0
-        if self._silent:
-            self._silent = 0
+        self._untold = self._since if fills and self.count == self._since else None
+        self._since = count
+
+    async def check(self) -> None:
+        """Take a stream that still has not told of the last cycle's fills for dead: make it anew.
+
+        To be asked after the pause: a hint may come some moments later than the answer by REST.
+        """
+        if self._untold == self.count:
             self._watch.tell(STREAM, "the stream said nothing of a fill; it is opened anew")
             await self._exchange.resubscribe()
+        self._untold = None
 
 
 async def begin(bot: Bot, clock: Clock, stop: asyncio.Event) -> None:
     """Start a bot; wait and try again where the exchange asks for patience.
+
+    Candles of many coins take minutes: ``stop`` cuts that short, and the bot is not started then.
 
     Raises
     ------
@@ -103,7 +115,7 @@ async def begin(bot: Bot, clock: Clock, stop: asyncio.Event) -> None:
     policy = bot.parts.policy
     for attempt in range(policy.failures):
         try:
-            await bot.start()
+            await _unless(stop, bot.start())
         except ExchangeFault as fault:
             bot.parts.watch.failure(fault.failure)
             if fault.failure is Failure.AUTH:
@@ -117,6 +129,19 @@ async def begin(bot: Bot, clock: Clock, stop: asyncio.Event) -> None:
             await clock.wait(max(pause, fault.retry_after_s or 0.0), stop)
         else:
             return
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Await ``work``, or cancel it as soon as ``stop`` is set."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not tasks[0].cancelled():
+        tasks[0].result()
 
 
 async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
@@ -148,7 +173,8 @@ async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
     try:
         while not stop.is_set():
             wake.clear()
-            before = hints.count
+            await hints.check()
+            began, count = clock.now_ms(), hints.count
             try:
                 report = await bot.cycle()
             except ExchangeFault as fault:
@@ -159,9 +185,9 @@ async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
                 await clock.wait(policy.backoff_seconds * 2 ** min(failures - 1, _MOST_DOUBLINGS), stop)
                 continue
             failures = 0
-            if follow:
-                await hints.notice(before, report.fills)
-            await clock.wait(pause_after(report, bot, clock.now_ms()), wake)
+            if follow and report.outcome == "ok":
+                hints.found(report.fills, count)
+            await clock.wait(pause_after(report, bot, began), wake)
             if wake.is_set() and not stop.is_set():
                 await asyncio.sleep(_BURST_SECONDS)
     finally:
@@ -170,14 +196,27 @@ async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def pause_after(report: Report, bot: Bot, now_ms: int) -> float:
-    """Return how many seconds to wait after a cycle, unless something happens."""
+def pause_after(report: Report, bot: Bot, began_ms: int) -> float:
+    """Return how many seconds to wait after a cycle, unless something happens.
+
+    Parameters
+    ----------
+    report
+        What came of it.
+    bot
+        Whose budget, delay and clock count.
+    began_ms
+        Market time at which it began: of a minute that ended since, it has not seen the candle.
+    """
     wait = bot.parts.pace.wait_seconds()
     if wait > 0.0:
         return wait
     if report.again:
         return float(bot.config.live.execution_delay_seconds)
-    return (MINUTE_MS - now_ms % MINUTE_MS) / 1000 + _CANDLE_SECONDS
+    late = began_ms % MINUTE_MS
+    # A replayed market stands at the minute's start, and has its candle.
+    due = began_ms - late + _CANDLE_MS + (0 if 0 < late < _CANDLE_MS else MINUTE_MS)
+    return max(due - bot.parts.clock.now_ms(), 0) / 1000
 
 
 async def _ending(bot: Bot, stop: asyncio.Event, wake: asyncio.Event) -> None:

@@ -25,7 +25,7 @@ from passivbot.live.policy import Policy
 from passivbot.live.run import Restarts, begin, run, supervise
 from passivbot.live.source import FileSource, PromotedSource, Source
 from passivbot.live.strategy import DEFAULT, Factory, find
-from passivbot.live.watch import Report, Watch
+from passivbot.live.watch import Watch
 from passivbot.ops.keys import Keys, resolve
 from passivbot.ops.run import Settings, operating
 from passivbot.ops.status import bot_folder
@@ -52,7 +52,7 @@ class Order:
     dry_run
         Plan, send nothing.
     cycles
-        End after so many settled or failed looks; None: never.
+        End after so many cycles; None: never.
     clear_loss_stop
         Let entries be placed again after a loss stop.
     session
@@ -162,7 +162,7 @@ async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event
                         if order.cycles is None:
                             await run(bot, stop, follow=order.follow)
                         else:
-                            await some(bot, order.cycles)
+                            await some(bot, order.cycles, stop)
                     finally:
                         cache.close()
 
@@ -177,9 +177,12 @@ async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event
             book.close()
 
 
-async def some(bot: Bot, cycles: int) -> list[Report]:
-    """Run a number of cycles."""
-    return [await bot.cycle() for _ in range(cycles)]
+async def some(bot: Bot, cycles: int, stop: asyncio.Event) -> None:
+    """Run a number of cycles, fewer if ``stop`` is set."""
+    for _ in range(cycles):
+        if stop.is_set():
+            return
+        await bot.cycle()
 
 
 @asynccontextmanager
