@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
+from passivbot.exchanges.errors import shortened
 from passivbot.exchanges.types import Hint
 
 _FIRST_PAUSE_S = 0.5
@@ -78,6 +79,6 @@ async def _follow(
         except asyncio.CancelledError:
             raise
         except Exception as error:  # whatever broke: hints may fail, the bot looks by REST
-            queue.put_nowait(Hint("lost", text=f"{kind}: {type(error).__name__}: {error}"))
+            queue.put_nowait(Hint("lost", text=f"{kind}: {shortened(error)}"))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)

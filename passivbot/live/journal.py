@@ -20,6 +20,7 @@ from typing import Any, Literal
 from passivbot.errors import LiveError
 from passivbot.exchanges.types import Fill
 from passivbot.live.ids import client_id, exact
+from passivbot.ops.redact import redacted
 from passivbot.planner import PlannedOrder
 from passivbot.sqlite import sqlite_errors
 
@@ -191,7 +192,7 @@ class Journal:
         now_ms: int,
     ) -> None:
         """Note what became of orders: (id, state, the exchange's id or nothing, why)."""
-        rows = [(state, other, other, why, now_ms, name) for name, state, other, why in changes]
+        rows = [(state, other, other, redacted(why), now_ms, name) for name, state, other, why in changes]
         if rows:
             with self._errors(), self._transaction():
                 self._db.executemany(
@@ -283,7 +284,7 @@ class Journal:
     def tripped(self, guard: str, text: str, now_ms: int) -> None:
         """Note what a guard did."""
         with self._errors():
-            self._db.execute("INSERT INTO guards VALUES (?, ?, ?)", (now_ms, guard, text))
+            self._db.execute("INSERT INTO guards VALUES (?, ?, ?)", (now_ms, guard, redacted(text)))
 
     def trips(self) -> list[tuple[int, str, str]]:
         """Return what guards did: (time, guard, text), in order."""

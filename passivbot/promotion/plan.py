@@ -22,6 +22,7 @@ from passivbot.live.policy import Policy
 from passivbot.live.source import Fixed
 from passivbot.live.strategy import trailing_grid
 from passivbot.live.watch import Watch
+from passivbot.ops.redact import redacted
 from passivbot.ops.status import bot_folder
 from passivbot.promotion.account import Plan
 
@@ -104,7 +105,7 @@ class _Notes(Watch):
         self._notes = notes
 
     def tell(self, guard: str, text: str) -> None:
-        self._notes.append(f"{guard}: {text}")
+        self._notes.append(redacted(f"{guard}: {text}"))
 
 
 async def _decided(bot: Bot, notes: Sequence[str]) -> Decision:
@@ -139,7 +140,7 @@ def _copy(source: Path, target: Path) -> None:
     if not source.is_file():
         return
     with (
-        contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old,
+        contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,
         contextlib.closing(sqlite3.connect(target)) as new,
     ):
         old.backup(new)

@@ -335,6 +335,18 @@ async def test_fills_that_name_no_order_are_of_none(told: bool, tmp_path: Path) 
     journal.close()
 
 
+def test_the_journal_keeps_no_key_of_a_stream(tmp_path: Path) -> None:
+    """Errors of libraries show whole addresses."""
+    journal = Journal(tmp_path / "journal.sqlite", "a_01")
+    text = "400, url='wss://fstream.binance.com/ws?listenKey=pqia91ma19a5s61cv6a81va65sdf19v8a65a1'"
+    journal.tripped("websocket", text, 5)
+    (intent,) = journal.intend([(planned(1.0, 100.0), 100.0)], 5)
+    journal.settle([(intent.id, "unknown", "", text)], 6)
+    assert "listenKey=[secret]" in journal.trips()[0][2]
+    journal.close()
+    assert not any(b"pqia91ma" in path.read_bytes() for path in tmp_path.iterdir())
+
+
 async def test_candles_wait_for_the_request_budget() -> None:
     now, asked = [0.0], []
     pace = Pace(Policy(requests_per_minute=3), lambda guard, text: None, lambda: now[0])
