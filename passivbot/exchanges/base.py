@@ -19,6 +19,7 @@ holds all of them to this contract (``tests/exchanges``).
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import aiohttp
@@ -233,10 +234,16 @@ class Exchange(Dialect):
         return mode, await self._set(request, f"{coin} leverage {leverage:g}")
 
     async def create(self, orders: Sequence[NewOrder]) -> list[Outcome]:
-        """Place orders; one outcome for each, in the order asked."""
+        """Place orders; one outcome for each, in the order asked. After a rate limit no more is sent."""
         outcomes: dict[str, Outcome] = {}
+        limit: Outcome | None = None
         for batch in split(orders, self.batch, of_one_market=self.batch_of_one_market):
-            outcomes |= await self._create_batch(batch)
+            if limit is None:
+                outcomes |= await self._create_batch(batch)
+                told = (outcomes[order.client_id] for order in batch)
+                limit = next((one for one in told if one.failure is Failure.RATE_LIMIT), None)
+            else:
+                outcomes |= {order.client_id: replace(limit, client_id=order.client_id) for order in batch}
         return [outcomes[order.client_id] for order in orders]
 
     async def cancel(self, orders: Sequence[OpenOrder]) -> list[Outcome]:

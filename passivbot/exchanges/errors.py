@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import ccxt  # type: ignore[import-untyped]
 
 from passivbot.exchanges.types import Failure
@@ -124,7 +125,9 @@ def classify(
     failure = verdicts.of_body(body_of(error))
     if failure is None:
         failure = next((verdict for kind, verdict in _CLASSES if isinstance(error, kind)), None)
-        if failure in (Failure.RETRY, None) and (isinstance(error, _SILENT) or failure is None):
+        # An answer that broke off is an ExchangeError of ccxt like any refusal; its cause tells them apart.
+        broken = isinstance(error.__cause__, aiohttp.ClientError)
+        if failure is None or broken or (failure is Failure.RETRY and isinstance(error, _SILENT)):
             failure = Failure.UNKNOWN if write else Failure.RETRY
     if failure is Failure.UNKNOWN and not write:
         failure = Failure.RETRY

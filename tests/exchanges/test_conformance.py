@@ -352,6 +352,19 @@ def test_rate_limits_say_how_long(name: str) -> None:
     play(name, scene)
 
 
+def test_after_a_rate_limit_no_further_batch_is_sent(name: str) -> None:
+    async def scene(b: Bench) -> None:
+        b.venue.faults.add("create", "limit", seconds=7)
+        orders = [b.new(number, price=50_000.0 + number) for number in range(1, b.exchange.batch + 2)]
+        outcomes = await b.exchange.create(orders)
+        assert [outcome.client_id for outcome in outcomes] == [order.client_id for order in orders]
+        assert {outcome.failure for outcome in outcomes} == {Failure.RATE_LIMIT}
+        assert b.venue.counts[name, "create"] == 1
+        assert b.core.open_orders == []
+
+    play(name, scene)
+
+
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [

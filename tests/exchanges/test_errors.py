@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import aiohttp
 import ccxt
 import pytest
 
@@ -70,6 +71,15 @@ def test_classes_decide_where_no_code_does(
     verdicts = adapter(name).verdicts
     assert classify(error, verdicts, write=False).failure is read
     assert classify(error, verdicts, write=True).failure is write
+
+
+def test_an_answer_that_breaks_off_is_no_refusal() -> None:
+    """ccxt raises its class of refusals; whether a write was carried out nobody knows."""
+    error = ccxt.ExchangeError("x POST https://x/y")
+    error.__cause__ = aiohttp.ClientPayloadError("Response payload is not completed")
+    verdicts = adapter("binanceusdm").verdicts
+    assert classify(error, verdicts, write=True).failure is Failure.UNKNOWN
+    assert classify(error, verdicts, write=False).failure is Failure.RETRY
 
 
 @pytest.mark.parametrize(
