@@ -3,6 +3,7 @@
 import importlib
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ CACHE_LEAST = 1_000_000_000
 """Bytes below which a cache folder has no room for a panel."""
 
 _CLOCK_READINGS = 5
+_QUESTIONS = 3  # to a machine that joined and does not answer, until it is left out
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ class Gate:
         self._admitted = {machine.id: machine for machine in admitted}
         self._refused: set[str] = set()
         self._asked: dict[str, Asked] = {}
+        self._silent: Counter[str] = Counter()
         self._own = own
         self._fit = fit
         self._say = say
@@ -220,14 +223,18 @@ class Gate:
         return [self._admitted[machine.id] for machine in present if machine.id in self._admitted]
 
     def _decide(self, report: Report) -> None:
+        if report.facts is None:
+            # It is busy, or was lost again before it could answer: then nobody asks it any more.
+            self._silent[report.machine.id] += 1
+            if self._silent[report.machine.id] < _QUESTIONS:
+                return
         machine, unfit = self._fit(report)
         found = [*misfits(report, self._own), *([unfit] if unfit else [])]
         if not found:
             self._admitted[machine.id] = machine
             return
         self._refused.add(machine.id)
-        if report.facts is not None:  # else it was lost again before it could answer
-            self._say(f"machine {machine} is left out: {found[0]}")
+        self._say(f"machine {machine} is left out: {found[0]}")
 
 
 def refuse_misfits(reports: Sequence[Report], own: Mapping[str, Any]) -> None:

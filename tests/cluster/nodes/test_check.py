@@ -139,3 +139,23 @@ def test_gate_lets_in_what_fits(own: Callable[[Any], Any], reason: str | None, e
         # It is not asked again.
         assert gate(machines()) == []
         assert len(said) == 1
+
+
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize("silences", [2, 3])
+def test_gate_asks_a_machine_that_was_too_busy_to_answer_again(
+    silences: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    gate = Gate([], own_facts(), lambda report: (report.machine, None), said.append)
+    with monkeypatch.context() as hurried:
+        hurried.setattr("cluster.check.ANSWER_SECONDS", 0.0)
+        for _ in range(silences):
+            assert gate(machines()) == []
+    if silences == 2:
+        assert opened(gate) == machines()
+        assert said == []
+    else:
+        assert gate(machines()) == []
+        (line,) = said
+        assert "is left out: does not answer" in line
