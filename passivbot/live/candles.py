@@ -23,6 +23,8 @@ Rows = NDArray[np.float64]
 _PAGES = 500
 _SPAN = 100
 """Every exchange has at least so many minutes on a page."""
+_HOLES = 10
+"""So many empty pages are enough for one look; the next one goes on."""
 
 
 class Source(Protocol):
@@ -179,16 +181,17 @@ async def fetch(
     end = minute_of(now_ms)
     pages: list[NDArray[np.float64]] = []
     since = max(start_ms, oldest(source, now_ms))
-    sought = before is not None
+    holes = 0
     for _ in range(_PAGES):
         if since >= end:
             break
         limit = max(min(source.paging.size, (end - since) // MINUTE_MS + 1), 2)
         page = await _page(source, coin, since, limit)
         if not len(page):
-            if pages or sought:
+            holes += 1
+            if holes > _HOLES:
                 break
-            since, sought = await _begin(source, coin, since, end), True
+            since = await _next(source, coin, since, end)
             continue
         pages.append(page)
         since = int(page[:, 0].max()) + MINUTE_MS
@@ -208,11 +211,11 @@ async def _page(source: Source, coin: str, since_ms: int, limit: int) -> NDArray
     return page[page[:, 0] >= since_ms]
 
 
-async def _begin(source: Source, coin: str, empty_ms: int, end_ms: int) -> int:
-    """Return the time from which on there are candles, ``end_ms`` if there are none.
+async def _next(source: Source, coin: str, empty_ms: int, end_ms: int) -> int:
+    """Return the time from which on there are candles again, ``end_ms`` if there are none.
 
     Some exchanges answer not by the first candles from a time on, but by those of the minutes that fit on a
-    page: by nothing, of the time before a coin was listed. Others tell no time of listing.
+    page: by nothing, of the time before a coin was listed, or of hours in which it was not traded.
 
     Parameters
     ----------

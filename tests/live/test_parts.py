@@ -1,6 +1,7 @@
 """The parts of the bot that have no network: ids, comparison, modes, candles, ledger, limits."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -186,28 +187,45 @@ def test_candles_become_consecutive_minutes() -> None:
     assert len(cleaned(broken, 0, 10 * 60_000, None)[1]) == 0
 
 
+class Windows:
+    """Pages are the minutes after a time, not the candles after it; one answer may be wrong."""
+
+    paging = Paging(200)
+
+    def __init__(self, minutes: Sequence[int], wrong: int = -1) -> None:
+        self.minutes, self.wrong, self.asked = np.array(minutes), wrong, 0
+
+    async def candles(self, coin: str, since_ms: int | None = None, limit: int | None = None) -> Any:
+        assert since_ms is not None
+        assert limit is not None
+        self.asked += 1
+        if self.asked == self.wrong:
+            return np.empty((0, 6))
+        begin = since_ms // MINUTE_MS
+        inside = (self.minutes >= begin) & (self.minutes < begin + min(limit, 200))
+        return rows(*self.minutes[inside].tolist())
+
+
 @pytest.mark.parametrize("first", [0, 1, 99, 100, 101, 1234, 4899, 4900, 4999, 5000, 5001])
-@pytest.mark.parametrize("glitch", [False, True])
-async def test_candles_begin_where_a_coin_was_listed(first: int, glitch: bool) -> None:
-    """Pages are the minutes after a time, not the candles after it; the very first answer may be wrong."""
-    asked: list[int] = []
-
-    class Windows:
-        paging = Paging(200)
-
-        async def candles(self, coin: str, since_ms: int | None = None, limit: int | None = None) -> Any:
-            assert since_ms is not None
-            assert limit is not None
-            asked.append(since_ms // MINUTE_MS)
-            if glitch and len(asked) == 1:
-                return np.empty((0, 6))
-            begin = max(since_ms // MINUTE_MS, first)
-            return rows(*range(begin, min(since_ms // MINUTE_MS + min(limit, 200), 5001)))
-
-    start, found = await fetch(Windows(), "BTC", 0, 5000 * MINUTE_MS, None)
+@pytest.mark.parametrize("wrong", [-1, 1, 2])
+async def test_candles_begin_where_a_coin_was_listed(first: int, wrong: int) -> None:
+    windows = Windows(range(first, 5001), wrong)
+    start, found = await fetch(windows, "BTC", 0, 5000 * MINUTE_MS, None)
     assert len(found) == max(5000 - first, 0)
     assert start == (first * MINUTE_MS if first < 5000 else 0)
-    assert len(asked) < 40
+    assert windows.asked < 40
+
+
+@pytest.mark.parametrize("before", [None, 7.0])
+async def test_candles_go_on_after_hours_without_a_trade(before: float | None) -> None:
+    windows = Windows([*range(1000), *range(1600, 2000), *range(2201, 3000)])
+    start, found = await fetch(windows, "BTC", 0, 3000 * MINUTE_MS, before)
+    assert (start, len(found)) == (0, 3000)
+    assert np.flatnonzero(found[:, 3] == 0.0).tolist() == [*range(1000, 1600), *range(2000, 2201)]
+    assert set(found[1000:1600, 2]) == {8 + 999}
+    # Also where the last look ended in them.
+    start, found = await fetch(windows, "BTC", 1000 * MINUTE_MS, 3000 * MINUTE_MS, 8.0 + 999)
+    assert (start, len(found)) == (1000 * MINUTE_MS, 2000)
 
 
 def test_the_cache_gives_the_last_unbroken_stretch(tmp_path: Any) -> None:
