@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from passivbot.errors import LiveError
+from passivbot.ops.loopback import HOST, local_only
 from passivbot.ops.metrics import Metrics
 from passivbot.ops.redact import cleaned
 
@@ -76,7 +77,7 @@ class Health:
 
 
 @asynccontextmanager
-async def serving(health: Health, port: int, host: str = "127.0.0.1") -> AsyncIterator[int]:
+async def serving(health: Health, port: int) -> AsyncIterator[int]:
     """Serve while the block runs; gives the port, a free one if ``port`` is 0.
 
     Raises
@@ -97,16 +98,16 @@ async def serving(health: Health, port: int, host: str = "127.0.0.1") -> AsyncIt
     async def status(_: web.Request) -> web.Response:
         return web.json_response(health.document(), dumps=_dumps)
 
-    app = web.Application()
+    app = web.Application(middlewares=[local_only])
     app.add_routes([web.get("/metrics", metrics), web.get("/health", well), web.get("/status", status)])
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, HOST, port)
         try:
             await site.start()
         except OSError as error:
-            raise LiveError(f"{host}:{port}: can't listen ({error.strerror}); choose another port") from error
+            raise LiveError(f"{HOST}:{port}: can't listen ({error.strerror}); choose another port") from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

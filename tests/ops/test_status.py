@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -34,6 +35,20 @@ async def ask(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
     return await asyncio.to_thread(get)
+
+
+def test_the_endpoint_answers_to_this_machines_names_alone() -> None:
+    """Any web page can have its own name point here, and would read balance and positions."""
+
+    async def run() -> list[int]:
+        async with serving(Health(Metrics("a", "n")), 0) as port, aiohttp.ClientSession() as session:
+            seen = []
+            for host in (f"127.0.0.1:{port}", "localhost", f"evil.example:{port}", "127.0.0.1.evil.example"):
+                async with session.get(f"http://127.0.0.1:{port}/status", headers={"Host": host}) as answer:
+                    seen.append(answer.status)
+        return seen
+
+    assert asyncio.run(run()) == [200, 200, 403, 403]
 
 
 def test_health_turns_with_late_cycles_and_stops() -> None:

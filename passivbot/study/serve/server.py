@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from passivbot.errors import ResourceError
+from passivbot.ops.loopback import HOST, local_only
 from passivbot.study.serve.site import Answer, Site
 
-HOST = "127.0.0.1"
 PORT = 8788
 _TRIED = 20  # ports, where none is named
-_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def listen(port: int | None) -> socket.socket:
@@ -54,7 +53,7 @@ def application(site: Site) -> web.Application:
     async def handle(request: web.Request) -> web.Response:
         return response(await asyncio.to_thread(site.answer, request.match_info["path"], request.query))
 
-    app = web.Application(middlewares=[_local_only])
+    app = web.Application(middlewares=[local_only])
     app.router.add_get("/{path:.*}", handle)
 
     async def close(_: web.Application) -> None:
@@ -86,15 +85,3 @@ async def serve(
         await (until() if until else asyncio.Event().wait())
     finally:
         await runner.cleanup()
-
-
-@web.middleware
-async def _local_only(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Refuse a page of somebody else whose name was made to point here (DNS rebinding)."""
-    host = request.headers.get("Host", "")
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in _NAMES:
-        raise web.HTTPForbidden(text="this page answers to 127.0.0.1 and localhost only\n")
-    return await handler(request)
