@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ _PAUSES = (1.0, 5.0, 30.0)
 
 class _Sink(Protocol):
     def send(self, lines: list[str]) -> None:
-        """Send lines, or raise OSError."""
+        """Send lines, or raise OSError, ValueError or HTTPException."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -53,6 +54,8 @@ class RemoteHandler(logging.Handler):
             self._queue.put_nowait(self.format(record))
         except queue.Full:
             self.dropped += 1
+        except Exception:  # a line that can't be made is logging's to report, and no end of the bot
+            self.handleError(record)
 
     def close(self) -> None:
         """Send what is left, for at most some seconds."""
@@ -91,7 +94,7 @@ class RemoteHandler(logging.Handler):
             try:
                 self._sink.send(lines)
                 return
-            except (OSError, ValueError):
+            except (OSError, ValueError, HTTPException):
                 if pause is None or self._closing.wait(pause):
                     break
         self.dropped += len(lines)

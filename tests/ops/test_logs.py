@@ -168,6 +168,33 @@ def test_a_copy_goes_to_a_server(tmp_path: Path) -> None:
         assert [json.loads(line)["message"] for line in taken] == [f"line {n}" for n in range(1200)]
 
 
+def test_a_server_that_answers_nonsense_is_tried_again(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(60)
+        handler = RemoteHandler(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        handler.setFormatter(logging.Formatter())
+        handler.emit(logging.makeLogRecord({"msg": "hello"}))
+        for answer in (b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"):
+            asked, _ = listener.accept()
+            with asked:
+                text = b""
+                while not text.endswith(b"hello\n"):
+                    text += asked.recv(4096)
+                asked.sendall(answer)
+        handler.close()
+        assert handler.dropped == 0
+
+
+def test_a_line_that_can_not_be_made_ends_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        with logging_to(None, console=None, remote=f"syslog://127.0.0.1:{receiver.getsockname()[1]}"):
+            log.info("%d orders", "no number")
+
+
 def test_nobody_waits_for_a_server_that_is_gone(tmp_path: Path) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, and never listens
