@@ -29,6 +29,7 @@ from passivbot.ops.run import Ops
 from passivbot.times import MINUTE_MS
 from passivbot.venue import Core, MarketSource, Venue, VenueMarket
 from passivbot.venue.account import ApiKey
+from tests.exchanges.bench import credentials
 
 START_MS = 1_746_403_200_000
 ACCOUNT = "test_01"
@@ -183,7 +184,7 @@ class Rig:
         pace = Pace(self.policy, told)
         self.exchange = connect(
             self.name,
-            {"apiKey": self.key.key, "secret": self.key.secret},
+            credentials(self.name, self.key),
             session=self.venue.session(trace_configs=[pace.trace()]),
             rate_limit_ms=1,
             **{"timeout_s": 3.0, **settings},
