@@ -22,6 +22,7 @@ import aiohttp
 from passivbot.errors import LiveError
 from passivbot.ops.metrics import Metrics
 from passivbot.ops.redact import cleaned, register
+from passivbot.ops.remote import is_http
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,7 @@ class Alerts:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if not is_http(url):
                 raise LiveError("the address of the webhook is none; allowed is https://HOST/PATH")
             register([url])  # whoever knows it can write to the channel
         self._url, self.account, self.name = url, account, name
@@ -199,7 +199,7 @@ async def _post(session: aiohttp.ClientSession, url: str, body: Mapping[str, Any
                 cause = f"it answers {answer.status}"
                 if answer.status < 500 and answer.status != 429:
                     break
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             cause = type(error).__name__
         if pause is not None:
             await asyncio.sleep(pause)

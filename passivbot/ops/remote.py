@@ -100,12 +100,23 @@ class RemoteHandler(logging.Handler):
         self.dropped += len(lines)
 
 
+def is_http(url: str) -> bool:
+    """Return whether a text is the address of something that takes HTTP, as far as that shows."""
+    try:
+        parts = urlsplit(url)
+        # Asking for the port reads it; a name that DNS can't have would fail at each message.
+        named = bool(parts.hostname and parts.hostname.encode("idna")) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and named
+
+
 def _sink(url: str) -> _Sink:
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.hostname:
+    if is_http(url):
         register([url])  # it may hold a token
         return _Http(url)
-    with contextlib.suppress(ValueError):  # no number
+    with contextlib.suppress(ValueError):  # no number, or no address at all
+        parts = urlsplit(url)
         if parts.scheme == "syslog" and parts.hostname:
             return _Syslog(parts.hostname, parts.port or 514)
     raise LiveError(f"the address of the remote log is not usable; allowed is {ALLOWED}")

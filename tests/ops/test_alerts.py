@@ -197,7 +197,10 @@ def test_without_a_webhook_alerts_are_logged(caplog: pytest.LogCaptureFixture) -
     assert "too much" in caplog.text
 
 
-@pytest.mark.parametrize("url", ["example.org/x", "ftp://x/y", "https:///path"])
+@pytest.mark.parametrize(
+    "url",
+    ["example.org/x", "ftp://x/y", "https:///path", "http://[::1/x", "https://a..b/x", f"https://{'a' * 64}"],
+)
 def test_an_address_that_is_none_is_an_error_and_is_not_shown(url: str) -> None:
     with pytest.raises(LiveError, match=r"allowed is https://HOST/PATH") as caught:
         Alerts(url, "a", "n")

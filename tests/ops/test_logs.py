@@ -219,7 +219,9 @@ def test_a_copy_goes_to_syslog() -> None:
     assert json.loads(rest)["coin"] == "BTC"
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x", "syslog://", "https://", "syslog://h:port"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://x", "syslog://", "https://", "syslog://h:port", "http://[::1/x", "https://h:99999/x"]
+)
 def test_an_address_that_is_none_is_an_error(url: str) -> None:
     with pytest.raises(LiveError, match="allowed is https://HOST/PATH"):
         RemoteHandler(url)
