@@ -5,6 +5,8 @@
 //! its numerator. The state is kept at the start of the current span; values inside it are made on demand, all at
 //! once, since the walk through the span is owed anyway.
 
+use std::ops::Range;
+
 use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
 use crate::interval::Interval;
@@ -16,6 +18,11 @@ use crate::types::{Bands, higher, lower};
 pub(super) const BLOCK: usize = 60;
 /// Averages of the close: three, each of long and short, and two idle lanes to fill a vector register.
 pub(super) const PRICE_LANES: usize = 8;
+/// All averages of a coin by number: each of long and short in turn.
+pub(super) const COUNT: usize = 10;
+pub(super) const PRICES: Range<usize> = 0..6;
+pub(super) const VOLUMES: Range<usize> = 6..8;
+pub(super) const LOG_RANGES: Range<usize> = 8..10;
 /// Averages of volume and of log range, each of long and short.
 const RANKING_LANES: usize = 4;
 /// Coins whose averages advance together: each is a chain of operations that wait for one another.
@@ -58,9 +65,18 @@ impl<const N: usize> Lanes<N> {
         self.alpha.iter().map(|alpha| 2.0 / alpha - 1.0).fold(0.0, f64::max)
     }
 
+    fn copy(&self, lane: usize, to: impl FnOnce(f64, f64, f64)) {
+        to(self.value[lane], self.alpha[lane], self.weight[lane]);
+    }
+
+    /// Lanes that hold nothing.
+    pub(super) fn idle() -> Self {
+        Self { value: [0.0; N], alpha: [0.0; N], weight: [0.0; N] }
+    }
+
     /// The values after one more minute.
     #[inline(always)]
-    fn after(&self, value: &[f64; N], x: &[f64; N]) -> [f64; N] {
+    pub(super) fn after(&self, value: &[f64; N], x: &[f64; N]) -> [f64; N] {
         std::array::from_fn(|n| self.alpha[n] * x[n] + self.weight[n] * value[n])
     }
 }
@@ -155,6 +171,33 @@ impl Averages {
         }
     }
 
+    /// Put average `number` into a lane.
+    pub(super) fn put<const N: usize>(&self, number: usize, to: &mut Lanes<N>, lane: usize) {
+        let copy = |value: f64, alpha: f64, weight: f64| {
+            (to.value[lane], to.alpha[lane], to.weight[lane]) = (value, alpha, weight);
+        };
+        match number.checked_sub(PRICES.end) {
+            None => self.prices.copy(number, copy),
+            Some(n) => self.ranking.copy(n, copy),
+        }
+    }
+
+    /// A span begins with these values.
+    pub(super) fn begin(&mut self, value: &[f64; COUNT]) {
+        let (prices, ranking) = value.split_at(PRICES.end);
+        self.prices.value[PRICES].copy_from_slice(prices);
+        self.ranking.value.copy_from_slice(ranking);
+        self.prices_ended = None;
+        self.ranking_ended = None;
+    }
+
+    /// What is left of a volume average of a side after the longest span in which there is no volume; None if it is no
+    /// average of what was.
+    pub(super) fn volume_left(&self, side: usize) -> Option<f64> {
+        let weight = self.ranking.weight[side];
+        (0.0..=1.0).contains(&weight).then(|| weight.powi(BLOCK as i32))
+    }
+
     /// §6.5: absorb the log range of an hour.
     pub(super) fn absorb_hour(&mut self, range: f64) {
         for (hourly, value) in self.hourly.iter().zip(&mut self.hourly_value) {
@@ -179,6 +222,11 @@ impl Averages {
     /// True if there are bands of each minute of the span.
     pub(super) fn is_walked(&self) -> bool {
         self.prices_ended.is_some()
+    }
+
+    /// True if there is what ranks the coin in each minute of the span.
+    pub(super) fn is_ranked(&self) -> bool {
+        self.ranking_ended.is_some()
     }
 
     /// Bands after minute `n` of the walked span (§6.6).

@@ -68,6 +68,7 @@ impl Run<'_> {
 
     /// Have the averages of each minute of the span.
     pub(super) fn walk_averages(&mut self, i: usize) {
+        self.begin_coin(i);
         if !self.coins[i].averages.is_walked() {
             let (isa, columns) = (self.isa, self.columns());
             let coin = &mut self.coins[i];
@@ -88,6 +89,7 @@ impl Run<'_> {
 
     /// Minutes at which an order of the position may fill, from `from` on.
     fn held_candidates<S: SideIndex>(&mut self, i: usize, from: usize) -> Candidates {
+        self.begin_coin(i);
         if let Some(candidates) = self.coins[i].sides[S::INDEX].held {
             return candidates;
         }

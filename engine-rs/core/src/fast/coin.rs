@@ -60,6 +60,8 @@ pub(super) struct Coin<'a> {
     /// Extremes of the span at hand.
     pub(super) extremes: Extremes,
     pub(super) averages: Averages,
+    /// Extremes, averages and what the sides know are those of the span that begins at this minute.
+    pub(super) begun: usize,
     pub(super) sides: [CoinSide; 2],
 }
 
@@ -87,6 +89,7 @@ impl<'a> Coin<'a> {
             start: first.saturating_add(panel.interval().bars(warmup)).min(last),
             extremes: Extremes::of(&candles, first, first),
             averages: Averages::new([&bot.long, &bot.short], close, volume, panel.interval()),
+            begun: 0,
             sides: [side(&bot.long), side(&bot.short)],
         }
     }
@@ -99,8 +102,10 @@ impl<'a> Coin<'a> {
         self.start <= k && k <= self.last
     }
 
-    /// A new span begins.
-    pub(super) fn begin_span(&mut self, extremes: Extremes) {
+    /// A span begins at minute `start`.
+    #[inline(always)]
+    pub(super) fn begin_span(&mut self, start: usize, extremes: Extremes) {
+        self.begun = start;
         self.extremes = extremes;
         for side in &mut self.sides {
             side.held = None;

@@ -53,8 +53,13 @@ impl Run<'_> {
         self.entering_known[S::INDEX] = true;
         self.scratch.entering[S::INDEX].clear();
         let later = u64::MAX << (from - self.span.start);
+        let among_members = self.chooses::<S>() && self.foresees_members::<S>();
+        if among_members {
+            self.find_members::<S>();
+        }
         for coin in 0..self.coins.len() {
-            if self.is_free::<S>(coin) {
+            let survives = !among_members || self.selection[S::INDEX].members[coin] != 0;
+            if survives && self.is_free::<S>(coin) {
                 let (minutes, known) = match self.first_entry::<S>(coin) {
                     FirstEntry::At(minutes) => (minutes & later, true),
                     _ => (later, false),
@@ -101,6 +106,7 @@ impl Run<'_> {
 
     /// What bounds tell of the first entry's price (§9.2), which depends on candles and averages alone.
     fn first_entry<S: SideIndex>(&mut self, i: usize) -> FirstEntry {
+        self.begin_coin(i);
         let known = self.coins[i].sides[S::INDEX].first_entry;
         if known != FirstEntry::Unknown {
             return known;

@@ -7,12 +7,14 @@
 //!
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
 //! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks` and what is waited for in
-//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection`, averages (§6) in `averages` and
-//! `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity (§15) in `keep`.
+//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection`, averages (§6) in `averages`,
+//! `abreast` and `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity (§15) in
+//! `keep`.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
 //! regular candles and price averages of at least one bar; everything else takes the plain path.
 
+mod abreast;
 mod ahead;
 mod averages;
 mod candidates;
@@ -29,6 +31,9 @@ mod waiting;
 
 pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 
+use std::cell::RefCell;
+
+use abreast::Abreast;
 use ahead::Ahead;
 use averages::{Averages, Columns};
 use coin::Coin;
@@ -81,6 +86,16 @@ pub(crate) fn run_days<'c>(
             (run, keep)
         })
         .collect();
+    let abreast = RefCell::default();
+    let (wanted, coins): (Vec<_>, _) =
+        (runs.iter().map(|(run, _)| run.wanted()).collect(), market.panel.coins());
+    if coins.len() > 1 && wanted.len() > 1 && wanted.as_flattened().contains(&true) {
+        let averages = |run: usize, coin: usize| &runs[run].0.coins[coin].averages;
+        abreast.replace(Abreast::new(&wanted, coins.len(), averages));
+        for (n, (run, _)) in runs.iter_mut().enumerate() {
+            run.abreast = Some((&abreast, n));
+        }
+    }
     run_together(isa, prepared, &mut runs);
     runs.into_iter().map(|(_, keep)| keep.figures).collect()
 }
@@ -100,6 +115,10 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         if let (Some(next), Some((run, _))) = (prepared.blocks().get(index + 1), runs.first()) {
             run.foresee(index + 1, next);
         }
+        if let Some((Run { account, abreast: Some((abreast, _)), .. }, _)) = runs.first() {
+            let mut abreast = abreast.borrow_mut();
+            abreast.advance(isa, account.market.panel, prepared, block);
+        }
         let mut going = false;
         for (run, keep) in runs.iter_mut().filter(|(_, keep)| !keep.stopped()) {
             run.walk_block(index, block, keep);
@@ -112,8 +131,11 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         for (run, _) in runs.iter_mut() {
             run.arrive(index + 1);
         }
-        let going = runs.iter_mut().filter(|(_, keep)| !keep.stopped());
-        averages::finish(isa, going.flat_map(|(run, _)| run.moving()));
+        if let Some((Run { abreast: Some((abreast, _)), .. }, _)) = runs.first() {
+            abreast.borrow_mut().arrive();
+        }
+        let alone = runs.iter_mut().filter(|(run, keep)| run.abreast.is_none() && !keep.stopped());
+        averages::finish(isa, alone.flat_map(|(run, _)| run.moving()));
     }
 }
 
@@ -125,6 +147,8 @@ struct Run<'a> {
     coins: Vec<Coin<'a>>,
     /// Averages of a coin that runs alone.
     ahead: Option<Ahead>,
+    /// Averages of runs side by side, and which of them this one is.
+    abreast: Option<(&'a RefCell<Abreast>, usize)>,
     sides: [SideWide; 2],
     first_order_minute: usize,
     /// Minutes at which something begins that the panel's blocks do not know, ascending.
@@ -186,6 +210,7 @@ impl<'a> Run<'a> {
         let always = |coin: &Coin<'_>| coin.start <= first_order_minute && coin.last + 1 == panel.bars();
         let ranked = count > 1
             && (!coins.iter().all(always) || sides.iter().any(|side| side.enabled && side.slots < count));
+        let selection = [Selection::of(&coins, 0), Selection::of(&coins, 1)];
         Self {
             account: Account::new(market),
             prepared,
@@ -193,6 +218,7 @@ impl<'a> Run<'a> {
             sides,
             coins,
             ahead: None,
+            abreast: None,
             first_order_minute,
             splits,
             next_split: 0,
@@ -203,7 +229,7 @@ impl<'a> Run<'a> {
             mask: None,
             entering_known: [false; 2],
             ranked,
-            selection: [Selection::new(count), Selection::new(count)],
+            selection,
             scratch: events::Scratch::default(),
         }
     }
@@ -217,6 +243,14 @@ impl<'a> Run<'a> {
             let (lanes, blocks) = (coin.averages.prices(), &blocks[first..end]);
             self.ahead = Ahead::of(self.isa, lanes, coin.candles.close, blocks, first);
         }
+    }
+
+    /// Which averages of a coin are asked for: not those of a side that does not trade, nor those that rank coins where there
+    /// is nothing to choose.
+    fn wanted(&self) -> [bool; averages::COUNT] {
+        std::array::from_fn(|number| {
+            self.sides[number % 2].enabled && (self.ranked || averages::PRICES.contains(&number))
+        })
     }
 
     /// The walk comes to a block: take what is known of the averages there.
@@ -268,6 +302,7 @@ impl<'a> Run<'a> {
             if end == block.end {
                 return;
             }
+            (0..self.coins.len()).for_each(|i| self.begin_coin(i));
             averages::finish(self.isa, self.moving());
             start = end;
         }
@@ -276,14 +311,9 @@ impl<'a> Run<'a> {
     /// One span: events first, then everything up to its end. `changes`: who trades may have changed.
     fn walk_span<K: Keep>(&mut self, changes: bool, keep: &mut K) {
         let Span { start, end, .. } = self.span;
-        // Of all coins at once, so that the memory is waited for once.
-        for (i, coin) in self.coins.iter_mut().enumerate() {
-            let extremes = if self.span.whole {
-                self.prepared.extremes(i, self.span.block)
-            } else {
-                Extremes::of(&coin.candles, start, end)
-            };
-            coin.begin_span(extremes);
+        if self.abreast.is_none() {
+            // Of all coins at once, so that the memory is waited for once.
+            (0..self.coins.len()).for_each(|i| self.begin_coin_anew(i));
         }
         for selection in &mut self.selection {
             selection.forget();
@@ -308,6 +338,28 @@ impl<'a> Run<'a> {
             };
         }
         self.keep_until(end, keep);
+    }
+
+    /// Have what the span at hand begins with for a coin: most are not asked in most spans.
+    #[inline]
+    fn begin_coin(&mut self, i: usize) {
+        if self.coins[i].begun != self.span.start {
+            self.begin_coin_anew(i);
+        }
+    }
+
+    fn begin_coin_anew(&mut self, i: usize) {
+        let Span { start, end, whole, block } = self.span;
+        let coin = &mut self.coins[i];
+        let extremes =
+            if whole { self.prepared.extremes(i, block) } else { Extremes::of(&coin.candles, start, end) };
+        coin.begin_span(start, extremes);
+        // Inside a block the averages went on by themselves.
+        if let Some((abreast, run)) = self.abreast
+            && (start == self.prepared.blocks()[block].start || !coin.valid(start))
+        {
+            coin.averages.begin(&abreast.borrow().at_start(run, i));
+        }
     }
 
     /// Averages of the coins that live in the span, which have yet to go on to the next one.
@@ -344,9 +396,9 @@ impl<'a> Run<'a> {
     fn keep_until<K: Keep>(&mut self, end: usize, keep: &mut K) {
         let from = self.kept;
         if from < end {
-            let (coins, span) = (&self.coins, self.span);
+            let span = self.span;
             let quiet = Quiet { from, to: end, whole: from == span.start && end == span.end };
-            keep.quiet(&self.account, quiet, |i| coins[i].extremes.close);
+            keep.quiet(&self.account, quiet, |i| self.coins[i].extremes.close);
             self.kept = end;
         }
     }

@@ -4,9 +4,11 @@ use std::cmp::Ordering;
 
 use super::Run;
 use super::averages::{self, BLOCK};
+use super::coin::Coin;
 use super::entering::Entering;
 use super::masks;
 use crate::grid::SideIndex;
+use crate::types::{higher, lower};
 
 /// What one side knows of the order of the coins.
 pub(super) struct Selection {
@@ -16,16 +18,22 @@ pub(super) struct Selection {
     best: Vec<usize>,
     /// The highest log ranges of the flat coins in each minute of a span, highest first.
     highest: Vec<[f64; BLOCK]>,
-    /// Coins that survive the volume filter, and the minutes of the span at which they do, one bit a minute.
-    members: Vec<(usize, u64)>,
+    /// Minutes of the span at which each coin survives the volume filter, one bit a minute.
+    pub(super) members: Vec<u64>,
     /// Minutes at which equal volumes leave open who survives.
     open: u64,
     /// The two before are those of the span at hand.
     known: bool,
+    /// What is left of any coin's volume average after a span without volume; None: nothing is known of that.
+    left: Option<f64>,
+    /// Bounds of the volume averages, and coins of which they do not tell whether they survive.
+    bounds: Vec<(f64, f64)>,
+    doubtful: Vec<usize>,
 }
 
 impl Selection {
-    pub(super) fn new(coins: usize) -> Self {
+    /// `left`: of volume averages after the longest span without volume, if it is the same of all coins.
+    pub(super) fn new(coins: usize, left: Option<f64>) -> Self {
         Self {
             by_volume: (0..coins).collect(),
             best: Vec::with_capacity(coins),
@@ -33,7 +41,17 @@ impl Selection {
             members: Vec::with_capacity(coins),
             open: 0,
             known: false,
+            left,
+            bounds: Vec::with_capacity(coins),
+            doubtful: Vec::with_capacity(coins),
         }
+    }
+
+    /// What a side has to know of these coins.
+    pub(super) fn of(coins: &[Coin<'_>], side: usize) -> Self {
+        let mut left = coins.iter().map(|coin| coin.averages.volume_left(side));
+        let first = left.next().flatten();
+        Self::new(coins.len(), first.filter(|_| left.all(|other| other == first)))
     }
 
     /// A new span begins.
@@ -49,16 +67,17 @@ impl Selection {
         volume: impl Fn(usize) -> f64,
         log_range: impl Fn(usize) -> f64,
     ) -> &[usize] {
-        self.sort_by_volume(volume);
+        sort_by_volume(&mut self.by_volume, volume);
         self.best.clear();
         self.best.extend(&self.by_volume[..surviving.min(self.by_volume.len())]);
         insertion_sort(&mut self.best, |a, b| log_range(b).total_cmp(&log_range(a)));
         &self.best
     }
+}
 
-    fn sort_by_volume(&mut self, volume: impl Fn(usize) -> f64) {
-        insertion_sort(&mut self.by_volume, |a, b| volume(b).total_cmp(&volume(a)).then(a.cmp(&b)));
-    }
+/// By falling volume, then in the order of the coins.
+fn sort_by_volume(list: &mut [usize], volume: impl Fn(usize) -> f64) {
+    insertion_sort(list, |a, b| volume(b).total_cmp(&volume(a)).then(a.cmp(&b)));
 }
 
 /// Rows for the highest values of each minute, highest first: as many as there are places and one more, since what is
@@ -85,84 +104,171 @@ impl Run<'_> {
     /// Keep of the flat coins that may enter those that may have a slot at some minute, and of their minutes those at
     /// which they may.
     pub(super) fn select<S: SideIndex>(&mut self) {
-        let side = self.sides[S::INDEX];
-        if self.coins.len() <= side.effective_slots || self.scratch.entering[S::INDEX].is_empty() {
+        if !self.chooses::<S>() || self.scratch.entering[S::INDEX].is_empty() {
             return;
         }
-        self.rank_coins();
-        let free = side.effective_slots - self.account.held[S::INDEX].len();
         let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
         self.find_members::<S>();
-        self.select_together::<S>(&mut entering, free);
+        self.select_together::<S>(&mut entering);
         self.scratch.entering[S::INDEX] = entering;
     }
 
-    /// Have what ranks the coins in each minute of the span.
-    fn rank_coins(&mut self) {
+    /// True if there are more coins than slots.
+    pub(super) fn chooses<S: SideIndex>(&self) -> bool {
+        self.coins.len() > self.sides[S::INDEX].effective_slots
+    }
+
+    /// Have what ranks some coins in each minute of the span.
+    fn rank_coins(&mut self, wanted: &[usize]) {
+        let mut known = true;
+        for &i in wanted {
+            self.begin_coin(i);
+            known &= self.coins[i].averages.is_ranked();
+        }
+        if known {
+            return;
+        }
         let (isa, start, columns) = (self.isa, self.span.start, self.columns());
-        let living = self.coins.iter_mut().enumerate().filter(|(_, coin)| coin.valid(start));
+        let living = |(i, coin): &(usize, &mut Coin<'_>)| coin.valid(start) && wanted.contains(i);
+        let living = self.coins.iter_mut().enumerate().filter(living);
         averages::rank(isa, living.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
-        for coin in self.coins.iter_mut().filter(|coin| !coin.valid(start)) {
-            coin.averages.rest();
+        for &i in wanted {
+            if !self.coins[i].valid(start) {
+                self.coins[i].averages.rest();
+            }
         }
     }
 
-    /// Find the coins that survive the volume filter in this span.
-    fn find_members<S: SideIndex>(&mut self) {
-        let (isa, coins, surviving) = (self.isa, &self.coins, self.sides[S::INDEX].by_volume);
-        let volume = |i: usize| coins[i].averages.volume::<S>();
+    /// Bounds that tell of volumes without looking at each minute, if there are some: each coin's is above that of another
+    /// in all of the span if its first bound is above the second of the other.
+    ///
+    /// Of averages of one weight each is at minute `n` at least its start × weightⁿ, and at most its end ÷ weight to
+    /// the power of the minutes that are left.
+    fn bound_volumes<S: SideIndex>(&mut self) -> bool {
         let selection = &mut self.selection[S::INDEX];
-        if selection.known {
+        let (Some((abreast, run)), Some(left), true) = (self.abreast, selection.left, self.span.whole) else {
+            return false;
+        };
+        let abreast = abreast.borrow();
+        selection.bounds.clear();
+        selection.bounds.extend((0..self.coins.len()).map(|i| {
+            let (start, end) = abreast.both(run, averages::VOLUMES.start + S::INDEX, i);
+            // Room for rounding; next to zero there is not enough.
+            let least = start * left * (1.0 - 1e-9);
+            (
+                if least > 1e-290 { least } else { f64::NEG_INFINITY },
+                if end.is_nan() { f64::INFINITY } else { end },
+            )
+        }));
+        true
+    }
+
+    /// True if it is cheap to know the coins that survive the volume filter.
+    pub(super) fn foresees_members<S: SideIndex>(&self) -> bool {
+        self.abreast.is_some() && self.span.whole && self.selection[S::INDEX].left.is_some()
+    }
+
+    /// Find the coins that survive the volume filter in this span.
+    pub(super) fn find_members<S: SideIndex>(&mut self) {
+        if std::mem::replace(&mut self.selection[S::INDEX].known, true) {
             return;
         }
-        selection.known = true;
-        selection.open = 0;
-        selection.members.clear();
+        let surviving = self.sides[S::INDEX].by_volume.min(self.coins.len());
+        let bounded = self.bound_volumes::<S>();
+        let Selection { by_volume, members, bounds, doubtful, open, .. } = &mut self.selection[S::INDEX];
+        *open = 0;
+        members.clear();
+        members.resize(self.coins.len(), 0);
+        doubtful.clear();
+        let mut places = surviving;
+        if bounded {
+            sort_by_volume(by_volume, |i| bounds[i].1);
+            let (first, others) = by_volume.split_at(surviving);
+            let least = first.iter().fold(f64::INFINITY, |least, &i| lower(least, bounds[i].0));
+            let most = others.iter().fold(f64::NEG_INFINITY, |most, &i| higher(most, bounds[i].1));
+            if least > most {
+                first.iter().for_each(|&i| members[i] = u64::MAX);
+                return;
+            }
+            for &i in by_volume.iter() {
+                let (least, most) = bounds[i];
+                let others = || bounds.iter().enumerate().filter(|(other, _)| *other != i);
+                if others().filter(|(_, (_, other))| *other >= least).count() < surviving {
+                    members[i] = u64::MAX;
+                    places -= 1;
+                } else if others().filter(|(_, (other, _))| *other > most).count() < surviving {
+                    doubtful.push(i);
+                }
+            }
+        } else {
+            doubtful.extend_from_slice(by_volume);
+        }
+        if places > 0 {
+            self.find_doubtful_members::<S>(places, bounded);
+        }
+    }
+
+    /// Of the coins that are in doubt those of most volume are members.
+    fn find_doubtful_members<S: SideIndex>(&mut self, places: usize, bounded: bool) {
+        let mut doubtful = std::mem::take(&mut self.selection[S::INDEX].doubtful);
+        self.rank_coins(&doubtful);
+        let (isa, coins) = (self.isa, &self.coins);
+        let volume = |i: usize| coins[i].averages.volume::<S>();
+        let selection = &mut self.selection[S::INDEX];
+        sort_by_volume(&mut doubtful, |i| volume(i)[0]);
+        if !bounded {
+            selection.by_volume.clone_from(&doubtful);
+        }
         // Nearly always they are the same in all minutes.
-        selection.sort_by_volume(|i| volume(i)[0]);
-        let (first, others) = selection.by_volume.split_at(surviving.min(coins.len()));
+        let (first, others) = doubtful.split_at(places.min(doubtful.len()));
         let mut most = [f64::NEG_INFINITY; BLOCK];
         for &i in others {
             masks::raise(isa, &mut most, volume(i));
         }
         let length = self.span.end - self.span.start;
         if first.iter().all(|&i| masks::is_above(isa, volume(i), &most, length)) {
-            selection.members.extend(first.iter().map(|&i| (i, u64::MAX)));
-            return;
-        }
-        let highest = &mut selection.highest;
-        rows_for(surviving, highest);
-        (0..coins.len()).for_each(|i| masks::insert(isa, highest, volume(i)));
-        for i in 0..coins.len() {
-            let minutes = masks::reaches(isa, volume(i), &highest[surviving - 1]);
-            selection.open |= minutes & !masks::exceeds(isa, volume(i), &highest[surviving]);
-            if minutes != 0 {
-                selection.members.push((i, minutes));
+            first.iter().for_each(|&i| selection.members[i] = u64::MAX);
+        } else {
+            let highest = &mut selection.highest;
+            rows_for(places, highest);
+            doubtful.iter().for_each(|&i| masks::insert(isa, highest, volume(i)));
+            for &i in &doubtful {
+                let minutes = masks::reaches(isa, volume(i), &highest[places - 1]);
+                selection.open |= minutes & !masks::exceeds(isa, volume(i), &highest[places]);
+                selection.members[i] = minutes;
             }
         }
+        selection.doubtful = doubtful;
     }
 
     /// Select in all minutes at once: a flat coin that survives the volume filter has one of the free slots if it is among
     /// as many of the highest log range. Ties are left open.
-    fn select_together<S: SideIndex>(&mut self, entering: &mut Vec<Entering>, free: usize) {
+    fn select_together<S: SideIndex>(&mut self, entering: &mut Vec<Entering>) {
+        let free = self.sides[S::INDEX].effective_slots - self.account.held[S::INDEX].len();
+        let mut flat = std::mem::take(&mut self.selection[S::INDEX].best);
+        let (positions, members) = (&self.account.positions, &self.selection[S::INDEX].members);
+        flat.clear();
+        flat.extend((0..members.len()).filter(|&i| members[i] != 0 && positions[i][S::INDEX].is_none()));
+        let few = flat.len() <= free;
+        if !few {
+            self.rank_coins(&flat);
+        }
         let (isa, coins) = (self.isa, &self.coins);
         let log_range = |i: usize| coins[i].averages.log_range::<S>();
-        let Selection { members, highest, open, .. } = &mut self.selection[S::INDEX];
-        let flat = members.iter().filter(|(i, _)| self.account.positions[*i][S::INDEX].is_none());
-        let few = flat.clone().count() <= free;
+        let Selection { members, highest, open, best, .. } = &mut self.selection[S::INDEX];
         if !few {
             rows_for(free, highest);
-            for &(i, minutes) in flat {
-                if minutes == u64::MAX {
+            for &i in &flat {
+                if members[i] == u64::MAX {
                     masks::insert(isa, highest, log_range(i));
                 } else {
-                    masks::insert(isa, highest, &masks::only(isa, log_range(i), minutes));
+                    masks::insert(isa, highest, &masks::only(isa, log_range(i), members[i]));
                 }
             }
         }
+        *best = flat;
         entering.retain_mut(|entering| {
-            let member = members.iter().find(|(i, _)| *i == entering.coin);
-            entering.minutes &= member.map_or(0, |(_, minutes)| *minutes);
+            entering.minutes &= members[entering.coin];
             entering.certain = !*open;
             if !few && entering.minutes != 0 {
                 // Where it is open who survives, there may be too many to compare with.
@@ -182,6 +288,8 @@ impl Run<'_> {
         if left == 0 {
             return;
         }
+        let all: Vec<_> = (0..self.coins.len()).collect();
+        self.rank_coins(&all);
         let side = self.sides[S::INDEX];
         let free = side.effective_slots - self.account.held[S::INDEX].len();
         let (coins, positions) = (&self.coins, &self.account.positions);
@@ -217,7 +325,7 @@ mod tests {
             (state >> 61) as f64
         };
         for coins in 1..20 {
-            let mut selection = Selection::new(coins);
+            let mut selection = Selection::new(coins, None);
             for turn in 0..200 {
                 let surviving = 1 + turn % coins;
                 let (volume, log_range): (Vec<_>, Vec<_>) = (0..coins).map(|_| (next(), next())).unzip();

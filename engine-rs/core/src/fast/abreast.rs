@@ -1,0 +1,162 @@
+//! Averages of several runs over the same coins side by side: all lanes of a register see the same candle.
+//!
+//! Where runs go side by side, this is how averages go on from block to block. What is wanted of one coin and run inside a
+//! block starts from its lanes.
+
+use std::ops::Range;
+
+use super::averages::{self, Averages, BLOCK, COUNT, Lanes};
+use super::prepared::{Block, Prepared};
+use crate::candles::Panel;
+use crate::isa::{Isa, dispatched};
+
+/// Lanes of a strand.
+const LANES: usize = 8;
+/// Strands that advance together: each is a chain of operations that wait for one another.
+const TOGETHER: usize = 6;
+
+/// What averages are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Close,
+    Volume,
+    LogRange,
+}
+
+/// Columns with the numbers of their averages.
+const COLUMNS: [(Column, Range<usize>); 3] = [
+    (Column::Close, averages::PRICES),
+    (Column::Volume, averages::VOLUMES),
+    (Column::LogRange, averages::LOG_RANGES),
+];
+
+/// The averages of runs side by side.
+#[derive(Default)]
+pub(super) struct Abreast {
+    /// Columns of the strands of a coin: lanes that see the same one.
+    columns: Vec<Column>,
+    /// Strands of all coins, coin by coin.
+    strands: Vec<Lanes<LANES>>,
+    /// Their values at the start of the block and at its end.
+    starts: Vec<[f64; LANES]>,
+    ends: Vec<[f64; LANES]>,
+    /// The lane of each average of a run, counted through the strands of a coin.
+    places: Vec<[usize; COUNT]>,
+}
+
+/// A strand in a block: factors, values before and after, column.
+type Moving<'a> = (&'a Lanes<LANES>, &'a [f64; LANES], &'a mut [f64; LANES], &'a [f64]);
+
+impl Abreast {
+    /// Averages as the coins are born with. Of each run it is given which of them somebody asks for.
+    pub(super) fn new<'c>(
+        wanted: &[[bool; COUNT]],
+        coins: usize,
+        averages: impl Fn(usize, usize) -> &'c Averages,
+    ) -> Self {
+        let mut columns = Vec::new();
+        let mut places = vec![[0; COUNT]; wanted.len()];
+        for (column, numbers) in COLUMNS {
+            let mut free = 0..0;
+            for (wanted, places) in wanted.iter().zip(&mut places) {
+                for number in numbers.clone().filter(|&number| wanted[number]) {
+                    places[number] = free.next().unwrap_or_else(|| {
+                        let first = columns.len() * LANES;
+                        columns.push(column);
+                        free = first + 1..first + LANES;
+                        first
+                    });
+                }
+            }
+        }
+        let mut strands = vec![Lanes::idle(); coins * columns.len()];
+        for (coin, strands) in strands.chunks_mut(columns.len().max(1)).enumerate() {
+            for (run, (wanted, places)) in wanted.iter().zip(&places).enumerate() {
+                for number in (0..COUNT).filter(|&number| wanted[number]) {
+                    let place = places[number];
+                    averages(run, coin).put(number, &mut strands[place / LANES], place % LANES);
+                }
+            }
+        }
+        let starts: Vec<_> = strands.iter().map(|lanes| lanes.value).collect();
+        Self { columns, strands, ends: starts.clone(), starts, places }
+    }
+
+    /// Go through a block; what was at its start stays known.
+    pub(super) fn advance(&mut self, isa: Isa, panel: &Panel<'_>, prepared: &Prepared<'_>, block: &Block) {
+        let count = self.columns.len();
+        let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
+        let mut length = 0;
+        let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
+        for (n, ((lanes, start), end)) in strands.enumerate() {
+            let coin = n / count;
+            let (first, last) = panel.life(coin);
+            if !(first..=last).contains(&block.start) {
+                *end = *start;
+                continue;
+            }
+            let candles = &panel.coins()[coin];
+            let column = match self.columns[n % count] {
+                Column::Close => candles.close,
+                Column::Volume => candles.volume,
+                Column::LogRange => prepared.log_ranges(coin),
+            };
+            group[length] = Some((lanes, start, end, &column[block.start..block.end]));
+            length += 1;
+            if length == TOGETHER {
+                advance(isa, &mut group);
+                group = [const { None }; TOGETHER];
+                length = 0;
+            }
+        }
+        advance(isa, &mut group);
+    }
+
+    /// The block is over.
+    pub(super) fn arrive(&mut self) {
+        std::mem::swap(&mut self.starts, &mut self.ends);
+    }
+
+    /// Average `number` of a coin of a run at the start of the block and at its end.
+    pub(super) fn both(&self, run: usize, number: usize, coin: usize) -> (f64, f64) {
+        let place = self.places[run][number];
+        let (strand, lane) = (coin * self.columns.len() + place / LANES, place % LANES);
+        (self.starts[strand][lane], self.ends[strand][lane])
+    }
+
+    /// The averages of a coin of a run at the start of the block, by number; of those that nobody asks for, some other.
+    pub(super) fn at_start(&self, run: usize, coin: usize) -> [f64; COUNT] {
+        let count = self.columns.len();
+        let lanes = self.starts[coin * count..(coin + 1) * count].as_flattened();
+        self.places[run].map(|place| lanes[place])
+    }
+}
+
+dispatched! {
+    fn advance(group: &mut [Option<Moving<'_>>; TOGETHER]) = |group: &mut [Option<Moving<'_>>; TOGETHER]| match group {
+        [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)] => body([a, b, c, d, e, f]),
+        [Some(a), Some(b), Some(c), Some(d), Some(e), _] => body([a, b, c, d, e]),
+        [Some(a), Some(b), Some(c), Some(d), ..] => body([a, b, c, d]),
+        [Some(a), Some(b), Some(c), ..] => body([a, b, c]),
+        [Some(a), Some(b), ..] => body([a, b]),
+        [Some(a), ..] => body([a]),
+        [None, ..] => {}
+    }
+}
+
+#[inline(always)]
+fn body<const N: usize>(strands: [&mut Moving<'_>; N]) {
+    let minutes = strands[0].3.len().min(BLOCK);
+    let columns = strands.each_ref().map(|(.., column)| &column[..minutes]);
+    let lanes = strands.each_ref().map(|(lanes, ..)| **lanes);
+    let mut value = strands.each_ref().map(|(_, start, ..)| **start);
+    #[expect(clippy::needless_range_loop, reason = "several columns at once")]
+    for n in 0..minutes {
+        for i in 0..N {
+            value[i] = lanes[i].after(&value[i], &[columns[i][n]; LANES]);
+        }
+    }
+    for ((_, _, end, _), value) in strands.into_iter().zip(value) {
+        **end = value;
+    }
+}
