@@ -15,35 +15,19 @@ const FORGOTTEN: f64 = 15.0;
 /// Least length of an axis, in warm-ups, for which this is worth its trouble.
 const WORTH: f64 = 3.0;
 
-/// Averages at the start of each of some blocks that follow one another.
-pub(super) struct Ahead {
-    first: usize,
-    starts: Vec<PriceValues>,
-}
-
-impl Ahead {
-    /// The averages of a coin that lives from the start of the first of `blocks`, number `first`, to the end of the
-    /// last, given those it is born with; None where this would take longer than it saves. On the baseline it always
-    /// does: a value takes four registers there, and arithmetic as much time as waiting.
-    pub(super) fn of(
-        isa: Isa,
-        lanes: &PriceLanes,
-        close: &[f64],
-        blocks: &[Block],
-        first: usize,
-    ) -> Option<Self> {
-        let minutes = blocks.last()?.end - blocks.first()?.start;
-        let warmup = lanes.longest_span() * FORGOTTEN;
-        if isa == Isa::BASELINE || warmup * WORTH > minutes as f64 {
-            return None;
-        }
-        Some(Self { first, starts: starts(isa, lanes, close, blocks, warmup as usize) })
-    }
-
-    /// The averages at the start of a block.
-    pub(super) fn at(&self, block: usize) -> Option<&PriceValues> {
-        self.starts.get(block.checked_sub(self.first)?)
-    }
+/// The averages at the start of each of `blocks`, which are those of a coin's life, given the averages that it is born
+/// with; None where this would take longer than it saves. On the baseline it always does: a value takes four registers
+/// there, and arithmetic as much time as waiting.
+pub(super) fn in_segments(
+    isa: Isa,
+    lanes: &PriceLanes,
+    close: &[f64],
+    blocks: &[Block],
+) -> Option<Vec<PriceValues>> {
+    let minutes = blocks.last()?.end - blocks.first()?.start;
+    let warmup = lanes.longest_span() * FORGOTTEN;
+    let worth = isa != Isa::BASELINE && warmup * WORTH <= minutes as f64;
+    worth.then(|| starts(isa, lanes, close, blocks, warmup as usize))
 }
 
 /// The averages at the start of each block.
@@ -190,15 +174,13 @@ mod tests {
         let close = vec![100.0; 7_000];
         let of = |isa: Isa, span: f64, hours: usize| {
             let lanes = Lanes::new([100.0; PRICE_LANES], [span; PRICE_LANES]);
-            Ahead::of(isa, &lanes, &close, &blocks(1, hours), 3)
+            in_segments(isa, &lanes, &close, &blocks(1, hours))
         };
         assert!(of(Isa::BASELINE, 50.0, 100).is_none());
         for isa in Isa::available().into_iter().skip(1) {
             assert!(of(isa, 50.0, 10).is_none());
             assert!(of(isa, 1e300, 100).is_none());
-            let ahead = of(isa, 50.0, 100).unwrap();
-            assert!(ahead.at(2).is_none());
-            assert_eq!(ahead.at(3), Some(&[100.0; PRICE_LANES]));
+            assert_eq!(of(isa, 50.0, 100).unwrap()[0], [100.0; PRICE_LANES]);
         }
     }
 }

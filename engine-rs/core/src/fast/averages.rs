@@ -60,13 +60,21 @@ impl<const N: usize> Lanes<N> {
         Self { value, alpha: factors.map(|(alpha, _)| alpha), weight: factors.map(|(_, weight)| weight) }
     }
 
+    /// §6.5: absorb the log range of an hour.
+    pub(super) fn absorb(&mut self, range: f64) {
+        if range.is_finite() {
+            self.value = self.after(&self.value, &[range; N]);
+        }
+    }
+
     /// The longest span, in bars; that of a factor of 0 is infinite.
     pub(super) fn longest_span(&self) -> f64 {
         self.alpha.iter().map(|alpha| 2.0 / alpha - 1.0).fold(0.0, f64::max)
     }
 
-    fn copy(&self, lane: usize, to: impl FnOnce(f64, f64, f64)) {
-        to(self.value[lane], self.alpha[lane], self.weight[lane]);
+    /// Take over a lane of others.
+    pub(super) fn copy_lane<const M: usize>(&mut self, n: usize, from: &Lanes<M>, m: usize) {
+        (self.value[n], self.alpha[n], self.weight[n]) = (from.value[m], from.alpha[m], from.weight[m]);
     }
 
     /// Lanes that hold nothing.
@@ -113,9 +121,8 @@ pub(super) struct Averages {
     ranking: Lanes<RANKING_LANES>,
     ranking_ended: Option<[f64; RANKING_LANES]>,
     walk: Box<Walk>,
-    hourly: [Option<(f64, f64)>; 2],
-    /// Average of hourly log ranges (§6.5), by side.
-    pub(super) hourly_value: [f64; 2],
+    /// Of hourly log ranges (§6.5), by side.
+    hourly: Lanes<2>,
 }
 
 /// Smoothing factor and its complement.
@@ -153,6 +160,13 @@ impl Averages {
             short.filter_log_range_ema_span,
         ]
         .map(|span| interval.span(span));
+        let mut hourly = Lanes::idle();
+        for (side, p) in sides.iter().enumerate() {
+            let span = p.entry_grid_spacing_log_span_hours;
+            if span > 0.0 {
+                (hourly.alpha[side], hourly.weight[side]) = factors(span);
+            }
+        }
         Self {
             prices: Lanes::new([close; PRICE_LANES], std::array::from_fn(|n| spans[n % 2][n / 2])),
             prices_ended: None,
@@ -163,22 +177,15 @@ impl Averages {
                 upper: [[0.0; 2]; BLOCK],
                 ranking: [[0.0; BLOCK]; RANKING_LANES],
             }),
-            hourly: sides.map(|p| {
-                let span = p.entry_grid_spacing_log_span_hours;
-                (span > 0.0).then(|| factors(span))
-            }),
-            hourly_value: [0.0; 2],
+            hourly,
         }
     }
 
     /// Put average `number` into a lane.
     pub(super) fn put<const N: usize>(&self, number: usize, to: &mut Lanes<N>, lane: usize) {
-        let copy = |value: f64, alpha: f64, weight: f64| {
-            (to.value[lane], to.alpha[lane], to.weight[lane]) = (value, alpha, weight);
-        };
         match number.checked_sub(PRICES.end) {
-            None => self.prices.copy(number, copy),
-            Some(n) => self.ranking.copy(n, copy),
+            None => to.copy_lane(lane, &self.prices, number),
+            Some(n) => to.copy_lane(lane, &self.ranking, n),
         }
     }
 
@@ -200,13 +207,12 @@ impl Averages {
 
     /// §6.5: absorb the log range of an hour.
     pub(super) fn absorb_hour(&mut self, range: f64) {
-        for (hourly, value) in self.hourly.iter().zip(&mut self.hourly_value) {
-            if let Some((alpha, weight)) = hourly
-                && range.is_finite()
-            {
-                *value = alpha * range + weight * *value;
-            }
-        }
+        self.hourly.absorb(range);
+    }
+
+    /// The averages of hourly log ranges, by side.
+    pub(super) fn hourly(&self) -> &Lanes<2> {
+        &self.hourly
     }
 
     /// The price averages at the start of the span.
@@ -214,9 +220,11 @@ impl Averages {
         &self.prices
     }
 
-    /// The price averages at the end of the span, if somebody knows them.
-    pub(super) fn prices_end_with(&mut self, value: &PriceValues) {
-        self.prices_ended.get_or_insert(*value);
+    /// A span begins with these averages of prices and of hourly log ranges.
+    pub(super) fn begin_with(&mut self, prices: &[f64], hourly: &[f64]) {
+        self.prices.value[PRICES].copy_from_slice(prices);
+        self.hourly.value.copy_from_slice(hourly);
+        self.prices_ended = None;
     }
 
     /// True if there are bands of each minute of the span.
@@ -259,6 +267,12 @@ impl Averages {
         if self.ranking_ended.is_none() {
             self.walk.ranking = self.ranking.value.map(|value| [value; BLOCK]);
         }
+    }
+
+    /// The least average of a side at the start of the span.
+    pub(super) fn least(&self, side: usize) -> f64 {
+        let [a, b, c] = std::array::from_fn(|n| self.prices.value[2 * n + side]);
+        lower(lower(a, b), c)
     }
 
     /// Bounds that the bands of a side keep within a span of these lowest and highest closes.

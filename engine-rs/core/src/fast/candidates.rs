@@ -23,6 +23,18 @@ impl Run<'_> {
 
     /// Candidate minutes of the span at hand, from `from` on; the same until the account changes.
     fn candidates(&mut self, from: usize) -> u64 {
+        self.refresh();
+        if let Some(mask) = self.mask {
+            return mask;
+        }
+        self.find_entering(from);
+        let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
+        self.mask = Some(mask);
+        mask
+    }
+
+    /// Forget what does not hold any more, if the account changed.
+    pub(super) fn refresh(&mut self) {
         if self.stale {
             self.stale = false;
             self.mask = None;
@@ -42,13 +54,6 @@ impl Run<'_> {
                 }
             }
         }
-        if let Some(mask) = self.mask {
-            return mask;
-        }
-        self.find_entering(from);
-        let mask = self.side_candidates::<Long>(from) | self.side_candidates::<Short>(from);
-        self.mask = Some(mask);
-        mask
     }
 
     fn side_candidates<S: SideIndex>(&mut self, from: usize) -> u64 {
@@ -112,22 +117,21 @@ impl Run<'_> {
         found.entry |= self.crossed_candidates::<S>(i, &extremes, position.price, entry, true);
         found.close = self.crossed_candidates::<S>(i, &extremes, position.price, close, false);
         if let Trigger::Trailing { threshold, retracement, price } = entry {
-            let armed = |t: &Trailing| planner::entry_armed::<S>(t, position.price, threshold, retracement);
-            let arming = Arming { by_low: S::LONG, pprice: position.price, threshold, price, from };
-            let entry = self.trailing_candidates::<S>(i, &extremes, &arming, &mut found, armed);
+            let arming = Arming::new(S::LONG, position.price, threshold, retracement, price);
+            let entry = self.trailing_candidates::<S>(i, &extremes, &arming, from, &mut found);
+            found.armed = entry;
             found.entry |= entry;
         }
         if let Trigger::Trailing { threshold, retracement, price } = close {
-            let armed = |t: &Trailing| planner::close_armed::<S>(t, position.price, threshold, retracement);
-            let arming = Arming { by_low: !S::LONG, pprice: position.price, threshold, price, from };
-            found.close = self.trailing_candidates::<S>(i, &extremes, &arming, &mut found, armed);
+            let arming = Arming::new(!S::LONG, position.price, threshold, retracement, price);
+            found.close = self.trailing_candidates::<S>(i, &extremes, &arming, from, &mut found);
         }
         self.coins[i].sides[S::INDEX].held = Some(found);
         found
     }
 
     /// Find out what the orders of a position wait for.
-    fn wait<S: SideIndex>(&mut self, i: usize, position: &Position) {
+    pub(super) fn wait<S: SideIndex>(&mut self, i: usize, position: &Position) {
         let situation = self.bare_situation::<S>(i);
         let alone = self.account.held[0].len() + self.account.held[1].len() == 1;
         let make = if alone { Waiting::here::<S> } else { Waiting::around::<S> };
@@ -146,7 +150,7 @@ impl Run<'_> {
             bid: 0.0,
             ask: 0.0,
             bands: Bands::default(),
-            log_range: coin.averages.hourly_value[S::INDEX],
+            log_range: coin.averages.hourly().value[S::INDEX],
             trailing: Trailing::RESET,
         }
     }

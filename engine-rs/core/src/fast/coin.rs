@@ -15,6 +15,8 @@ pub(super) struct Candidates {
     pub(super) entry: u64,
     pub(super) close: u64,
     pub(super) unstuck: u64,
+    /// Minutes at which a trailing entry is armed.
+    pub(super) armed: u64,
     /// From this minute on trailing orders have not been looked for.
     pub(super) searched: usize,
 }
@@ -39,7 +41,8 @@ impl Candidates {
 pub(super) struct CoinSide {
     pub(super) params: SideParams,
     pub(super) wallet_exposure_limit: f64,
-    pub(super) trailing: Followed,
+    /// Trailing extremes for orders that are filled by lows, and by highs.
+    trailing: [Followed; 2],
     /// What the orders of the position wait for, at balances around the one at hand.
     pub(super) waiting: Option<Waiting>,
     /// Candidates of the position in this span, from the minute on at which it was last touched.
@@ -74,7 +77,7 @@ impl<'a> Coin<'a> {
         let side = |params: &SideParams| CoinSide {
             params: *params,
             wallet_exposure_limit: params.wallet_exposure_limit,
-            trailing: Followed::new(uses_trailing(params)),
+            trailing: [true, false].map(|by_low| Followed::new(uses_trailing(params), by_low)),
             waiting: None,
             held: None,
             first_entry: FirstEntry::Unknown,
@@ -116,9 +119,14 @@ impl<'a> Coin<'a> {
 }
 
 impl CoinSide {
+    /// Trailing extremes for orders that are filled by lows, or by highs.
+    pub(super) fn followed(&mut self, by_low: bool) -> &mut Followed {
+        &mut self.trailing[usize::from(!by_low)]
+    }
+
     /// A fill at minute `k`, in block `block` or the one after it: trailing starts over after it.
     pub(super) fn touched(&mut self, k: usize, block: usize) {
-        self.trailing.reset(k, block);
+        self.trailing.iter_mut().for_each(|followed| followed.reset(k, block));
         self.waiting = None;
         self.held = None;
     }

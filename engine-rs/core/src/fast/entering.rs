@@ -96,6 +96,11 @@ impl Run<'_> {
             && coin.sides[S::INDEX].wallet_exposure_limit != 0.0
     }
 
+    /// True if a position could be opened.
+    pub(super) fn could_open<S: SideIndex>(&self, i: usize) -> bool {
+        self.has_room::<S>() && self.coins[i].sides[S::INDEX].wallet_exposure_limit != 0.0
+    }
+
     /// True if the side could open a position.
     fn has_room<S: SideIndex>(&self) -> bool {
         let side = self.sides[S::INDEX];

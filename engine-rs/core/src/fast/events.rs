@@ -4,6 +4,7 @@ use super::Run;
 use super::coin::Candidates;
 use super::entering::Entering;
 use super::keep::Keep;
+use super::trailing::Reach;
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Situation, StuckPosition, Trigger, Triggers};
 use crate::types::{Bands, Order, Trailing};
@@ -55,7 +56,7 @@ impl Run<'_> {
         for n in 0..self.scratch.entering[S::INDEX].len() {
             let Entering { coin, minutes, .. } = self.scratch.entering[S::INDEX][n];
             if minutes & bit != 0 {
-                self.place_entries::<S>(k, coin);
+                self.place_entries::<S>(k, coin, false);
             }
         }
         self.scratch.touched[S::INDEX].sort_unstable();
@@ -65,13 +66,13 @@ impl Run<'_> {
     /// §14.3 for a position: only the kinds of order that may fill.
     fn place_held<S: SideIndex>(&mut self, k: usize, i: usize, candidates: Candidates, bit: u64) {
         if candidates.entry & bit != 0 {
-            self.place_entries::<S>(k, i);
+            self.place_entries::<S>(k, i, candidates.armed & bit != 0);
         }
         if candidates.close & bit != 0 {
             let mut closes = std::mem::take(&mut self.coins[i].sides[S::INDEX].closes);
             let position = self.account.positions[i][S::INDEX].unwrap_or_default();
             let (high, low) = self.candle(k + 1, i);
-            let situation = self.situation::<S>(k, i, |triggers| triggers.close);
+            let situation = self.situation::<S>(k, i, !S::LONG, true, |triggers| triggers.close);
             let first = planner::next_close::<S>(&situation, &position);
             if first.crossed_by(high, low) {
                 planner::close_ladder_from::<S>(&situation, &position, first, &mut closes);
@@ -81,12 +82,13 @@ impl Run<'_> {
         }
     }
 
-    fn place_entries<S: SideIndex>(&mut self, k: usize, i: usize) {
+    fn place_entries<S: SideIndex>(&mut self, k: usize, i: usize, armed: bool) {
         let mut entries = std::mem::take(&mut self.coins[i].sides[S::INDEX].entries);
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let (high, low) = self.candle(k + 1, i);
         let bands = self.bands::<S>(k, i);
-        let situation = Situation { bands, ..self.situation::<S>(k, i, |triggers| triggers.entry) };
+        let situation =
+            Situation { bands, ..self.situation::<S>(k, i, S::LONG, armed, |triggers| triggers.entry) };
         let meets = |price: f64| if S::LONG { low < price } else { high > price };
         planner::entry_ladder_while::<S>(&situation, &position, &mut entries, meets);
         self.coins[i].sides[S::INDEX].entries = entries;
@@ -100,21 +102,25 @@ impl Run<'_> {
     }
 
     /// What the planner needs to know of coin `i` at minute `k` but the bands; the book is the close. Trailing extremes
-    /// decide on the first order of a ladder alone, and only if it waits for them.
+    /// decide on the first order of a ladder alone, and only if it waits for them; `armed`: they are known to arm it.
     fn situation<S: SideIndex>(
         &mut self,
         k: usize,
         i: usize,
+        by_low: bool,
+        armed: bool,
         first: impl Fn(&Triggers) -> Trigger,
     ) -> Situation<'_> {
-        let (prepared, block) = (self.prepared, self.span.block);
+        let (isa, prepared, block) = (self.isa, self.prepared, self.span.block);
         let coin = &mut self.coins[i];
         let side = &mut coin.sides[S::INDEX];
         let waits = side.waiting.as_ref().map(|waiting| first(&waiting.triggers));
-        let trailing = if matches!(waits, Some(Trigger::Trailing { .. })) {
-            side.trailing.at(&coin.candles, prepared, i, block, k)
-        } else {
-            Trailing::RESET
+        let trailing = match waits {
+            Some(Trigger::Trailing { .. }) if armed => Reach::armed(by_low).trailing(by_low),
+            Some(Trigger::Trailing { .. }) => {
+                side.followed(by_low).at(isa, &coin.candles, prepared, i, block, k).trailing(by_low)
+            }
+            _ => Trailing::RESET,
         };
         let close = coin.candles.close[k];
         Situation { bid: close, ask: close, trailing, ..self.bare_situation::<S>(i) }

@@ -2,6 +2,7 @@
 
 use super::averages::BLOCK;
 use super::masks;
+use super::prepared::Block;
 use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, Exposure, FillFacts, Watch};
 use crate::grid::{Account, Booked, Fill};
 use crate::interval::Interval;
@@ -12,6 +13,25 @@ use crate::types::lower;
 pub(super) trait Keep {
     /// Minutes in which the account is as it is now, given the lowest and highest close of each coin in their span.
     fn quiet(&mut self, account: &Account<'_>, minutes: Quiet, closes: impl Fn(usize) -> (f64, f64));
+
+    /// Blocks in which the account, which knows one coin, is as it is now, given the lowest and highest close of each.
+    /// Returns how many there were before the run was stopped.
+    fn pass(
+        &mut self,
+        account: &Account<'_>,
+        blocks: &[Block],
+        closes: impl Fn(usize) -> (f64, f64),
+    ) -> usize {
+        for (n, block) in blocks.iter().enumerate() {
+            let minutes = Quiet { from: block.start, to: block.end, whole: true };
+            self.quiet(account, minutes, |_| closes(n));
+            self.block_ends(block.end);
+            if self.stopped() {
+                return n + 1;
+            }
+        }
+        blocks.len()
+    }
 
     /// A fill, after it was booked.
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked);
@@ -176,6 +196,43 @@ impl Keep for Days {
         }
     }
 
+    fn pass(
+        &mut self,
+        account: &Account<'_>,
+        blocks: &[Block],
+        closes: impl Fn(usize) -> (f64, f64),
+    ) -> usize {
+        let Some(first) = blocks.first() else { return 0 };
+        let profits = [0, 1].map(|s| account.positions[0][s].map(|_| Unrealised::of(account, s, 0)));
+        let balance = account.balance.usd_total;
+        let mut day = first.start / self.day;
+        for (n, block) in blocks.iter().enumerate() {
+            let (low, high) = closes(n);
+            let lowest = &mut self.figures.usd.lowest[day];
+            // As in `bound`.
+            match &profits {
+                [None, None] => *lowest = lowest.min(balance),
+                [Some(profit), None] => *lowest = lower(*lowest, balance + profit.at(low)),
+                [None, Some(profit)] => *lowest = lower(*lowest, balance + profit.at(high)),
+                [Some(long), Some(short)] => {
+                    if hedged_bound(balance, long, short, (low, high)) < *lowest {
+                        *lowest = lowest.min(lowest_of(self.isa, account, block.start, block.end));
+                    }
+                }
+            }
+            let end = block.end;
+            if end == (day + 1) * self.day || end == self.figures.samples {
+                self.figures.usd.last[day] = account.sample(end - 1).usd;
+                day += 1;
+                self.block_ends(end);
+                if self.stopped() {
+                    return n + 1;
+                }
+            }
+        }
+        blocks.len()
+    }
+
     fn fill(&mut self, account: &Account<'_>, minute: usize, coin: usize, booked: &Booked) {
         self.figures.fills.push(FillFacts {
             minute: account.market.panel.minute(minute),
@@ -294,6 +351,14 @@ fn bound(account: &Account<'_>, from: usize, closes: impl Fn(usize) -> (f64, f64
     }
     // A straight line, but for rounding.
     if hedged { bound - (size + bound.abs()) * 1e-12 } else { bound }
+}
+
+/// The same of an account with positions on both sides of a single coin.
+#[inline(always)]
+fn hedged_bound(balance: f64, long: &Unrealised, short: &Unrealised, (low, high): (f64, f64)) -> f64 {
+    let (a, b, c, d) = (long.at(low), short.at(low), long.at(high), short.at(high));
+    let bound = balance + lower(a + b, c + d);
+    bound - (a.abs() + b.abs() + c.abs() + d.abs() + bound.abs()) * 1e-12
 }
 
 fn lowest_of(isa: Isa, account: &Account<'_>, from: usize, to: usize) -> f64 {

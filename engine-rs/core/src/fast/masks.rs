@@ -7,7 +7,7 @@ use super::averages::{BLOCK, BySide};
 use crate::grid::SideIndex;
 use crate::isa::dispatched;
 use crate::planner::{Long, Short};
-use crate::types::lower;
+use crate::types::{higher, lower};
 
 const LONG: usize = Long::INDEX;
 const SHORT: usize = Short::INDEX;
@@ -186,6 +186,26 @@ dispatched! {
                 *sum += amount * if long { close - price } else { price - close };
             }
         }
+}
+
+dispatched! {
+    /// The lowest of some values.
+    pub(super) fn lowest(values: &[f64]) -> f64 = |values: &[f64]| extreme(values, f64::INFINITY, lower)
+}
+
+dispatched! {
+    /// The highest of some values.
+    pub(super) fn highest(values: &[f64]) -> f64 = |values: &[f64]| extreme(values, f64::NEG_INFINITY, higher)
+}
+
+#[inline(always)]
+fn extreme(values: &[f64], none: f64, further: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut extreme = [none; 8];
+    let (eights, rest) = values.as_chunks::<8>();
+    for eight in eights {
+        extreme = std::array::from_fn(|n| further(extreme[n], eight[n]));
+    }
+    extreme.iter().chain(rest).copied().fold(none, &further)
 }
 
 dispatched! {

@@ -8,8 +8,8 @@
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
 //! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks` and what is waited for in
 //! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection`, averages (§6) in `averages`,
-//! `abreast` and `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity (§15) in
-//! `keep`.
+//! `abreast`, `beside` and `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity
+//! (§15) in `keep`. Runs over a single coin walk in `lone`, past what `calm` tells to be quiet.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
 //! regular candles and price averages of at least one bar; everything else takes the plain path.
@@ -17,11 +17,14 @@
 mod abreast;
 mod ahead;
 mod averages;
+mod beside;
+mod calm;
 mod candidates;
 mod coin;
 mod entering;
 mod events;
 mod keep;
+mod lone;
 mod masks;
 mod prefetch;
 mod prepared;
@@ -34,7 +37,6 @@ pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 use std::cell::RefCell;
 
 use abreast::Abreast;
-use ahead::Ahead;
 use averages::{Averages, Columns};
 use coin::Coin;
 pub(crate) use keep::Everything;
@@ -103,13 +105,14 @@ pub(crate) fn run_days<'c>(
 /// How many runs over a panel of so many coins to put side by side: enough for the candles to be read once for several
 /// and for averages to keep the processor busy, few enough for their state to stay in its caches.
 pub(crate) fn together(coins: usize) -> usize {
-    (64 / coins).clamp(1, 4)
+    // Those of a single coin go one after the other, with averages that lie side by side.
+    if coins == 1 { 8 } else { (64 / coins).clamp(1, 4) }
 }
 
 /// Walk through all blocks, in each through all runs that are not stopped.
 fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>, K)]) {
-    if let [(run, _)] = runs {
-        run.look_ahead();
+    if prepared.coins().len() == 1 {
+        return lone::run_lone(isa, prepared, runs);
     }
     for (index, block) in prepared.blocks().iter().enumerate() {
         if let (Some(next), Some((run, _))) = (prepared.blocks().get(index + 1), runs.first()) {
@@ -121,15 +124,15 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         }
         let mut going = false;
         for (run, keep) in runs.iter_mut().filter(|(_, keep)| !keep.stopped()) {
+            if let Some(hour) = block.hour {
+                run.absorb_hour(hour);
+            }
             run.walk_block(index, block, keep);
             keep.block_ends(block.end);
             going = true;
         }
         if !going {
             return;
-        }
-        for (run, _) in runs.iter_mut() {
-            run.arrive(index + 1);
         }
         if let Some((Run { abreast: Some((abreast, _)), .. }, _)) = runs.first() {
             abreast.borrow_mut().arrive();
@@ -145,8 +148,6 @@ struct Run<'a> {
     prepared: &'a Prepared<'a>,
     isa: Isa,
     coins: Vec<Coin<'a>>,
-    /// Averages of a coin that runs alone.
-    ahead: Option<Ahead>,
     /// Averages of runs side by side, and which of them this one is.
     abreast: Option<(&'a RefCell<Abreast>, usize)>,
     sides: [SideWide; 2],
@@ -217,7 +218,6 @@ impl<'a> Run<'a> {
             isa,
             sides,
             coins,
-            ahead: None,
             abreast: None,
             first_order_minute,
             splits,
@@ -234,17 +234,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Have the averages of a coin that runs alone before the run begins.
-    fn look_ahead(&mut self) {
-        if let [coin] = &self.coins[..] {
-            let blocks = self.prepared.blocks();
-            let first = blocks.partition_point(|block| block.start < coin.first);
-            let end = blocks.partition_point(|block| block.start <= coin.last);
-            let (lanes, blocks) = (coin.averages.prices(), &blocks[first..end]);
-            self.ahead = Ahead::of(self.isa, lanes, coin.candles.close, blocks, first);
-        }
-    }
-
     /// Which averages of a coin are asked for: not those of a side that does not trade, nor those that rank coins where there
     /// is nothing to choose.
     fn wanted(&self) -> [bool; averages::COUNT] {
@@ -253,21 +242,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The walk comes to a block: take what is known of the averages there.
-    fn arrive(&mut self, block: usize) {
-        if let Some(value) = self.ahead.as_ref().and_then(|ahead| ahead.at(block))
-            && self.coins[0].valid(self.span.start)
-        {
-            self.coins[0].averages.prices_end_with(value);
-        }
-    }
-
     /// Have the candles of the next block come from memory while this one is walked through: of several coins these are
     /// more streams than a processor foresees by itself.
     fn foresee(&self, index: usize, next: &Block) {
-        if self.coins.len() == 1 {
-            return;
-        }
         let minutes = next.start..next.end;
         for (i, coin) in self.coins.iter().enumerate().filter(|(_, coin)| coin.valid(next.start)) {
             prefetch(coin.candles.close, minutes.clone());
@@ -285,9 +262,6 @@ impl<'a> Run<'a> {
 
     /// Walk through a block; its last span is left to be finished.
     fn walk_block<K: Keep>(&mut self, index: usize, block: &Block, keep: &mut K) {
-        if let Some(hour) = block.hour {
-            self.absorb_hour(hour);
-        }
         let mut start = block.start;
         loop {
             let split = self.next_split;

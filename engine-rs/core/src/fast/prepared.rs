@@ -7,7 +7,7 @@ use crate::candles::{CoinCandles, Panel};
 use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
 use crate::math;
-use crate::types::{Trailing, higher, lower};
+use crate::types::Trailing;
 
 /// Minutes of a clock hour, or a part of one where a day or a coin begins or ends inside.
 ///
@@ -39,27 +39,9 @@ pub(super) struct Swing {
     pub(super) low: f64,
     pub(super) high: f64,
     /// Highest high after the lowest low, the close of its minute included.
-    max_after_low: f64,
+    pub(super) max_after_low: f64,
     /// Lowest low after the highest high, the close of its minute included.
-    min_after_high: f64,
-}
-
-impl Swing {
-    /// What `Trailing::update` with each candle in turn would give.
-    pub(super) fn apply(&self, t: &mut Trailing) {
-        if self.low < t.min_since_open {
-            t.min_since_open = self.low;
-            t.max_since_min = self.max_after_low;
-        } else {
-            t.max_since_min = higher(t.max_since_min, self.high);
-        }
-        if self.high > t.max_since_open {
-            t.max_since_open = self.high;
-            t.min_since_max = self.min_after_high;
-        } else {
-            t.min_since_max = lower(t.min_since_max, self.low);
-        }
-    }
+    pub(super) min_after_high: f64,
 }
 
 /// Numbers that hold the extremes of one coin in one block.

@@ -1,49 +1,122 @@
 //! Trailing extremes (§10), and the minutes at which they arm an order.
+//!
+//! An order that is filled by lows waits for the lowest low and the rebound from it, one that is filled by highs for the
+//! opposite: each follows only its half.
 
 use super::Run;
 use super::coin::Candidates;
 use super::masks;
-use super::prepared::{Extremes, Prepared};
+use super::prepared::{Extremes, Prepared, Swing};
 use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
+use crate::isa::Isa;
 use crate::types::{Trailing, higher, lower};
 
-/// Trailing extremes of a position, brought up to date only when somebody asks.
+/// Half of the trailing extremes: the furthest price, and how far prices came back from it since.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    pub(super) far: f64,
+    pub(super) back: f64,
+}
+
+impl Reach {
+    fn reset(by_low: bool) -> Self {
+        let t = Trailing::RESET;
+        if by_low {
+            Self { far: t.min_since_open, back: t.max_since_min }
+        } else {
+            Self { far: t.max_since_open, back: t.min_since_max }
+        }
+    }
+
+    /// Half of `Trailing::update`.
+    #[inline(always)]
+    fn update(&mut self, by_low: bool, high: f64, low: f64, close: f64) {
+        if by_low {
+            self.back = if low < self.far { close } else { higher(self.back, high) };
+            self.far = lower(self.far, low);
+        } else {
+            self.back = if high > self.far { close } else { lower(self.back, low) };
+            self.far = higher(self.far, high);
+        }
+    }
+
+    /// What an update with each candle of a stretch would give.
+    fn swing(&mut self, by_low: bool, swing: &Swing) {
+        if by_low {
+            self.update(true, swing.high, swing.low, swing.max_after_low);
+        } else {
+            self.update(false, swing.high, swing.low, swing.min_after_high);
+        }
+    }
+
+    /// What an update with each candle in turn would give: what matters begins with the first of the furthest prices.
+    #[inline(always)]
+    fn follow(&mut self, isa: Isa, by_low: bool, high: &[f64], low: &[f64], close: &[f64]) {
+        let (out, back) = if by_low { (low, high) } else { (high, low) };
+        let extreme = |values: &[f64], lowest: bool| {
+            if lowest { masks::lowest(isa, values) } else { masks::highest(isa, values) }
+        };
+        let far = extreme(out, by_low);
+        let mut rest = 0;
+        if if by_low { far < self.far } else { far > self.far } {
+            let first = out.iter().position(|price| *price == far).unwrap_or_default();
+            (self.far, self.back, rest) = (far, close[first], first + 1);
+        }
+        let back = extreme(&back[rest..], !by_low);
+        self.back = if by_low { higher(self.back, back) } else { lower(self.back, back) };
+    }
+
+    /// Beyond every threshold, and back from it by any retracement.
+    pub(super) fn armed(by_low: bool) -> Self {
+        let (far, back) = (f64::NEG_INFINITY, f64::INFINITY);
+        if by_low { Self { far, back } } else { Self { far: back, back: far } }
+    }
+
+    /// As the planner takes it, which looks at this half alone.
+    pub(super) fn trailing(&self, by_low: bool) -> Trailing {
+        let Self { far, back } = *self;
+        if by_low {
+            Trailing { min_since_open: far, max_since_min: back, ..Trailing::RESET }
+        } else {
+            Trailing { max_since_open: far, min_since_max: back, ..Trailing::RESET }
+        }
+    }
+}
+
+/// Half of the trailing extremes of a position, brought up to date only when somebody asks.
 pub(super) struct Followed {
+    by_low: bool,
     used: bool,
-    now: Trailing,
-    /// The last minute that they have seen, or at which they were reset.
-    until: usize,
+    now: Reach,
+    /// The last minute that it has seen, or at which it was reset.
+    pub(super) until: usize,
     /// A block that is not after the minute which follows.
     block: usize,
-    /// What they are at a later minute of that block, if nothing fills before.
-    ahead: Option<(usize, Trailing)>,
 }
 
 impl Followed {
-    pub(super) fn new(used: bool) -> Self {
-        Self { used, now: Trailing::RESET, until: 0, block: 0, ahead: None }
+    pub(super) fn new(used: bool, by_low: bool) -> Self {
+        Self { by_low, used, now: Reach::reset(by_low), until: 0, block: 0 }
     }
 
     /// A fill at minute `k`, in block `block` or the one after it.
     pub(super) fn reset(&mut self, k: usize, block: usize) {
-        *self = Self { used: self.used, now: Trailing::RESET, until: k, block, ahead: None };
+        *self = Self { until: k, block, ..Self::new(self.used, self.by_low) };
     }
 
     /// Extremes after minute `k` of block `block`; minutes must not go back.
     pub(super) fn at(
         &mut self,
+        isa: Isa,
         c: &CoinCandles<'_>,
         prepared: &Prepared<'_>,
         i: usize,
         block: usize,
         k: usize,
-    ) -> Trailing {
+    ) -> Reach {
         if !self.used {
             return self.now;
-        }
-        if let Some((at, trailing)) = self.ahead.filter(|(at, _)| *at <= k) {
-            (self.now, self.until, self.ahead) = (trailing, at, None);
         }
         let blocks = prepared.blocks();
         let mut next = self.until + 1;
@@ -53,85 +126,116 @@ impl Followed {
                 b += 1;
             }
             if next > blocks[b].start {
-                self.follow(c, next, blocks[b].end);
+                self.follow(isa, c, next, blocks[b].end);
                 b += 1;
             }
             while b < block {
-                prepared.extremes(i, b).swing.apply(&mut self.now);
+                self.now.swing(self.by_low, &prepared.extremes(i, b).swing);
                 b += 1;
             }
             next = blocks[block].start;
         }
         self.block = block;
-        self.follow(c, next, k + 1);
+        self.follow(isa, c, next, k + 1);
         self.until = self.until.max(k);
         self.now
     }
 
-    fn follow(&mut self, c: &CoinCandles<'_>, from: usize, to: usize) {
-        for k in from..to {
-            self.now.update(c.high[k], c.low[k], c.close[k]);
+    fn follow(&mut self, isa: Isa, c: &CoinCandles<'_>, from: usize, to: usize) {
+        if from < to {
+            let (high, low, close) = (&c.high[from..to], &c.low[from..to], &c.close[from..to]);
+            if self.by_low {
+                self.now.follow(isa, true, high, low, close);
+            } else {
+                self.now.follow(isa, false, high, low, close);
+            }
         }
     }
 }
 
 /// What a trailing order waits for.
+#[derive(Clone, Copy)]
 pub(super) struct Arming {
     /// The order is filled by lows.
     pub(super) by_low: bool,
-    pub(super) pprice: f64,
-    pub(super) threshold: f64,
+    /// The extreme has to be beyond this price.
+    pub(super) reached: Option<f64>,
+    /// Prices have to come back beyond the extreme times this.
+    pub(super) turn: f64,
     /// Price of the order; None: at the book.
     pub(super) price: Option<f64>,
-    /// The first minute that matters.
-    pub(super) from: usize,
+}
+
+impl Arming {
+    /// Of an order of some threshold and retracement.
+    pub(super) fn new(
+        by_low: bool,
+        pprice: f64,
+        threshold: f64,
+        retracement: f64,
+        price: Option<f64>,
+    ) -> Self {
+        let factor = |x: f64, up: bool| if up { 1.0 + x } else { 1.0 - x };
+        let reached = (threshold > 0.0).then_some(pprice * factor(threshold, !by_low));
+        Self { by_low, reached, turn: factor(retracement, by_low), price }
+    }
+
+    /// The extreme is beyond the price that it has to reach.
+    #[inline(always)]
+    pub(super) fn passed(&self, far: f64) -> bool {
+        self.reached.is_none_or(|price| if self.by_low { far < price } else { far > price })
+    }
+
+    #[inline(always)]
+    fn armed(&self, reach: &Reach) -> bool {
+        let turn = reach.far * self.turn;
+        self.passed(reach.far) & if self.by_low { reach.back > turn } else { reach.back < turn }
+    }
 }
 
 impl Run<'_> {
-    /// The first minute at which the extremes are armed and the next candle crosses the price, if it is not after the
-    /// first that is a candidate anyway. How far was searched is noted: what comes later matters only if nothing fills.
+    /// The first minute from `from` on at which the extremes are armed and the next candle crosses the price, if it is
+    /// not after the first that is a candidate anyway. How far was searched is noted: what comes later matters only if
+    /// nothing fills.
+    #[inline(always)]
     pub(super) fn trailing_candidates<S: SideIndex>(
         &mut self,
         i: usize,
         extremes: &Extremes,
         order: &Arming,
+        from: usize,
         known: &mut Candidates,
-        armed: impl Fn(&Trailing) -> bool,
     ) -> u64 {
-        let Arming { by_low, pprice, threshold, price, from } = *order;
+        let Arming { by_low, reached, price, .. } = *order;
         if price.is_some_and(|price| !extremes.meet(by_low, price)) {
             return 0;
         }
         let (span, prepared) = (self.span, self.prepared);
         let coin = &mut self.coins[i];
-        let side = &mut coin.sides[S::INDEX];
+        let followed = coin.sides[S::INDEX].followed(by_low);
         // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
-        let mut t = side.trailing.at(&coin.candles, prepared, i, span.block, from - 1);
+        let reach = followed.at(self.isa, &coin.candles, prepared, i, span.block, from - 1);
         // The widest that the extremes can get in this span arms whenever they do.
         let swing = &extremes.swing;
-        let widest = Trailing {
-            min_since_open: lower(t.min_since_open, swing.low),
-            max_since_min: higher(t.max_since_min, swing.high),
-            max_since_open: higher(t.max_since_open, swing.high),
-            min_since_max: lower(t.min_since_max, swing.low),
+        let widest = if by_low {
+            Reach { far: lower(reach.far, swing.low), back: higher(reach.back, swing.high) }
+        } else {
+            Reach { far: higher(reach.far, swing.high), back: lower(reach.back, swing.low) }
         };
-        if !armed(&widest) {
+        if !order.armed(&widest) {
             return 0;
         }
-        let first = side.trailing.until + 1;
+        let first = followed.until + 1;
         let start = span.start;
-        let mut n = from - start;
         let mut end = span.end;
-        let anyway = known.any() & (u64::MAX << n);
+        let anyway = known.any() & (u64::MAX << (from - start));
         if anyway != 0 {
             end = start + anyway.trailing_zeros() as usize + 1;
         }
-        let c = self.coins[i].candles;
-        let passed = |price: f64| if by_low { t.min_since_open < price } else { t.max_since_open > price };
-        let distance = if by_low { 1.0 - threshold } else { 1.0 + threshold };
-        let reached = (threshold > 0.0).then_some(pprice * distance);
-        let mut whole = true;
-        if let Some(price) = reached.filter(|price| !passed(*price)) {
+        let c = coin.candles;
+        // Extremes that were reset have to see a candle before they arm.
+        let mut begin = from.max(first);
+        if let Some(price) = reached.filter(|_| !order.passed(reach.far)) {
             // Nothing is armed before the first candle that passes the threshold; it begins a new extreme, so that what
             // was before it does not matter.
             let minutes = if by_low {
@@ -139,42 +243,51 @@ impl Run<'_> {
             } else {
                 masks::above(self.isa, &c.high[start..span.end], price)
             };
-            let next = n.max(first - start);
-            let minutes = minutes & (u64::MAX << next);
+            let minutes = minutes & (u64::MAX << (begin - start));
             if minutes == 0 {
                 return 0;
             }
-            whole = minutes.trailing_zeros() as usize == next;
-            n = minutes.trailing_zeros() as usize;
+            begin = start + minutes.trailing_zeros() as usize;
         }
-        let begin = start + n;
         if begin >= end {
             known.searched = end;
             return 0;
         }
         let price = price.unwrap_or(super::candidates::beyond(by_low));
         let (high, low, close) = (&c.high[begin..=end], &c.low[begin..=end], &c.close[begin..end]);
-        let crosses = |n: usize| {
-            if by_low {
-                low[n + 1] < close[n] && low[n + 1] < price
-            } else {
-                high[n + 1] > close[n] && high[n + 1] > price
-            }
+        let found = if by_low {
+            first_armed::<true>(order, &reach, (low, high, close), price)
+        } else {
+            first_armed::<false>(order, &reach, (high, low, close), price)
         };
-        let skipped = first.saturating_sub(begin);
-        let arms = |&n: &usize| {
-            if n >= skipped {
-                t.update(high[n], low[n], close[n]);
-            }
-            // Armed is the rarer, and the one that a processor foresees.
-            armed(&t) && crosses(n)
-        };
-        let found = (0..close.len()).find(arms).map(|n| begin + n);
-        let seen = found.unwrap_or(end - 1);
-        known.searched = seen + 1;
-        if whole && seen >= first {
-            self.coins[i].sides[S::INDEX].trailing.ahead = Some((seen, t));
-        }
+        let found = found.map(|n| begin + n);
+        known.searched = found.unwrap_or(end - 1) + 1;
         found.map_or(0, |k| 1 << (k - start))
     }
+}
+
+/// The first candle after which the order is armed and which is followed by one that crosses its price, given the
+/// extremes before. From the first candle on the threshold is passed.
+fn first_armed<const BY_LOW: bool>(
+    order: &Arming,
+    before: &Reach,
+    (out, back, close): (&[f64], &[f64], &[f64]),
+    price: f64,
+) -> Option<usize> {
+    let further = |a: f64, b: f64| if BY_LOW { a < b } else { a > b };
+    let length = close.len();
+    let (out, next, back) = (&out[..length], &out[1..=length], &back[..length]);
+    let (mut far, mut armed, factor) = (before.far, order.armed(before), order.turn);
+    for n in 0..length {
+        // How far prices came back need not be kept: either it arms or it does not matter. No branches, since nobody
+        // foresees new extremes.
+        let new = further(out[n], far);
+        far = if BY_LOW { lower(far, out[n]) } else { higher(far, out[n]) };
+        let turn = far * factor;
+        armed = (new & further(turn, close[n])) | (!new & (armed | further(turn, back[n])));
+        if armed && further(next[n], close[n]) && further(next[n], price) {
+            return Some(n);
+        }
+    }
+    None
 }
