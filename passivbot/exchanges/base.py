@@ -124,6 +124,8 @@ class Exchange(Dialect):
     async def tickers(self, coins: Iterable[str] | None = None) -> dict[str, Ticker]:
         """Return prices of coins; None: of all."""
         symbols = [self.market(coin).symbol for coin in coins] if coins is not None else None
+        if symbols == []:
+            return {}  # ccxt would ask for all, or refuse
         return await self._read(self._tickers(symbols))
 
     async def candles(

@@ -336,6 +336,19 @@ def test_many_open_orders_come_in_pages(name: str) -> None:
     play(name, scene)
 
 
+def test_nothing_is_asked_for_nothing(name: str) -> None:
+    """An account may have no coin to look at, as long as a list is empty."""
+
+    async def scene(b: Bench) -> None:
+        before = len(b.venue.log)
+        assert await b.exchange.tickers([]) == {}
+        assert await b.exchange.create([]) == []
+        assert await b.exchange.cancel([]) == []
+        assert len(b.venue.log) == before
+
+    play(name, scene)
+
+
 def test_rate_limits_say_how_long(name: str) -> None:
     async def scene(b: Bench) -> None:
         b.venue.faults.add("balance", "limit", seconds=7)
