@@ -35,6 +35,7 @@ _AGAIN_MS = 300_000
 _OVERLAP_MS = 120_000
 _KEPT_DAYS = 90
 _DRIFT_LOOKS = 3
+_WATCHFUL_MS = 15 * MINUTE_MS
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Bot:
         self._traded: set[Key] = set()
         self._explained = 0.0
         self._sizes: dict[Key, float] = {}
+        self._watchful_until_ms = 0
         self._due_ms: dict[str, int] = {}
         self._memory_due = 0.0
         self._fates: Fates | None = None
@@ -169,7 +171,8 @@ class Bot:
         # A drifting position waits for fills that the history did not have yet.
         if now >= self._due_ms["fills"] or changed or self._drifting or fates.missing(seen):
             await self._read_fills(self._fills_since(now), now)
-            self._due_ms["fills"] = now + int(p.policy.fills_minutes * MINUTE_MS)
+            minutes = 1.0 if now < self._watchful_until_ms else p.policy.fills_minutes
+            self._due_ms["fills"] = now + int(minutes * MINUTE_MS)
         new, self._new = self._new, []
         balance = self._balance.believe(seen.balance.wallet, self._explained)
         self._explained = 0.0
@@ -194,7 +197,7 @@ class Bot:
         )
         touched = {coin for coin, _ in seen.positions} | {rest.order.coin for rest in accounts.resting}
         await self._feed(touched, now)
-        drifting = self._drift(seen)
+        drifting = self._drift(seen, now)
         known = Known(
             config=self.config,
             policy=p.policy,
@@ -449,8 +452,11 @@ class Bot:
         self._sizes = sizes
         return changed
 
-    def _drift(self, seen: Snapshot) -> frozenset[Key]:
-        """Return positions that do not fit their fills yet. After some looks the exchange's word is taken."""
+    def _drift(self, seen: Snapshot, now: int) -> frozenset[Key]:
+        """Return positions that do not fit their fills yet. After some looks the exchange's word is taken.
+
+        Its fills may still come: for a while they are read each minute.
+        """
         if self._before is None:
             sizes = {key: position.size for key, position in seen.positions.items()}
             self._before = {key: size - self._ledger.size(key) for key, size in sizes.items()}
@@ -468,4 +474,6 @@ class Bot:
                 )
                 self._before[key] = size - self._ledger.size(key)
                 del self._drifting[key]
+                self._watchful_until_ms = now + _WATCHFUL_MS
+                self._due_ms["fills"] = min(self._due_ms["fills"], now + MINUTE_MS)
         return frozenset(self._drifting)

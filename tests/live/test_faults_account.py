@@ -283,6 +283,24 @@ async def test_fault_24_late_fills_are_asked_for_until_they_are_there(name: str,
         r.check()
 
 
+async def test_fault_24_fills_that_are_minutes_late_are_found(name: str, tmp_path: Path) -> None:
+    async with rig(name, tmp_path) as r:
+        await holding(r)
+        order = next(o for o in r.core.open_orders if o.closes)
+        r.core.fill(order.id)
+        late = r.venue.faults.add("fills", "truncate", keep=0, times=10**6)
+        await r.settle()
+        assert counts(r.told)["history"] == 1
+        asked = late.met
+        await r.minutes(2)
+        assert late.met >= asked + 2
+        assert len(r.journal.fills()) < len(r.core.executions)
+        r.venue.faults.clear()
+        await r.minutes(1)
+        assert len(r.journal.fills()) == len(r.core.executions)
+        r.check()
+
+
 async def test_fault_29_keys(name: str, tmp_path: Path) -> None:
     """A key that may withdraw is refused; one that is revoked or used from elsewhere stops the bot."""
     async with rig(name, tmp_path) as r:
