@@ -219,7 +219,7 @@ def _introduce(plan: "Plan") -> None:
         typer.echo(f"warning: {warning}", err=True)
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
-    d, scenario = plan.definition, plan.scenario
+    d, scenario, panel = plan.definition, plan.scenario, plan.scenario.panel
     arrows = {-1: "more", 1: "less"}
     objectives = ", ".join(f"{o.metric} ({arrows[o.weight]} is better)" for o in plan.scoring.objectives)
     limits = ", ".join(f"{limit.key} {limit.value:g}" for limit in plan.scoring.limits) or "none"
@@ -229,12 +229,12 @@ def _introduce(plan: "Plan") -> None:
         f"{len(d.space.free)} of {len(d.space.names)} parameters free"
     )
     typer.echo(
-        f"candles: {', '.join(scenario.coins)}; {scenario.panel.minutes:,} minutes, "
-        f"{scenario.panel.interval_minutes} a bar; {scenario.candles}"
+        f"candles: {', '.join(scenario.coins)}; {utc(panel.requested_start_ms)} to {utc(panel.last_ms)} UTC, "
+        f"{panel.minutes:,} minutes with warm-up, {panel.interval_minutes} a bar; {scenario.candles}"
     )
     typer.echo(f"objectives: {objectives}; limits: {limits}")
     if plan.holdout is not None:
-        typer.echo(f"held out: {plan.holdout:g} days or more after {utc(scenario.panel.last_ms)}")
+        typer.echo(f"held out: {plan.holdout:g} days or more after {utc(panel.last_ms)}")
     if plan.stop_limits is not None:
         typer.echo(f"stopped early: {stop_text(plan.stop_limits)}")
 

@@ -36,7 +36,7 @@ def list_studies(
     from passivbot.errors import PassivbotError
     from passivbot.study.lock import holder
     from passivbot.study.log import StudyLog
-    from passivbot.study.serve.view import budget_of
+    from passivbot.study.serve.view import budget_of, state_of
     from passivbot.study.study import listing
     from passivbot.study.terminal import console
 
@@ -50,12 +50,12 @@ def list_studies(
     for path in found:
         try:
             with StudyLog.open(path) as log:
-                d, last, budget = log.definition, log.last(), budget_of(log.events())
+                d, last, events = log.definition, log.last(), log.events()
         except PassivbotError as error:
             # One unreadable study does not hide the others.
             typer.echo(f"warning: {error}", err=True)
             continue
-        writer = holder(path)
+        writer, budget = holder(path), budget_of(events)
         coins = d.scenario.get("coins", ())
         candles = ", ".join(coins) if len(coins) <= 4 else f"{len(coins)} coins"
         if d.interval_minutes != 1:
@@ -67,7 +67,7 @@ def list_studies(
             f"{last + 1:,}" if budget is None else f"{last + 1:,} of {budget:,}",
             str(d.seed),
             candles,
-            f"running, {writer}" if writer else "stopped" if last + 1 < (budget or 0) else "done",
+            f"running, {writer}" if writer else state_of(events, last + 1),
         )
     console().print(table)
 
@@ -109,9 +109,12 @@ def show(study: StudyArgument) -> None:
 def _facts(opened: "Study") -> list[tuple[str, str]]:
     """Return what a study is as (name, text) pairs."""
     from passivbot.config.scoring import stop_text
+    from passivbot.times import utc
 
     d, scenario = opened.definition, opened.definition.scenario
     window = scenario.get("window", {})
+    ends = [window[key] for key in ("requested_start_ms", "last_ms") if key in window]
+    period = f"{utc(ends[0])} to {utc(ends[1])} UTC, " if len(ends) == 2 else ""
     arrows = {-1: "↑", 1: "↓"}
     return [
         ("study", str(opened.folder)),
@@ -126,7 +129,8 @@ def _facts(opened: "Study") -> list[tuple[str, str]]:
         ("coins", ", ".join(scenario.get("coins", ()))),
         (
             "candles",
-            f"{scenario.get('candles')}, {window.get('minutes', 0):,} minutes, {d.interval_minutes} a bar",
+            f"{period}{window.get('minutes', 0):,} minutes with warm-up, {d.interval_minutes} a bar; "
+            f"{scenario.get('candles')}",
         ),
     ]
 

@@ -326,7 +326,7 @@ def test_a_study_on_longer_bars_is_resumed_replayed_and_confirmed(
 ) -> None:
     whole = program("optimize", *ARGUMENTS[:-1], "60", "--study", "c", "--interval", "15", cwd=place)
     assert whole.returncode == 0, whole.stderr
-    assert "20,160 minutes, 15 a bar" in whole.stdout
+    assert "2025-03-03 00:00 to 2025-03-16 23:59 UTC, 20,160 minutes with warm-up, 15 a bar" in whole.stdout
     # In two parts it is the same, and the second part needs not be told.
     assert (
         program("optimize", *ARGUMENTS[:-1], "25", "--study", "d", "--interval", "15", cwd=place).returncode
@@ -334,7 +334,7 @@ def test_a_study_on_longer_bars_is_resumed_replayed_and_confirmed(
     )
     more = program("optimize", "--study", "d", "--resume", "--iters", "60", cwd=place)
     assert more.returncode == 0, more.stderr
-    assert "20,160 minutes, 15 a bar" in more.stdout
+    assert "2025-03-03 00:00 to 2025-03-16 23:59 UTC, 20,160 minutes with warm-up, 15 a bar" in more.stdout
     records = front(place / "c", place)
     assert front(place / "d", place) == records
     assert records != front(place / "a", place)

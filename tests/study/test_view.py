@@ -4,6 +4,7 @@ import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,10 +12,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from passivbot.cli.main import main
-from passivbot.study import Front, StudyLog
+from passivbot.study import Event, Front, StudyLog
 from passivbot.study.page_data import promote_command
 from passivbot.study.plot import page_data, write_page
 from passivbot.study.publish import default_marks, publish
+from passivbot.study.serve.view import state_of
 from passivbot.study.study import Study
 from passivbot.study.terminal import Scatter, render_front
 
@@ -203,6 +205,9 @@ def test_study_commands(
     assert "1 failed, 38 ok, 1 stopped" in out
     assert "8 from candidate 0, 16 from candidate 30" in out
     assert "29 of 58 free" in out
+    assert re.search(
+        r"candles +2025-03-03 \d\d:\d\d to 2025-03-\d\d \d\d:\d\d UTC, [\d,]+ minutes with warm-up", out
+    )
     assert re.search(r"\d\d:\d\d:\d\d +created +engine=0", out)
     assert re.search(r"lag +from=30 lag=16", out)
     log.close()
@@ -214,6 +219,27 @@ def test_study_commands(
         again.event("budget", {"iters": 40})
     assert main(["study", "list"]) == 0
     assert re.search(r"random +40 of 40 +7 +6 coins +done", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("events", "logged", "state"),
+    [
+        ([], 0, "stopped"),  # killed before it could say what it wanted
+        ([("budget", {"iters": 40})], 39, "stopped"),
+        ([("budget", {"iters": 40})], 40, "done"),
+        ([("budget", {"iters": 40}), ("finished", {})], 12, "done"),  # its hours were spent
+        ([("budget", {"iters": 40}), ("finished", {}), ("lag", {})], 12, "done"),
+        ([("budget", {"iters": 40}), ("stopped", {})], 12, "stopped"),
+        (
+            [("budget", {"iters": 40}), ("finished", {}), ("resumed", {}), ("budget", {"iters": 90})],
+            40,
+            "stopped",
+        ),
+        ([("budget", {"iters": 40}), ("finished", {}), ("resumed", {})], 41, "done"),
+    ],
+)
+def test_what_became_of_a_study(events: list[tuple[str, dict[str, Any]]], logged: int, state: str) -> None:
+    assert state_of([Event(0.0, kind, payload) for kind, payload in events], logged) == state
 
 
 def test_export_formats(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,7 +282,7 @@ def test_a_study_on_longer_bars_says_so(
         log.append(example.rows)
     for command, words in (
         (["study", "list"], "6 coins, 15 min a bar"),
-        (["study", "show", "s"], "20,160 minutes, 15 a bar"),
+        (["study", "show", "s"], "20,160 minutes with warm-up, 15 a bar"),
         (["pareto", "s"], "feasible, on bars of 15 minutes; hypervolume"),
     ):
         assert main(command) == 0

@@ -11,7 +11,7 @@ from passivbot.errors import PassivbotError, StudyError
 from passivbot.study.lock import holder
 from passivbot.study.log import LOG_FILE, StudyLog
 from passivbot.study.serve.equity import Replays
-from passivbot.study.serve.view import View, budget_of
+from passivbot.study.serve.view import View, state_of
 from passivbot.study.study import Results, Study, listing, study_id
 
 OPEN_VIEWS = 4  # read studies that are kept; each has the sample and the front in memory
@@ -153,11 +153,10 @@ def _read_card(folder: Path) -> dict[str, Any]:
     try:
         with StudyLog.open(folder) as log:
             definition, last = log.definition, log.last()
-            budget = budget_of(log.events())
             scenario = definition.scenario
             return {
                 **card,
-                "state": "stopped" if budget is not None and last + 1 < budget else "done",
+                "state": state_of(log.events(), last + 1),
                 "created": definition.created,
                 "search": definition.search,
                 "candidates": last + 1,

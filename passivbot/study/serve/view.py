@@ -260,17 +260,14 @@ class View:
     def progress(self) -> dict[str, Any]:
         """Return how far the study is: state, logged, budget, rate, workers, seconds left."""
         series, writer = self._pulse.series(), self.running
-        budget = budget_of(self.study.log.events())
+        events = self.study.log.events()
+        budget = budget_of(events)
         logged = self.told + self._tail[0] if self._tail[0] > 0 else self.told
         recent = series["rate"][-3:]
         rate = sum(recent) / len(recent) if recent else 0.0
         running = writer is not None
         return {
-            "state": "running"
-            if running
-            else "stopped"
-            if budget is not None and logged < budget
-            else "done",
+            "state": "running" if running else state_of(events, logged),
             "writer": writer,
             "logged": logged,
             "budget": budget,
@@ -286,6 +283,21 @@ def budget_of(events: Sequence[Event]) -> int | None:
         if event.kind == _BUDGET and "iters" in event.payload:
             return int(event.payload["iters"])
     return None
+
+
+def state_of(events: Sequence[Event], logged: int) -> str:
+    """Return ``done`` or ``stopped``, for a study that nobody writes: what its last run was.
+
+    A run that was killed said nothing at its end; then it counts whether all that it wanted is there. One may
+    be done with less: its hours were spent, or its hypervolume stood still.
+    """
+    for event in reversed(events):
+        if event.kind == "finished":
+            return "done"
+        if event.kind in ("stopped", _BUDGET, "resumed"):
+            break
+    budget = budget_of(events)
+    return "done" if budget is not None and logged >= budget else "stopped"
 
 
 def join(parts: list[Rows]) -> Rows:
