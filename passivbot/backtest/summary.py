@@ -28,7 +28,8 @@ _SHOWN = {
     "total_wallet_exposure_max": "total wallet exposure, most",
     "volume_pct_per_day_avg": "volume a day ÷ balance",
 }
-"""Metrics of the summary and what they are; all others stand in ``analysis.json``."""
+"""Metrics of every summary and what they are. Others are shown if scoring or limits name them; all stand in
+``analysis.json``."""
 _SHARES = {"adg", "adg_w", "mdg", "drawdown_worst", "equity_balance_diff_neg_max"}
 _NOT_IN_BTC = ("position", "volume_pct_per_day")
 """Metrics that are not reported in BTC (analysis-metrics §9)."""
@@ -68,7 +69,8 @@ def _metrics(report: Report) -> Table:
     for name in sets:
         table.add_column(name.upper(), justify="right")
     table.add_column("", style="dim")
-    for metric, meaning in _SHOWN.items():
+    scored = (name.removeprefix("btc_") for name in Scoring.from_config(report.config).metrics)
+    for metric, meaning in (_SHOWN | {name: "" for name in scored if name not in _SHOWN}).items():
         cells = [
             "" if name == "btc" and metric.startswith(_NOT_IN_BTC) else _number(metric, report.analysis[name])
             for name in sets

@@ -155,7 +155,7 @@ def _print(
     from passivbot.backtest.candles import DEMO
     from passivbot.errors import ResourceError, StudyError
     from passivbot.study.publish import default_marks, publish
-    from passivbot.study.terminal import console, render_front
+    from passivbot.study.terminal import candidate_table, console, render_front
     from passivbot.study.unseen import known
     from passivbot.study.unseen_table import summary
 
@@ -175,6 +175,8 @@ def _print(
         typer.echo(f"unseen candles: {summary(tried, members)}")
     if pick:
         number = int(kept.numbers[0])
+        there = tried.of(kept)[1] if tried is not None else None
+        stdout.print(candidate_table(kept, there if there else None))
         path = published.front / f"{number:07d}.json"
         typer.echo(f"configuration: {path}")
         typer.echo(f"\nnext:\n  passivbot backtest {path}")

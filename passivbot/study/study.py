@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.config import Config, ParameterSpace, Scoring
+from passivbot.config.scoring import LIMITED_METRICS
 from passivbot.engine import STOPPED_MINUTE
 from passivbot.errors import StudyError, nearest
 from passivbot.study.front import CAP, Front
@@ -84,6 +85,11 @@ class Results:
             raise StudyError(
                 f"{name} is not logged by this study; it has {', '.join(self.metric_names)}"
                 + (f" (nearest: {near})" if near else "")
+                + (
+                    "; a search also logs those that its scoring or limits name"
+                    if name in LIMITED_METRICS
+                    else ""
+                )
             )
         return self.rows.metrics[:, self.metric_names.index(name)]
 

@@ -127,6 +127,36 @@ def front_table(members: Results, *, rows: int = 20, marks: Mapping[int, str] | 
     return table
 
 
+def candidate_table(members: Results, there: Results | None = None) -> Table:
+    """Return all logged metrics of the one candidate that there is, objectives first, each with its limit.
+
+    Parameters
+    ----------
+    members
+        One candidate.
+    there
+        The same on unseen candles, if it was tried there.
+    """
+    better = {-1: "more is better", 1: "less is better"}
+    goals = {o.metric: better[o.weight] for o in members.scoring.objectives}
+    limits: dict[str, list[str]] = {}
+    for limit in members.scoring.limits:
+        words = f"at {'most' if limit.kind == 'greater' else 'least'} {limit.value:g}"
+        limits.setdefault(limit.metric, []).append(words)
+    table = Table("metric", box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table.add_column(str(members.numbers[0]), justify="right", style="cyan")
+    if there is not None:
+        table.add_column("unseen", justify="right")
+    table.add_column("", style="dim")
+    for name in (*goals, *(name for name in members.metric_names if name not in goals)):
+        about = [*([f"objective, {goals[name]}"] if name in goals else []), *limits.get(name, ())]
+        cells = [number(float(members.metric(name)[0]))]
+        if there is not None:
+            cells.append(number(float(there.metric(name)[0])))
+        table.add_row(name, *cells, "; ".join(about))
+    return table
+
+
 def tell_shown(table: Table, count: int) -> None:
     """Say below a table how many of so many rows it shows, if not all."""
     if table.row_count < count:

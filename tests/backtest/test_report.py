@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,12 @@ def test_summary(report: Report, btc_report: Report) -> None:
         line = next(line for line in usd.splitlines() if line.startswith(coin))
         assert line.split()[1] == str(count)
     assert text(btc_report).splitlines()[1].split() == ["metric", "USD", "BTC"]
+    # What a search would go by is there, whatever it is.
+    asked = ["sterling_ratio_w", "adg"]
+    optimize = report.config.optimize.model_copy(update={"scoring": tuple(asked)})
+    scored = replace(report, config=report.config.model_copy(update={"optimize": optimize}))
+    for name, count in (("sterling_ratio_w", 1), ("adg", 1), ("adg_w", 1)):
+        assert sum(line.split()[:1] == [name] for line in text(scored).splitlines()) == count
 
 
 def test_default_folder(config: Config, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import re
 import shlex
 from dataclasses import replace
@@ -19,6 +20,7 @@ from passivbot.study.publish import default_marks, publish
 from passivbot.study.serve.view import state_of
 from passivbot.study.study import Study
 from passivbot.study.terminal import Scatter, render_front
+from passivbot.study.terminal import number as shown
 
 from .conftest import Example
 
@@ -163,9 +165,13 @@ def test_pareto_command(tmp_path: Path, example: Example, capsys: pytest.Capture
     (chosen,) = json.loads(capsys.readouterr().out)
     assert chosen in records
     assert main(["pareto", name, "--pick", "knee"]) == 0
-    assert (
-        f"configuration: {tmp_path / 's' / 'front'}/{chosen['candidate']:07d}.json" in capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert f"configuration: {tmp_path / 's' / 'front'}/{chosen['candidate']:07d}.json" in out
+    # All that was logged of it, with what was asked of it.
+    head = rf"\nmetric +{chosen['candidate']} +\nadg +\S+ +objective, more is better *\n"
+    assert re.search(head, out)
+    for metric, value in chosen["metrics"].items():
+        assert re.search(rf"\n{metric} +{re.escape(shown(math.nan if value is None else value))} ", out)
     best = min(record["metrics"]["drawdown_worst"] for record in records)
     assert main(["pareto", name, "--json", "--where", f"drawdown_worst<={best!r}"]) == 0
     assert [r["metrics"]["drawdown_worst"] for r in json.loads(capsys.readouterr().out)] == [best]
@@ -177,6 +183,10 @@ def test_pareto_command(tmp_path: Path, example: Example, capsys: pytest.Capture
         (["--all"], "--all needs --json"),
         (["--pick", "best"], "allowed is one of knee"),
         (["--json", "--where", "nonsense<1"], "nonsense is not logged"),
+        (
+            ["--where", "btc_equity_jerkiness_w<1"],
+            "; a search also logs those that its scoring or limits name",
+        ),
     ):
         assert main(["pareto", name, *arguments]) == 2
         assert message in capsys.readouterr().err
