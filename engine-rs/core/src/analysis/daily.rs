@@ -1,7 +1,7 @@
 //! Metrics of the daily equity and of the fills' profits and volumes (analysis-metrics §2, §3, §4.1 – §4.3, §4.5,
 //! §4.7, §4.8): those that a recency subset has too.
 
-use super::{FillFacts, median, sort_nan_last};
+use super::{FillFacts, lowest_first, median};
 use crate::math;
 
 /// Minutes of a day, as fills count them.
@@ -195,9 +195,9 @@ fn omega(changes: &[f64]) -> f64 {
 
 /// §4.2.
 fn expected_shortfall(mut changes: Vec<f64>) -> f64 {
-    sort_nan_last(&mut changes);
     let count = (changes.len() as f64 * 0.01).floor() as usize;
-    if count == 0 { changes[0].abs() } else { sum(changes[..count].iter().map(|q| q.abs())) / count as f64 }
+    let worst = lowest_first(&mut changes, count.max(1));
+    if count == 0 { worst[0].abs() } else { sum(worst.iter().map(|q| q.abs())) / count as f64 }
 }
 
 /// §4.3: drawdown after each day, ≤ 0.
@@ -229,14 +229,15 @@ impl Decline {
 fn mean_of_worst(mut drawdowns: Vec<f64>) -> f64 {
     let days = drawdowns.len();
     let count = ((days as f64 * 0.01).floor() as usize).max(1).min(days);
-    sort_nan_last(&mut drawdowns);
-    sum(drawdowns[..count].iter().map(|d| d.abs())) / count as f64
+    sum(lowest_first(&mut drawdowns, count).iter().map(|d| d.abs())) / count as f64
 }
 
 /// §4.5.
 fn loss_profit_ratio(fills: &[FillFacts]) -> f64 {
-    let profit = sum(fills.iter().map(|f| f.pnl).filter(|pnl| *pnl > 0.0));
-    let loss = sum(fills.iter().filter(|f| f.pnl <= 0.0 || f.pnl.is_nan()).map(|f| f.pnl.abs()));
+    // In one go: each sum waits for itself only.
+    let (profit, loss) = fills.iter().fold((0.0, 0.0), |(profit, loss), fill| {
+        if fill.pnl > 0.0 { (profit + fill.pnl, loss) } else { (profit, loss + fill.pnl.abs()) }
+    });
     if profit == 0.0 { f64::INFINITY } else { loss / profit }
 }
 

@@ -263,8 +263,12 @@ fn nan_last(a: &f64, b: &f64) -> std::cmp::Ordering {
     a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b))
 }
 
-fn sort_nan_last(values: &mut [f64]) {
-    values.sort_unstable_by(nan_last);
+/// The `count` lowest values, ascending; at least one and no more than there are. Reorders its argument.
+fn lowest_first(values: &mut [f64], count: usize) -> &[f64] {
+    values.select_nth_unstable_by(count - 1, nan_last);
+    let lowest = &mut values[..count];
+    lowest.sort_unstable_by(nan_last);
+    lowest
 }
 
 /// Middle value, or the mean of the two middle ones. Reorders its argument, which must not be empty.

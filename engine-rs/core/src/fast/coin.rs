@@ -48,6 +48,8 @@ pub(super) struct CoinSide {
     /// Candidates of the position in this span, from the minute on at which it was last touched.
     pub(super) held: Option<Candidates>,
     pub(super) first_entry: FirstEntry,
+    /// Once that is known: first entries stand at the book in each minute of the span, whatever the band.
+    pub(super) at_book: bool,
     /// Minutes of this span at which an unstuck close may fill.
     pub(super) unstuck: Option<u64>,
     pub(super) entries: Vec<Order>,
@@ -81,6 +83,7 @@ impl<'a> Coin<'a> {
             waiting: None,
             held: None,
             first_entry: FirstEntry::Unknown,
+            at_book: false,
             unstuck: None,
             entries: Vec::new(),
             closes: Vec::new(),

@@ -5,10 +5,12 @@
 
 use super::Run;
 use super::averages;
+use super::candidates::beyond;
 use super::coin::FirstEntry;
 use super::masks::{self, loosened_down, loosened_up};
 use crate::grid::SideIndex;
 use crate::planner::{Long, Short};
+use crate::types::Bands;
 
 /// A flat coin that enters in the span at hand.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +30,12 @@ impl Run<'_> {
         let asking = [self.may_enter::<Long>(from), self.may_enter::<Short>(from)];
         if asking.contains(&true) {
             let (isa, columns, entering) = (self.isa, self.columns(), &self.scratch.entering);
-            let enters = |i: usize| entering.iter().flatten().any(|entering| entering.coin == i);
-            let wanted = self.coins.iter_mut().enumerate().filter(|(i, _)| enters(*i));
+            let wanted = self.coins.iter_mut().enumerate().filter(|(i, coin)| {
+                let asks = |s: usize| {
+                    !coin.sides[s].at_book && entering[s].iter().any(|entering| entering.coin == *i)
+                };
+                asks(Long::INDEX) || asks(Short::INDEX)
+            });
             averages::walk(isa, wanted.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
             if asking[Long::INDEX] {
                 self.enter::<Long>();
@@ -120,21 +126,48 @@ impl Run<'_> {
         let coin = &self.coins[i];
         let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
         let bounds = coin.averages.bounds(S::INDEX, extremes.close);
-        let possible = if S::LONG {
+        let step = self.account.market.rules[i].price_step;
+        let (possible, at_book) = if S::LONG {
             let (least, most) = bounds.lower;
-            extremes.next_low < loosened_up((least * factor).max(most * factor))
+            let (a, b) = (least * factor, most * factor);
+            let at_book = loosened_down(a.min(b)) - step > extremes.close.1;
+            (extremes.next_low < loosened_up(a.max(b)), at_book)
         } else {
             let (least, most) = bounds.upper;
-            extremes.next_high > loosened_down((least * factor).min(most * factor))
+            let (a, b) = (least * factor, most * factor);
+            let at_book = loosened_up(a.max(b)) + step < extremes.close.0;
+            (extremes.next_high > loosened_down(a.min(b)), at_book)
         };
         let known = if possible { FirstEntry::Possible } else { FirstEntry::At(0) };
-        self.coins[i].sides[S::INDEX].first_entry = known;
+        let side = &mut self.coins[i].sides[S::INDEX];
+        (side.first_entry, side.at_book) = (known, at_book);
         known
+    }
+
+    /// Bands at minute `k`, or some that give first entries the same price: that of the book where it is certain that they
+    /// are beyond it.
+    pub(super) fn entry_bands<S: SideIndex>(&mut self, k: usize, i: usize) -> Bands {
+        self.first_entry::<S>(i);
+        let coin = &self.coins[i];
+        if !coin.sides[S::INDEX].at_book {
+            return self.bands::<S>(k, i);
+        }
+        let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
+        let bounds = coin.averages.bounds(S::INDEX, coin.extremes.close);
+        let nearest = |(least, most): (f64, f64)| {
+            if (least * factor < most * factor) == S::LONG { least } else { most }
+        };
+        Bands { lower: nearest(bounds.lower), upper: nearest(bounds.upper) }
     }
 
     /// Minutes at which the first entry may fill.
     pub(super) fn first_entry_candidates<S: SideIndex>(&mut self, i: usize) -> u64 {
         if let FirstEntry::At(minutes) = self.first_entry::<S>(i) {
+            return minutes;
+        }
+        if self.coins[i].sides[S::INDEX].at_book {
+            let minutes = self.crossings(i, S::LONG, beyond(S::LONG));
+            self.coins[i].sides[S::INDEX].first_entry = FirstEntry::At(minutes);
             return minutes;
         }
         self.walk_averages(i);

@@ -86,7 +86,7 @@ impl Run<'_> {
         let mut entries = std::mem::take(&mut self.coins[i].sides[S::INDEX].entries);
         let position = self.account.positions[i][S::INDEX].unwrap_or_default();
         let (high, low) = self.candle(k + 1, i);
-        let bands = self.bands::<S>(k, i);
+        let bands = self.entry_bands::<S>(k, i);
         let situation =
             Situation { bands, ..self.situation::<S>(k, i, S::LONG, armed, |triggers| triggers.entry) };
         let meets = |price: f64| if S::LONG { low < price } else { high > price };
@@ -127,7 +127,7 @@ impl Run<'_> {
     }
 
     /// Bands at minute `k`.
-    fn bands<S: SideIndex>(&mut self, k: usize, i: usize) -> Bands {
+    pub(super) fn bands<S: SideIndex>(&mut self, k: usize, i: usize) -> Bands {
         self.walk_averages(i);
         self.coins[i].averages.bands::<S>(k - self.span.start)
     }
