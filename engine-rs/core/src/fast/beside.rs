@@ -15,7 +15,7 @@ use crate::types::{higher, lower};
 /// Lanes of a vector: as many as the widest registers have.
 const WIDTH: usize = PRICE_LANES;
 /// Blocks whose averages are made at a time: few enough to stay in the processor's caches.
-const STRETCH: usize = 128;
+const STRETCH: usize = 320;
 /// Blocks that share bounds of the averages of hourly log ranges.
 const GROUP: usize = 32;
 
