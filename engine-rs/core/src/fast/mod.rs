@@ -106,7 +106,7 @@ pub(crate) fn run_days<'c>(
 /// and for averages to keep the processor busy, few enough for their state to stay in its caches.
 pub(crate) fn together(coins: usize) -> usize {
     // Those of a single coin go one after the other, with averages that lie side by side.
-    if coins == 1 { 8 } else { (64 / coins).clamp(1, 4) }
+    if coins == 1 { 8 } else { (128 / coins).clamp(1, 8) }
 }
 
 /// Walk through all blocks, in each through all runs that are not stopped.
@@ -247,10 +247,13 @@ impl<'a> Run<'a> {
     fn foresee(&self, index: usize, next: &Block) {
         let minutes = next.start..next.end;
         for (i, coin) in self.coins.iter().enumerate().filter(|(_, coin)| coin.valid(next.start)) {
-            prefetch(coin.candles.close, minutes.clone());
-            if self.ranked {
-                prefetch(coin.candles.volume, minutes.clone());
-                prefetch(self.prepared.log_ranges(i), minutes.clone());
+            // Runs side by side read these columns one after another, as a processor foresees.
+            if self.abreast.is_none() {
+                prefetch(coin.candles.close, minutes.clone());
+                if self.ranked {
+                    prefetch(coin.candles.volume, minutes.clone());
+                    prefetch(self.prepared.log_ranges(i), minutes.clone());
+                }
             }
             self.prepared.foresee(i, index);
         }
