@@ -64,6 +64,17 @@ impl Isa {
         }
     }
 
+    /// How many chains of eight numbers each advance together at best: as many as its registers hold.
+    pub(crate) fn chains(self) -> usize {
+        match self.0 {
+            Set::Baseline => 2,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => 3,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => 6,
+        }
+    }
+
     pub(crate) fn set(self) -> Set {
         self.0
     }

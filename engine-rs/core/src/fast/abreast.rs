@@ -12,7 +12,7 @@ use crate::isa::{Isa, dispatched};
 
 /// Lanes of a strand.
 const LANES: usize = 8;
-/// Strands that advance together: each is a chain of operations that wait for one another.
+/// Most strands that advance together: each is a chain of operations that wait for one another.
 const TOGETHER: usize = 6;
 
 /// What averages are of.
@@ -84,7 +84,7 @@ impl Abreast {
 
     /// Go through a block; what was at its start stays known.
     pub(super) fn advance(&mut self, isa: Isa, panel: &Panel<'_>, prepared: &Prepared<'_>, block: &Block) {
-        let count = self.columns.len();
+        let (count, together) = (self.columns.len(), isa.chains().min(TOGETHER));
         let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
         let mut length = 0;
         let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
@@ -103,7 +103,7 @@ impl Abreast {
             };
             group[length] = Some((lanes, start, end, &column[block.start..block.end]));
             length += 1;
-            if length == TOGETHER {
+            if length == together {
                 advance(isa, &mut group);
                 group = [const { None }; TOGETHER];
                 length = 0;
