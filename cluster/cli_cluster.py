@@ -45,9 +45,12 @@ def check(
         typer.echo(f"fault: {fault}")
     if faults:
         raise typer.Exit(FAULTS)
-    typer.echo(
-        f"{len(reports)} machines, {sum(report.machine.cpus for report in reports)} processors: all fit"
-    )
+    cpus = sum(report.machine.cpus for report in reports)
+    typer.echo(f"{_counted(len(reports), 'machine')}, {_counted(cpus, 'processor')}: all fit")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _show(reports: "list[Report]") -> None:
