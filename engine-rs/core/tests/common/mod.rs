@@ -52,6 +52,8 @@ pub fn coin(r: &mut Random, minutes: usize, step: f64) -> Columns {
     }
     let on_step = |price: f64| ((price / step).round() * step).max(step);
     let mut price: f64 = r.between(50.0, 150.0);
+    // Some are traded far more or less than others.
+    let traded = if r.next() < 0.5 { 5000.0 } else { 10f64.powf(r.between(1.0, 6.0)) };
     let mut columns: Columns = std::array::from_fn(|_| vec![f64::NAN; minutes]);
     for k in first..last {
         let open = price;
@@ -67,7 +69,7 @@ pub fn coin(r: &mut Random, minutes: usize, step: f64) -> Columns {
         columns[0][k] = on_step(open.max(price) * (1.0 + wick * r.next()));
         columns[1][k] = on_step(open.min(price) * (1.0 - wick * r.next()));
         columns[2][k] = on_step(price).clamp(columns[1][k], columns[0][k]);
-        columns[3][k] = if calm { 0.0 } else { price * r.between(0.0, 5000.0) };
+        columns[3][k] = if calm { 0.0 } else { price * r.between(0.0, traded) };
     }
     columns
 }
