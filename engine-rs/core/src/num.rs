@@ -48,22 +48,75 @@ pub fn dec10(x: f64) -> f64 {
     nint(x * 1e10) / 1e10
 }
 
+/// Steps 10⁻ᵈ for d from 0 to 10, each with 10ᵈ, in the place that its exponent tells: no two have the same.
+const DECIMAL_STEPS: [(f64, f64); 35] = {
+    let steps = [1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10];
+    let mut table = [(f64::NAN, f64::NAN); 35];
+    let (mut d, mut scale) = (0, 1.0);
+    while d < steps.len() {
+        table[halvings(steps[d])] = (steps[d], scale);
+        (d, scale) = (d + 1, scale * 10.0);
+    }
+    table
+};
+
+/// How far the exponent of a positive `x` is below that of 1.
+#[inline(always)]
+const fn halvings(x: f64) -> usize {
+    (1.0_f64.to_bits() >> 52).wrapping_sub(x.to_bits() >> 52) as usize
+}
+
+/// `dec10(whole(n / step) * step)`, for a decimal step in a third of the time. `quick` is `whole` of a number, with how
+/// far that is from the nearest point where `whole` jumps.
+///
+/// If the step is the double nearest to 10⁻ᵈ, then n × 10ᵈ and n / step differ by less than 4 × 2⁻⁵³ of themselves: where
+/// no jump is within twice that, both have the same whole number k. And k × step × 1e10, three roundings off k × 10¹⁰⁻ᵈ,
+/// is less than a half off while that is below 2⁵³ / 6: the clean-up makes it exact, and what it divides by 1e10 then
+/// is, rounded once, k / 10ᵈ.
+#[inline(always)]
+fn to_step(n: f64, step: f64, whole: fn(f64) -> f64, quick: impl Fn(f64) -> (f64, f64)) -> f64 {
+    if let Some(&(decimal, scale)) = DECIMAL_STEPS.get(halvings(step))
+        && decimal == step
+    {
+        let scaled = n * scale;
+        let (k, room) = quick(scaled);
+        if scaled.abs() < scale * 1.5e5 && room > scaled.abs() * (4.0 * f64::EPSILON) {
+            return k.copysign(n) / scale;
+        }
+    }
+    to_any_step(n, step, whole)
+}
+
+#[inline(never)]
+fn to_any_step(n: f64, step: f64, whole: fn(f64) -> f64) -> f64 {
+    dec10(whole(n / step) * step)
+}
+
 /// `n` rounded to the nearest multiple of `step`.
 #[inline]
 pub fn round_near(n: f64, step: f64) -> f64 {
-    dec10(nint(n / step) * step)
+    to_step(n, step, nint, |x| {
+        let near = nearest_even(x);
+        (near, 0.5 - (x - near).abs())
+    })
 }
 
 /// `n` rounded up to a multiple of `step`.
 #[inline]
 pub fn round_up(n: f64, step: f64) -> f64 {
-    dec10(ceil(n / step) * step)
+    to_step(n, step, ceil, |x| {
+        let near = nearest_even(x);
+        (if near < x { near + 1.0 } else { near }, (x - near).abs())
+    })
 }
 
 /// `n` rounded down to a multiple of `step`.
 #[inline]
 pub fn round_down(n: f64, step: f64) -> f64 {
-    dec10(floor(n / step) * step)
+    to_step(n, step, floor, |x| {
+        let near = nearest_even(x);
+        (if near > x { near - 1.0 } else { near }, (x - near).abs())
+    })
 }
 
 /// `n` rounded to `digits` significant digits (and, by the clean-up, to ten decimals).
@@ -208,6 +261,57 @@ mod tests {
                     ours.to_bits() == library.to_bits() || ours.is_nan() && library.is_nan(),
                     "{x:e}: {ours:e}"
                 );
+            }
+        }
+    }
+
+    /// The short way to a decimal step ends where the formula does, whatever the number and the step.
+    #[test]
+    fn steps_are_rounded_to_as_the_formula_says() {
+        let mut decimal: Vec<f64> = (0..=10).map(|d| format!("1e-{d}").parse().unwrap()).collect();
+        assert!(decimal.iter().all(|step| DECIMAL_STEPS[halvings(*step)].0 == *step));
+        decimal.extend([0.5, 0.25, 0.05, 10.0, 100.0, 1e-11, 3e-4, 1.0 / 3.0]);
+        let mut steps: Vec<f64> = decimal.iter().flat_map(|s| [*s, s.next_up(), s.next_down(), -s]).collect();
+        steps.extend([0.0, 5e-324, f64::MIN_POSITIVE, f64::MAX, f64::INFINITY, f64::NAN]);
+        let check = |n: f64, step: f64| {
+            for n in [n, -n] {
+                for (ours, whole) in [
+                    (round_near(n, step), nint as fn(f64) -> f64),
+                    (round_up(n, step), ceil),
+                    (round_down(n, step), floor),
+                ] {
+                    let formula = dec10(whole(n / step) * step);
+                    assert!(
+                        ours.to_bits() == formula.to_bits() || ours.is_nan() && formula.is_nan(),
+                        "{n:e} to {step:e}: {ours:e} instead of {formula:e}"
+                    );
+                }
+            }
+        };
+        let mut state = 1_u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        for step in steps {
+            for n in [0.0, 5e-324, 1e-310, f64::MIN_POSITIVE, 1.5e5, WHOLE, f64::MAX, f64::INFINITY, f64::NAN]
+            {
+                check(n, step);
+            }
+            for round in 0..500 {
+                // Numbers of all sizes, those around multiples and halves of the step, and around the greatest ones.
+                let size = 10_f64.powi(round % 24 - 12);
+                let n = random() * size;
+                check(n, step);
+                let half = (random() * size / step * 2.0).round() / 2.0;
+                let greatest = 1.5e5 + (random() * 20.0 - 10.0).round() * step / 2.0;
+                for n in [half * step, half * 10.0 * (step / 10.0), half / (1.0 / step), greatest] {
+                    let mut around = n.next_down().next_down().next_down();
+                    for _ in 0..7 {
+                        check(around, step);
+                        around = around.next_up();
+                    }
+                }
             }
         }
     }
