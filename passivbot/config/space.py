@@ -82,7 +82,7 @@ class ParameterSpace:
         ends = [b if isinstance(b, tuple) else (b, b) for b in (bounds[name] for name in NAMES)]
         low, high, step = np.array([(*end, 0.0)[:3] for end in ends], dtype=np.float64).T.copy()
         for side in SIDES:
-            if any(not high[_INDEX[f"{side}_{cap}"]] > 0.0 for cap in _CAPS):
+            if not _may_trade(side, high):
                 of_side = [index for name, index in _INDEX.items() if name.startswith(f"{side}_")]
                 high[of_side] = low[of_side]
         if fine_tune and not (low < high).any():
@@ -108,7 +108,7 @@ class ParameterSpace:
     @property
     def sides(self) -> tuple[str, ...]:
         """Sides that trade in some candidate."""
-        return tuple(s for s in SIDES if all(self.high[_INDEX[f"{s}_{cap}"]] > 0.0 for cap in _CAPS))
+        return tuple(side for side in SIDES if _may_trade(side, self.high))
 
     def enforce(self, matrix: Array) -> Array:
         """Round to significant digits, then clamp (§1.3); a bound that clamps is not rounded itself.
@@ -178,6 +178,10 @@ class ParameterSpace:
         from passivbot.config.seeds import read_seeds
 
         return read_seeds(self, paths).vectors
+
+
+def _may_trade(side: str, high: Array) -> bool:
+    return all(high[_INDEX[f"{side}_{cap}"]] > 0.0 for cap in _CAPS)
 
 
 def _fine_tuned(config: Config, named: frozenset[str]) -> dict[str, BoundValue]:
