@@ -212,14 +212,14 @@ class MarketSource:
         coin
             Whose.
         rows
-            float64 (n, 6); those already known are left out.
+            float64 (n, 6), ascending; what is known from the first of them on, they replace.
         most
             Candles to keep; older ones go. None: all.
         """
-        fresh = rows[rows[:, 0] > self._times[coin][-1]]
-        if len(fresh):
-            kept = self._candles[coin] if most is None else self._candles[coin][-most:]
-            self._candles[coin] = np.concatenate([kept, fresh])
+        if len(rows):
+            kept = self._candles[coin][: np.searchsorted(self._times[coin], rows[0, 0])]
+            kept = kept if most is None else kept[-most:]
+            self._candles[coin] = np.concatenate([kept, rows])
             self._times[coin] = self._candles[coin][:, 0].astype(np.int64)
 
     def change(self, coin: str, **fields: object) -> None:

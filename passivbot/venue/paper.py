@@ -18,15 +18,16 @@ import numpy as np
 from passivbot.errors import ConfigError
 from passivbot.exchanges import Exchange
 from passivbot.exchanges.errors import ExchangeFault
-from passivbot.live.candles import fetch, warmup_start
+from passivbot.live.candles import Rows, fetch, warmup_start
 from passivbot.live.clock import Clock
 from passivbot.live.policy import Policy
 from passivbot.live.source import Source
 from passivbot.live.start import Order, trade
 from passivbot.live.strategy import warmup
+from passivbot.market.clean import Floats
 from passivbot.ops.keys import Keys
 from passivbot.ops.run import Settings
-from passivbot.times import MINUTE_MS
+from passivbot.times import HOUR_MS, MINUTE_MS, utc
 from passivbot.venue.market import MarketSource, VenueMarket
 from passivbot.venue.orders import Execution
 from passivbot.venue.server import Venue
@@ -42,6 +43,8 @@ _PUBLISHED_S = 1.5
 """After a minute's end: an exchange needs a moment to publish its candle."""
 _LATE_S = 10.0
 """How long a candle of the minute that ended is waited for."""
+_QUIET_MS = HOUR_MS
+"""A coin that was not traded for so long is told of."""
 _PROGRESS_S = 5.0
 _KEPT_MINUTES = 10_080
 _UNHURRIED = 10**9
@@ -137,6 +140,9 @@ class Following:
         first = min(venue.source.newest_ms(coin) for coin in venue.source.coins)
         # A run may go on for months: what a new start of the strategy needs, and the last days.
         self._most = (first - venue.source.first_ms) // MINUTE_MS + _KEPT_MINUTES
+        self._known = {coin: venue.source.newest_ms(coin) for coin in venue.source.coins}
+        """Opening of each coin's last candle that the exchange sent; what is later is assumed."""
+        self._quiet: set[str] = set()
 
     def now_ms(self) -> int:
         """Return the venue's market time: the end of the last minute it has."""
@@ -156,27 +162,54 @@ class Following:
 
     async def _catch_up(self, ended: int) -> None:
         missing = set(self._venue.source.coins)
+        silent: set[str] = set()
         pause = asyncio.Event()
         for attempt in range(5):
             for coin in sorted(missing):
-                since = self._venue.source.newest_ms(coin) + MINUTE_MS
-                count = min((ended - since) // MINUTE_MS + 2, self._exchange.paging.size)
                 try:
-                    rows = await self._exchange.candles(coin, since, count)
+                    reached = await self._take(coin, ended)
                 except ExchangeFault as fault:
                     self._tell(f"{coin}: {fault.text}")
+                    silent.add(coin)
                     continue
-                whole = rows[rows[:, 0] < ended]
-                self._venue.source.append(coin, whole, self._most)
-                if self._venue.source.newest_ms(coin) >= ended - MINUTE_MS:
+                silent.discard(coin)
+                if reached:
                     missing.discard(coin)
             if not missing:
                 return
             if attempt < 4:
                 await self._world.wait(_LATE_S / 5, pause)
-        self._tell(
-            f"no candle of the minute yet: {', '.join(sorted(missing))}; no order there can fill in it"
-        )
+        for coin in missing - silent:
+            self._stand_still(coin, ended)
+        if silent:
+            self._tell(
+                f"no candle of the minute yet: {', '.join(sorted(silent))}; no order there can fill in it"
+            )
+
+    async def _take(self, coin: str, ended: int) -> bool:
+        """Take over what the exchange has of a coin by now; tell whether that is all until ``ended``."""
+        source, known = self._venue.source, self._known[coin]
+        close = source.last_price(coin, ended)
+        first, rows = await fetch(self._exchange, coin, known + MINUTE_MS, ended, close)
+        if not len(rows):
+            return False
+        assumed = (source.newest_ms(coin) - known) // MINUTE_MS
+        if rows[:assumed, 3].any():
+            self._tell(f"{coin}: candles came late, after {utc(known)}; no order there filled in them")
+        source.append(coin, _table(first, rows), self._most)
+        self._known[coin] = source.newest_ms(coin)
+        self._quiet.discard(coin)
+        return self._known[coin] >= ended - MINUTE_MS
+
+    def _stand_still(self, coin: str, ended: int) -> None:
+        """Take a coin for not traded since its last candle; should candles of that time come, they count."""
+        source, first = self._venue.source, self._known[coin] + MINUTE_MS
+        close = source.last_price(coin, ended)
+        rows = np.tile([close, close, close, 0.0], ((ended - first) // MINUTE_MS, 1))
+        source.append(coin, _table(first, rows), self._most)
+        if ended - first >= _QUIET_MS and coin not in self._quiet:
+            self._quiet.add(coin)
+            self._tell(f"{coin}: no candle since {utc(first)}; it stays at its last price")
 
 
 @dataclass(frozen=True)
@@ -307,7 +340,7 @@ async def follow(
     """
     needed, _ = warmup(source.now, list(coins))
     begin = world.now_ms() // MINUTE_MS * MINUTE_MS
-    market = await _history(outside, coins, warmup_start(begin, needed), begin)
+    market = await _history(outside, coins, warmup_start(begin, needed), begin, tell)
     stop = stop or asyncio.Event()
     async with Venue(market, [outside.name], start_ms=begin, balance=balance, keep_log=10_000) as venue:
         clock = Following(venue, outside, world, tell)
@@ -337,18 +370,24 @@ def _check_contracts(market: MarketSource, exchange: str) -> None:
             )
 
 
-async def _history(outside: Exchange, coins: Sequence[str], start_ms: int, now_ms: int) -> MarketSource:
+async def _history(
+    outside: Exchange, coins: Sequence[str], start_ms: int, now_ms: int, tell: Callable[[str], None]
+) -> MarketSource:
+    """Return the market as it is now; a coin without candles begins at its last price."""
+    found = {coin: await fetch(outside, coin, start_ms, now_ms, None) for coin in coins}
+    prices = await outside.tickers([coin for coin, (_, rows) in found.items() if not len(rows)])
     markets: list[VenueMarket] = []
     candles = {}
-    for coin in coins:
-        known = outside.market(coin)
-        first, rows = await fetch(outside, coin, start_ms, now_ms, None)
+    for coin, (first, rows) in found.items():
         if not len(rows):
-            raise ConfigError(f"{outside.name} has no candles of {coin} for the warm-up")
-        times = first + MINUTE_MS * np.arange(len(rows), dtype=np.float64)
-        high, low, close, volume = (rows[:, column] for column in range(4))
-        # Opens are not kept; nothing is decided by them.
-        candles[coin] = np.stack([times, close, high, low, close, volume / np.maximum(close, 1e-12)], axis=1)
+            if coin not in prices:
+                tell(f"{coin}: {outside.name} has neither candles of it nor a price; it is left out")
+                continue
+            tell(f"{coin}: {outside.name} has no candles of it for the warm-up; its averages begin now")
+            price = prices[coin].last
+            first, rows = now_ms - MINUTE_MS, np.array([[price, price, price, 0.0]])
+        candles[coin] = _table(first, rows)
+        known = outside.market(coin)
         markets.append(
             VenueMarket(
                 coin,
@@ -360,7 +399,16 @@ async def _history(outside: Exchange, coins: Sequence[str], start_ms: int, now_m
                 known.active,
             )
         )
+    if not markets:
+        raise ConfigError(f"{outside.name} has neither candles nor prices of {', '.join(coins)}")
     return MarketSource(markets, candles)
+
+
+def _table(first_ms: int, rows: Rows) -> Floats:
+    """Return the bot's minutes as the venue's candles. Opens are not kept; nothing is decided by them."""
+    times = first_ms + MINUTE_MS * np.arange(len(rows), dtype=np.float64)
+    high, low, close, volume = (rows[:, column] for column in range(4))
+    return np.stack([times, close, high, low, close, volume / np.maximum(close, 1e-12)], axis=1)
 
 
 def _order(

@@ -188,6 +188,120 @@ def test_a_candle_that_does_not_come_is_told_and_time_goes_on() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("name", ["okx", "bybit"])
+def test_a_coin_that_nobody_trades_stands_still_and_goes_on(name: str) -> None:
+    """Where pages are spans of time, one within a long pause is empty: what comes after it is found."""
+    pause = 400
+
+    async def run() -> None:
+        source = market(minutes=900)
+        start = source.first_ms + 300 * MINUTE_MS
+        rows = source.candles("ETH", 0, 2**60)
+        quiet_until = start + pause * MINUTE_MS
+        traded = (rows[:, 0] < start) | (rows[:, 0] >= quiet_until)
+        known = {"BTC": source.candles("BTC", 0, 2**60), "ETH": rows[traded]}
+        listed = list(source.markets.values())
+        outer_source = MarketSource(listed, known)
+        async with Venue(outer_source, [name], private=False, start_ms=start) as outer:
+            begun = {coin: table[table[:, 0] < start] for coin, table in known.items()}
+            inner = Venue(MarketSource(listed, begun), [name], start_ms=start)
+            notes: list[str] = []
+            async with connect(name, session=outer.session(), rate_limit_ms=1) as outside:
+                world = OutsideClock(outer, asyncio.Event(), 1000)
+                clock = Following(inner, outside, world, notes.append)
+                last = inner.source.last_price("ETH", start)
+                await clock.wait(61.5, asyncio.Event())
+                still = inner.source.candle("ETH", start)
+                assert still is not None
+                assert still[1:].tolist() == [last, last, last, last, 0.0]
+                assert notes == [], "a minute without trade is nothing to tell"
+                outer.advance(pause - 3)
+                await clock.wait(61.5, asyncio.Event())
+                assert inner.source.newest_ms("ETH") == quiet_until - 2 * MINUTE_MS
+                assert [note.partition(" since")[0] for note in notes] == ["ETH: no candle"]
+                outer.advance(2)
+                await clock.wait(61.5, asyncio.Event())
+                now = clock.now_ms()
+                assert now == quiet_until + 2 * MINUTE_MS
+                for coin in ("BTC", "ETH"):
+                    there = outer_source.candles(coin, quiet_until, now)
+                    np.testing.assert_allclose(
+                        inner.source.candles(coin, quiet_until, now)[:, 2:], there[:, 2:], rtol=1e-12
+                    )
+
+    asyncio.run(run())
+
+
+def test_a_candle_that_comes_after_its_minute_counts_all_the_same() -> None:
+    async def run() -> None:
+        source = market()
+        start = source.first_ms + 300 * MINUTE_MS
+        listed = list(source.markets.values())
+        begun = {coin: source.candles(coin, source.first_ms, start) for coin in source.coins}
+        async with Venue(source, ["bybit"], private=False, start_ms=start) as outer:
+            whole = source.candles("ETH", source.first_ms, 2**60)
+            source.append("ETH", begun["ETH"])  # the rest is not published yet
+            inner = Venue(MarketSource(listed, begun), ["bybit"], start_ms=start)
+            notes: list[str] = []
+            async with connect("bybit", session=outer.session(), rate_limit_ms=1) as outside:
+                clock = Following(inner, outside, OutsideClock(outer, asyncio.Event(), 10), notes.append)
+                await clock.wait(61.5, asyncio.Event())
+                await clock.wait(61.5, asyncio.Event())
+                assert notes == []
+                source.append("ETH", whole[whole[:, 0] >= start])
+                await clock.wait(61.5, asyncio.Event())
+        known = inner.source.candles("ETH", start, clock.now_ms())
+        np.testing.assert_allclose(known[:, 2:], whole[300:303, 2:], rtol=1e-12)
+        assert len(notes) == 1
+        assert notes[0].startswith("ETH: candles came late")
+
+    asyncio.run(run())
+
+
+def test_a_coin_without_any_candle_begins_at_its_price_or_is_left_out(tmp_path: Path) -> None:
+    async def run(prices: set[str]) -> tuple[Any, list[str]]:
+        source = market()
+        async with Venue(
+            source, ["bybit"], private=False, start_ms=source.first_ms + 300 * MINUTE_MS
+        ) as outer:
+            stop = asyncio.Event()
+            async with connect("bybit", session=outer.session(), rate_limit_ms=1) as outside:
+                outside.candles = bare(outside.candles)  # type: ignore[method-assign]
+                outside.tickers = only(outside.tickers, prices)  # type: ignore[method-assign]
+                notes: list[str] = []
+                done = await follow(
+                    Fixed(config()),
+                    ["BTC", "ETH"],
+                    outside,
+                    quiet(tmp_path / "-".join(sorted(prices))),
+                    OutsideClock(outer, stop, 5),
+                    balance=10_000.0,
+                    tell=notes.append,
+                    stop=stop,
+                )
+        return done, notes
+
+    def bare(ask: Any) -> Any:
+        async def candles(coin: str, since: int | None = None, limit: int | None = None) -> Any:
+            return np.empty((0, 6)) if coin == "ETH" else await ask(coin, since, limit)
+
+        return candles
+
+    def only(ask: Any, coins: set[str]) -> Any:
+        async def tickers(wanted: Any = None) -> Any:
+            return {coin: price for coin, price in (await ask(wanted)).items() if coin in coins}
+
+        return tickers
+
+    done, notes = asyncio.run(run({"ETH"}))
+    assert done.minutes >= 4
+    assert {fill.coin for fill in done.fills} <= {"BTC"}
+    assert notes == ["ETH: bybit has no candles of it for the warm-up; its averages begin now"]
+    done, notes = asyncio.run(run(set()))
+    assert done.minutes >= 4
+    assert notes == ["ETH: bybit has neither candles of it nor a price; it is left out"]
+
+
 class OutsideClock:
     """Real time, as far as the test goes: waiting lets the outer market's time pass."""
 
