@@ -1,5 +1,6 @@
 """The bot: one cycle after another, each from a fresh snapshot to what has to be sent."""
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -12,7 +13,7 @@ from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure, Fill, Market
 from passivbot.live import setup, snapshot
-from passivbot.live.clock import Clock, WallClock
+from passivbot.live.clock import Clock, WallClock, unless
 from passivbot.live.decide import Decision, Known, decide
 from passivbot.live.fate import Fates
 from passivbot.live.feed import Feed
@@ -83,6 +84,7 @@ class Bot:
         self._watchful_until_ms = 0
         self._due_ms: dict[str, int] = {}
         self._memory_due = 0.0
+        self._stop = asyncio.Event()
         self._fates: Fates | None = None
         self._sender: Sender | None = None
         self.decision: Decision | None = None
@@ -125,7 +127,11 @@ class Bot:
         await self._feed((), now)
 
     def stop(self) -> None:
-        """Send no further batch: the process has to end. What is being sent is still taken note of."""
+        """Send no further batch: the process has to end. What is being sent is still taken note of.
+
+        A cycle that waits for candles, as for the warm-up of another configuration, ends at once.
+        """
+        self._stop.set()
         if self._sender is not None:
             self._sender.stop_asked = True
 
@@ -196,7 +202,9 @@ class Bot:
             hedge=p.exchange.hedge,
         )
         touched = {coin for coin, _ in seen.positions} | {rest.order.coin for rest in accounts.resting}
-        await self._feed(touched, now)
+        # Nothing is on its way here, so nothing is lost by an end.
+        if not await unless(self._stop, self._feed(touched, now)):
+            return self._end(Report("stopped", fills=len(new)), began)
         drifting = self._drift(seen, now)
         known = Known(
             config=self.config,

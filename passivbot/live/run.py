@@ -4,15 +4,14 @@ import asyncio
 import gc
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from passivbot.errors import LiveError, PassivbotError
 from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.errors import ExchangeFault
 from passivbot.exchanges.types import Failure
 from passivbot.live.bot import Bot
-from passivbot.live.clock import Clock
+from passivbot.live.clock import Clock, unless
 from passivbot.live.journal import Journal
 from passivbot.live.watch import Report, Watch
 from passivbot.times import DAY_MS, MINUTE_MS
@@ -115,7 +114,7 @@ async def begin(bot: Bot, clock: Clock, stop: asyncio.Event) -> None:
     policy = bot.parts.policy
     for attempt in range(policy.failures):
         try:
-            await _unless(stop, bot.start())
+            await unless(stop, bot.start())
         except ExchangeFault as fault:
             bot.parts.watch.failure(fault.failure)
             if fault.failure is Failure.AUTH:
@@ -131,19 +130,6 @@ async def begin(bot: Bot, clock: Clock, stop: asyncio.Event) -> None:
             return
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Await ``work``, or cancel it as soon as ``stop`` is set."""
-    tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    if not tasks[0].cancelled():
-        tasks[0].result()
-
-
 async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
     """Run cycles until ``stop`` is set.
 
@@ -152,7 +138,7 @@ async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
     bot
         Started.
     stop
-        Ends the loop after the batch that is being sent.
+        Ends the loop: after the batch that is being sent, and without waiting for a warm-up.
     follow
         Listen to the exchange's stream.
 
@@ -194,6 +180,18 @@ async def run(bot: Bot, stop: asyncio.Event, *, follow: bool = True) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def some(bot: Bot, cycles: int, stop: asyncio.Event) -> None:
+    """Run a number of cycles, fewer if ``stop`` is set."""
+    ending = asyncio.create_task(_ending(bot, stop, asyncio.Event()))
+    try:
+        for _ in range(cycles):
+            if stop.is_set():
+                return
+            await bot.cycle()
+    finally:
+        ending.cancel()
 
 
 def pause_after(report: Report, bot: Bot, began_ms: int) -> float:

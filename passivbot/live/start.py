@@ -22,7 +22,7 @@ from passivbot.live.guards import LossStop, Pace, PacedCandles
 from passivbot.live.journal import Journal
 from passivbot.live.lock import lock_account
 from passivbot.live.policy import Policy
-from passivbot.live.run import Restarts, begin, run, supervise
+from passivbot.live.run import Restarts, begin, run, some, supervise
 from passivbot.live.source import FileSource, PromotedSource, Source
 from passivbot.live.strategy import DEFAULT, Factory, find
 from passivbot.live.watch import Watch
@@ -175,14 +175,6 @@ async def _trade(order: Order, keys: Keys, factory: Factory, stop: asyncio.Event
             raise
         finally:
             book.close()
-
-
-async def some(bot: Bot, cycles: int, stop: asyncio.Event) -> None:
-    """Run a number of cycles, fewer if ``stop`` is set."""
-    for _ in range(cycles):
-        if stop.is_set():
-            return
-        await bot.cycle()
 
 
 @asynccontextmanager

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from passivbot.live.run import begin, pause_after, run
-from passivbot.live.start import some
+from passivbot.live.run import begin, pause_after, run, some
 from passivbot.live.watch import Report
 from passivbot.times import MINUTE_MS
-from tests.live.rig import BOTH, Rig, VenueClock, counts, rig
+from tests.live.rig import BOTH, Rig, VenueClock, config_of, counts, rig
 
 both = pytest.mark.parametrize("name", BOTH)
 
@@ -97,3 +96,34 @@ async def test_an_end_that_is_asked_for_does_not_wait_for_the_warm_up(tmp_path: 
         await some(bot, 3, stop)
         await run(bot, stop)
         assert not r.core.open_orders
+
+
+@pytest.mark.parametrize("cycles", [None, 5])
+async def test_nor_for_the_warm_up_of_another_version(cycles: int | None, tmp_path: Path) -> None:
+    """What was found until then is in the books, what rests stays, and the next start goes on."""
+    async with rig("binanceusdm", tmp_path) as r:
+        bot = await r.start(timeout_s=600.0)
+        await r.settle()
+        resting = {order.client_id for order in r.core.open_orders}
+        r.core.fill(next(order.id for order in r.core.open_orders if not order.closes))
+        slow = r.venue.faults.add("candles", "delay", seconds=600.0, times=10**6)
+        assert r.source is not None
+        r.config = config_of(bot__long__ema_span_1=150.0, live__max_warmup_minutes=150.0)
+        r.source.change(r.config)
+        stop = asyncio.Event()
+        work = run(bot, stop, follow=False) if cycles is None else some(bot, cycles, stop)
+        task = asyncio.create_task(work)
+        async with asyncio.timeout(60.0):
+            while not slow.met:
+                await asyncio.sleep(0.02)
+            assert bot.config is r.config
+            assert not task.done()
+            stop.set()
+            await task
+        assert {order.client_id for order in r.core.open_orders} < resting
+        assert len(r.journal.fills()) == len(r.core.executions) == 1
+        r.check_books()
+        r.venue.faults.clear()
+        await r.start()
+        await r.settle()
+        r.check()
