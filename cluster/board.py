@@ -16,14 +16,17 @@ status``, other studies that share the cluster). The study's log stays the truth
 import importlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 NAMESPACE = b"passivbot"
 KINDS = ("study", "definition", "front", "control")
 STALE_SECONDS = 15.0
 """A running study that has been silent for so long is taken for dead."""
+_SKEW_SECONDS = 3600.0
+"""No clock of a cluster is off by more."""
+_AGAIN_SECONDS = 3.0
 
 State = Literal["starting", "running", "stopping", "finished", "stopped", "failed"]
 LIVE: tuple[State, ...] = ("starting", "running", "stopping")
@@ -48,7 +51,9 @@ class Notice:
     workers
         Workers that it has.
     started, updated
-        UTC seconds.
+        UTC seconds, by the clock of the study's machine.
+    silent
+        Seconds since it last said something, as far as the reader can tell; not in the store.
     progress
         What the display shows (:class:`cluster.display.Progress`), JSON-able.
     """
@@ -64,16 +69,19 @@ class Notice:
     workers: int = 0
     started: float = 0.0
     updated: float = 0.0
+    silent: float = 0.0
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
         """Whether the study runs, as far as it can be told."""
-        return self.state in LIVE and time.time() - self.updated < STALE_SECONDS
+        return self.state in LIVE and self.silent < STALE_SECONDS
 
     def to_json(self) -> bytes:
         """Return the form in which it lies in the store."""
-        return json.dumps(asdict(self), allow_nan=False).encode()
+        told = asdict(self)
+        del told["silent"]
+        return json.dumps(told, allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> "Notice":
@@ -89,10 +97,40 @@ def key(kind: str, study: str) -> bytes:
     return f"{kind}/{study}".encode()
 
 
+class Hearing:
+    """Tells how long studies have been silent; that need not be believed of the clocks of their machines.
+
+    Of a study that was not looked at a moment ago nothing is known but its stamp. From then on it counts when
+    the stamp changes, by the reader's own clock: a study whose clock is off is alive as soon as it says more,
+    and dead when it says no more.
+
+    Parameters
+    ----------
+    clock
+        The reader's, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[str, tuple[float, float, float]] = {}  # id → stamp, last said, last looked at
+
+    def __call__(self, notice: Notice) -> Notice:
+        """Return a notice that was just read, with its silence."""
+        now = self._clock()
+        stamp, said, looked = self._last.get(notice.id, (0.0, 0.0, -STALE_SECONDS))
+        if now - looked >= STALE_SECONDS:
+            said = now - max(time.time() - notice.updated, 0.0)
+        elif stamp != notice.updated:
+            said = now
+        self._last[notice.id] = notice.updated, said, now
+        return replace(notice, silent=now - said)
+
+
 class Board:
     """The store, seen from a process that is joined to the cluster (a driver or a worker)."""
 
     def __init__(self) -> None:
+        self._hearing = Hearing()
         # Not public; the calls are the same from Ray 2.46 to 2.60.
         self._kv = importlib.import_module("ray.experimental.internal_kv")
 
@@ -109,7 +147,15 @@ class Board:
         """Return every study that ever said something to this cluster, by id."""
         keys = self._kv._internal_kv_list(key("study", ""), namespace=NAMESPACE)
         found = [self._kv._internal_kv_get(one, namespace=NAMESPACE) for one in sorted(keys)]
-        return [Notice.from_json(text) for text in found if text]
+        return [self._hearing(Notice.from_json(text)) for text in found if text]
+
+    def heard(self) -> list[Notice]:
+        """Return the same for a single look: of what seems dead the clock may be off, so it looks again."""
+        notices = self.studies()
+        if any(one.state in LIVE and STALE_SECONDS <= one.silent < _SKEW_SECONDS for one in notices):
+            time.sleep(_AGAIN_SECONDS)
+            notices = self.studies()
+        return notices
 
     def forget(self, study: str) -> None:
         """Remove all keys of a study."""

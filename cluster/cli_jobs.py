@@ -70,7 +70,7 @@ def status(
 
     from cluster.reach import find, reach, state_text
 
-    notices = reach(address).studies()
+    notices = reach(address).heard()
     if study is not None:
         notices = [find(notices, study)]
     if as_json:
@@ -93,7 +93,7 @@ def attach(study: StudyArgument, address: AddressOption = "auto") -> None:
     from passivbot.errors import StudyError
 
     board = reach(address)
-    display = make_display(sys.stdout, find(board.studies(), study).name)
+    display = make_display(sys.stdout, find(board.heard(), study).name)
 
     def seen(notice: "Notice") -> None:
         import time
@@ -122,7 +122,7 @@ def stop(
     from cluster.reach import find, follow, reach, state_text, wish
 
     board = reach(address)
-    notice = find(board.studies(), study)
+    notice = find(board.heard(), study)
     wish(board, notice, stop=True)
     if no_wait:
         typer.echo(f"{notice.name} was asked to stop")
@@ -147,7 +147,7 @@ def weight(
     if not 0 < value < float("inf"):
         raise ConfigError(located("the command line", "WEIGHT", value, "a number above 0"))
     board = reach(address)
-    notice = find(board.studies(), study)
+    notice = find(board.heard(), study)
     wish(board, notice, weight=value)
     typer.echo(f"{notice.name}: weight {value:g}")
 

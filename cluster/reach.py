@@ -107,4 +107,4 @@ def state_text(notice: Notice) -> str:
     """Return the state of a study in words: one that fell silent while it ran is lost."""
     if notice.live or notice.state in ("finished", "stopped", "failed"):
         return notice.state
-    return f"lost (silent for {time.time() - notice.updated:.0f} s)"
+    return f"lost (silent for {notice.silent:.0f} s)"

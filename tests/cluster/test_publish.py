@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from cluster import publish
-from cluster.board import STALE_SECONDS, Board, Notice, key
+from cluster.board import STALE_SECONDS, Board, Hearing, Notice, key
 from cluster.display import Progress, progress_of
 from cluster.nodes import Machine
 from cluster.publish import Publisher, Wishes
+from cluster.reach import state_text
 from passivbot.config import Scoring
 from passivbot.study import Evaluation, Front, StudyLog
 from passivbot.study.study import study_id
@@ -58,6 +59,9 @@ class Memory(Board):
         self.hanging = threading.Event()
         self.hanging.set()
         self.broken = False
+        self.later = 0.0
+        self.looks = 0
+        self._hearing = Hearing(lambda: time.monotonic() + self.later)
 
     def put(self, kind: str, study: str, value: bytes) -> None:
         self._be_there()
@@ -69,7 +73,16 @@ class Memory(Board):
 
     def studies(self) -> list[Notice]:
         self._be_there()
-        return [Notice.from_json(v) for k, v in sorted(self.kept.items()) if k.startswith(b"study/")]
+        found = [Notice.from_json(v) for k, v in sorted(self.kept.items()) if k.startswith(b"study/")]
+        self.looks += 1
+        return [self._hearing(notice) for notice in found]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for the reader, who looks again and again meanwhile."""
+        for _ in range(4):
+            self.later += seconds / 4
+            before = self.looks
+            wait_for(lambda before=before: self.looks >= before + 2)  # type: ignore[misc]
 
     def _be_there(self) -> None:
         self.hanging.wait(30)
@@ -168,7 +181,9 @@ def test_wishes_are_heard(log: StudyLog) -> None:
     publisher.close()
 
 
-def test_a_share_is_taken_beside_studies_that_run(log: StudyLog) -> None:
+@pytest.mark.parametrize("skew", [0.0, 1e3, -1e3])
+def test_a_share_is_taken_beside_studies_that_run(skew: float, log: StudyLog) -> None:
+    """Whatever the clock of their machines says."""
     board = Memory()
     publisher = Publisher(board, log, weight=3.0, metrics=None)
     assert publisher.wishes.workers is None
@@ -181,18 +196,48 @@ def test_a_share_is_taken_beside_studies_that_run(log: StudyLog) -> None:
         pid=1,
         state="running",
         weight=1.0,
-        updated=now + 1e3,
+        updated=now + skew,
         started=1.0,
     )
     board.put("study", "other", other.to_json())
+    board.pass_time(1.0)
+    board.put("study", "other", replace(other, updated=now + skew + 1.0).to_json())
     wait_for(lambda: publisher.wishes.workers == 6)
-    board.put("study", "other", replace(other, updated=now - STALE_SECONDS - 1).to_json())
+    board.pass_time(STALE_SECONDS)
     wait_for(lambda: publisher.wishes.workers is None)
-    board.put("study", "other", replace(other, demand=1).to_json())
+    board.put("study", "other", replace(other, updated=now + skew + 2.0, demand=1).to_json())
     wait_for(lambda: publisher.wishes.workers == 7)
     board.put("study", "other", replace(other, state="finished").to_json())
     wait_for(lambda: publisher.wishes.workers is None)
     publisher.close()
+
+
+def test_a_single_look_goes_by_the_stamp_and_listens_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Memory()
+    now = time.time()
+    one = Notice(id="runs", name="r", folder="/r", host="h", pid=1, state="running", updated=now)
+    kept = {
+        "runs": one,
+        "behind": replace(one, id="behind", updated=now - 60),
+        "dead": replace(one, id="dead", updated=now - 90),
+    }
+
+    def tell() -> None:
+        for name, notice in kept.items():
+            board.put("study", name, notice.to_json())
+
+    def sleep(seconds: float) -> None:
+        board.later += seconds
+        kept["behind"] = replace(kept["behind"], updated=now - 60 + seconds)
+        tell()
+
+    tell()
+    with monkeypatch.context() as patched:
+        patched.setattr("cluster.board.time.sleep", sleep)
+        found = {notice.id: notice for notice in board.heard()}
+    assert [name for name, notice in found.items() if notice.live] == ["behind", "runs"]
+    assert state_text(found["dead"]).startswith("lost (silent for 9")
+    assert b"silent" not in found["dead"].to_json()
 
 
 def test_a_board_that_hangs_or_fails_is_never_noticed(
