@@ -154,6 +154,7 @@ def plan_new(request: Request) -> Plan:
     scenario = Scenario.prepare(config, request.candles, coins=request.coins)
     if request.holdout is not None:
         config = without_last_days(config, scenario, request.holdout)
+        del scenario  # as large as what follows
         scenario = Scenario.prepare(config, request.candles, coins=request.coins)
     findings = (*loaded.findings, *space.findings, *seeds.findings)
     return Plan(
