@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passivbot.cli.shared import RowsOption
+from passivbot.cli.shared import HoldsOption, RowsOption, WhereOption, conditions_of
 
 if TYPE_CHECKING:
     from passivbot.study.front import Front
@@ -37,20 +37,8 @@ def pareto(
             "weights:METRIC=W,…, weighted:METRIC=W,…, reference:METRIC=VALUE,…",
         ),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC<NUMBER",
-            help="Keep only members for which this holds; repeatable. unseen.METRIC: on unseen candles.",
-        ),
-    ] = None,
-    holds: Annotated[
-        bool,
-        typer.Option(
-            "--holds",
-            help="Keep only members that keep all limits on unseen candles (see passivbot study unseen).",
-        ),
-    ] = False,
+    where: WhereOption = None,
+    holds: HoldsOption = False,
     objectives: Annotated[
         str | None, typer.Option(metavar="METRIC,…", help="Choose by these objectives only.")
     ] = None,
@@ -78,10 +66,11 @@ def pareto(
     from passivbot.study.select import check_method
     from passivbot.study.select import pick as choose
     from passivbot.study.study import Study, write_records
+    from passivbot.study.unseen import narrowed
 
     if pick:
         check_method(pick)
-    conditions = [*(where or ()), *(["--holds"] if holds else [])]
+    conditions = conditions_of(where, holds)
     if everything and (not json or pick or conditions):
         raise ConfigError(
             "the command line: --all needs --json, and goes with none of --pick, --where, --holds"
@@ -99,7 +88,7 @@ def pareto(
             return
         front = opened.front(cap)
         members = opened.members(front)
-        kept = _narrowed(opened, members, conditions, empty=json and not pick)
+        kept = narrowed(opened, members, conditions, empty=json and not pick)
         if not front.feasible:
             typer.echo("note: no candidate keeps all limits; these break them least", err=True)
         if pick:
@@ -110,26 +99,6 @@ def pareto(
             write_records(kept.records(), sys.stdout)
             return
         _print(opened, front, members, kept, pick, rows)
-
-
-def _narrowed(opened: "Study", members: "Results", conditions: "list[str]", *, empty: bool) -> "Results":
-    """Return the members for which all conditions hold; where that is none, an error unless ``empty``."""
-    from passivbot.errors import StudyError
-    from passivbot.study.select import matching
-    from passivbot.study.unseen import UNSEEN, holding, matching_there, needed
-
-    kept = members
-    for condition in conditions:
-        if condition == "--holds":
-            mask = holding(needed(opened), kept)
-        elif condition.startswith(UNSEEN):
-            mask = matching_there(needed(opened), kept, condition.removeprefix(UNSEEN))
-        else:
-            mask = matching(kept, condition)
-        if len(kept) and not mask.any() and not empty:
-            raise StudyError(f"{opened.folder}: {condition} leaves none of {len(kept):,} members")
-        kept = kept.take(mask)
-    return kept
 
 
 def _serve(study: str, port: int | None) -> None:

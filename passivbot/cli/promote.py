@@ -8,7 +8,7 @@ import typer
 
 from passivbot.cli.group import group_with_default
 from passivbot.cli.options import help_if_alone
-from passivbot.cli.shared import LIVE, LiveOption, StudyArgument
+from passivbot.cli.shared import LIVE, HoldsOption, LiveOption, StudyArgument, WhereOption, conditions_of
 
 if TYPE_CHECKING:
     from passivbot.promotion.promote import Proposal, Terms
@@ -66,6 +66,8 @@ def promote(
     study: StudyArgument,
     to: Annotated[str, typer.Option(metavar="NAME", help="Name of the live configuration.")],
     pick: PickOption = None,
+    where: WhereOption = None,
+    holds: HoldsOption = False,
     candidate: CandidateOption = None,
     account: AccountOption = None,
     sets: SetsOption = None,
@@ -100,6 +102,7 @@ def promote(
             to,
             method=pick,
             candidate=candidate,
+            conditions=conditions_of(where, holds),
             sets=sets or (),
             candles=candles,
             more_candles=unseen,
@@ -119,6 +122,8 @@ def diff(
         str | None, typer.Option(help="Compare what is live with a candidate of this study instead.")
     ] = None,
     pick: PickOption = None,
+    where: WhereOption = None,
+    holds: HoldsOption = False,
     candidate: CandidateOption = None,
     sets: SetsOption = None,
     folder: LiveOption = LIVE,
@@ -135,7 +140,13 @@ def diff(
     else:
         with Study.open(study) as opened:
             headline, changes = compare_candidate(
-                opened, name, method=pick, candidate=candidate, sets=sets or (), root=folder
+                opened,
+                name,
+                method=pick,
+                candidate=candidate,
+                conditions=conditions_of(where, holds),
+                sets=sets or (),
+                root=folder,
             )
     stdout.print(headline, style="bold", markup=False)
     print_changes(changes, stdout)

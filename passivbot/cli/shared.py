@@ -40,6 +40,28 @@ StoreOption = Annotated[
     typer.Option("--store", metavar="DIR", help="The store. Default: $PASSIVBOT_STORE, else candles."),
 ]
 
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="METRIC<NUMBER",
+        help="Keep only members for which this holds; repeatable. unseen.METRIC: on unseen candles.",
+    ),
+]
+
+HoldsOption = Annotated[
+    bool,
+    typer.Option(
+        "--holds",
+        help="Keep only members that keep all limits on unseen candles (see passivbot study unseen).",
+    ),
+]
+
 LiveOption = Annotated[Path, typer.Option("--dir", help="Folder of the live configurations.")]
 
 RowsOption = Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")]
+
+
+def conditions_of(where: list[str] | None, holds: bool) -> list[str]:
+    """Return what ``--where`` and ``--holds`` ask of members, as passivbot.study.unseen.narrowed takes it."""
+    return [*(where or ()), *(["--holds"] if holds else [])]

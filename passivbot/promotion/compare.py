@@ -46,6 +46,7 @@ def compare_candidate(
     *,
     method: str | None,
     candidate: int | None,
+    conditions: Sequence[str] = (),
     sets: Sequence[str] = (),
     root: Path = LIVE,
 ) -> tuple[str, list[Change]]:
@@ -58,6 +59,7 @@ def compare_candidate(
     StudyError, ConfigError
         As :func:`~passivbot.promotion.freeze.freeze`.
     """
-    now, number = read(name, root), chosen(study, method, candidate)
-    frozen = freeze(study, number, account=now.account, sets=sets, picked=method)
+    now = read(name, root)
+    number, picked = chosen(study, method, candidate, conditions)
+    frozen = freeze(study, number, account=now.account, sets=sets, picked=picked)
     return f"from {now} to candidate {number} of {study.name}", difference(now.config, frozen.config)

@@ -14,6 +14,7 @@ from passivbot.study.definition import canonical
 from passivbot.study.export import exported
 from passivbot.study.select import pick as choose
 from passivbot.study.study import Study
+from passivbot.study.unseen import narrowed
 
 _SETTABLE = "live."
 
@@ -52,8 +53,19 @@ def digest_of(config: Config) -> str:
     return hashlib.sha256(canonical(config.to_dict()).encode()).hexdigest()
 
 
-def chosen(study: Study, method: str | None, candidate: int | None) -> int:
-    """Return the candidate that ``--pick`` or ``--candidate`` means.
+def chosen(
+    study: Study, method: str | None, candidate: int | None, conditions: Sequence[str] = ()
+) -> tuple[int, str | None]:
+    """Return the candidate that ``--pick`` or ``--candidate`` means, and how it was picked, for the history.
+
+    Parameters
+    ----------
+    study
+        The study.
+    method, candidate
+        One of them.
+    conditions
+        With a method: what members have to keep (:func:`passivbot.study.unseen.narrowed`).
 
     Raises
     ------
@@ -65,9 +77,11 @@ def chosen(study: Study, method: str | None, candidate: int | None) -> int:
     if (method is None) == (candidate is None):
         raise PromotionError("the command line: needed is one of --pick METHOD and --candidate NUMBER")
     if candidate is not None:
-        return candidate
-    members = study.members()
-    return int(members.numbers[choose(members, str(method))])
+        if conditions:
+            raise PromotionError("the command line: --where and --holds go with --pick")
+        return candidate, None
+    members = narrowed(study, study.members(), conditions)
+    return int(members.numbers[choose(members, str(method))]), ", ".join([str(method), *conditions])
 
 
 def freeze(
@@ -87,7 +101,7 @@ def freeze(
         ``live.KEY=VALUE``, for what the account needs and no backtest knows; the strategy stays the
         candidate's.
     picked
-        Method that chose it; for the history.
+        How it was chosen; for the history.
 
     Raises
     ------

@@ -122,6 +122,7 @@ def propose(
     *,
     method: str | None = None,
     candidate: int | None = None,
+    conditions: Sequence[str] = (),
     sets: Sequence[str] = (),
     candles: Path | None = None,
     more_candles: Path | None = None,
@@ -138,6 +139,8 @@ def propose(
         Live configuration.
     method, candidate
         Which candidate: one of them.
+    conditions
+        With a method: what members have to keep to be chosen.
     sets
         ``live.KEY=VALUE``.
     candles
@@ -158,10 +161,10 @@ def propose(
     before = _current(folder)
     account = _account(terms, before, study.config)
     cap = _cap(terms, before)
-    number = chosen(study, method, candidate)
+    number, picked = chosen(study, method, candidate, conditions)
     # Whoever has no keys need not wait for a backtest to be told.
     keys = _keys(account, terms)
-    frozen = freeze(study, number, account=account, sets=sets, picked=method)
+    frozen = freeze(study, number, account=account, sets=sets, picked=picked)
     checks = [made.keeps_limits(study, number), made.replays(study, number, candles)]
     if "unseen" in terms.waive:
         checks.append(waived("unseen data", terms.waive["unseen"]))

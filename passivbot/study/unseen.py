@@ -7,7 +7,7 @@ lies in the study's folder as ``unseen.json``. The log does not change, and the 
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -304,6 +304,39 @@ def matching_there(found: Unseen, members: Results, expression: str) -> NDArray[
     """
     _, there = found.of(members)
     return np.isin(members.numbers, there.numbers[matching(there, expression)])
+
+
+def narrowed(study: Study, members: Results, conditions: Sequence[str], *, empty: bool = False) -> Results:
+    """Return the members for which all conditions hold.
+
+    Parameters
+    ----------
+    study, members
+        Of whose front.
+    conditions
+        ``METRIC<NUMBER``, ``unseen.METRIC<NUMBER`` or ``--holds``.
+    empty
+        Whether none may be left.
+
+    Raises
+    ------
+    ConfigError
+        A condition is none.
+    StudyError
+        None is left, or its members were not tried on unseen candles.
+    """
+    kept = members
+    for condition in conditions:
+        if condition == "--holds":
+            mask = holding(needed(study), kept)
+        elif condition.startswith(UNSEEN):
+            mask = matching_there(needed(study), kept, condition.removeprefix(UNSEEN))
+        else:
+            mask = matching(kept, condition)
+        if len(kept) and not mask.any() and not empty:
+            raise StudyError(f"{study.folder}: {condition} leaves none of {len(kept):,} members")
+        kept = kept.take(mask)
+    return kept
 
 
 def _read(document: Mapping[str, Any], names: tuple[str, ...]) -> Unseen:

@@ -1,5 +1,6 @@
 """What refuses a candidate, with which figures: real studies, real engine."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from passivbot.promotion.exposure import (
     worst_case,
 )
 from passivbot.promotion.freeze import chosen, digest_of, freeze
+from passivbot.study.select import pick
 from passivbot.study.study import Study
+from passivbot.study.unseen import examine, holding, save, unseen_scenario
 from tests.promotion.conftest import ACCOUNT, COINS, Made, make_study
 
 Coins = dict[Side, list[str]]
@@ -72,8 +75,32 @@ def test_one_of_pick_and_candidate_is_needed(study: Study) -> None:
     for method, candidate in (("knee", 3), (None, None)):
         with pytest.raises(PromotionError, match="one of --pick METHOD and --candidate NUMBER"):
             chosen(study, method, candidate)
-    assert chosen(study, None, 3) == 3
-    assert chosen(study, "knee", None) in study.members().numbers
+    with pytest.raises(PromotionError, match="--where and --holds go with --pick"):
+        chosen(study, None, 3, ["adg>0"])
+    assert chosen(study, None, 3) == (3, None)
+    number, picked = chosen(study, "knee", None)
+    assert (number in study.members().numbers, picked) == (True, "knee")
+
+
+def test_a_pick_is_one_of_those_that_keep_what_was_asked(made: Made, tmp_path: Path) -> None:
+    shutil.copytree(made.folder, tmp_path / "s")
+    with Study.open(tmp_path / "s") as study:
+        members = study.members()
+        with pytest.raises(StudyError, match="were not tried on unseen candles"):
+            chosen(study, "ideal", None, ["--holds"])
+        found = examine(study, members, unseen_scenario(study))
+        assert len(members) > 1
+        first = int(members.numbers[pick(members, "ideal")])
+        # It trades nothing there.
+        found.metrics[found.numbers == first, found.metric_names.index("volume_pct_per_day_avg")] = 0.0
+        save(study, found)
+        assert chosen(study, "ideal", None)[0] == first
+        number, picked = chosen(study, "ideal", None, ["adg<1000", "--holds"])
+        kept = members.take(holding(found, members))
+        assert number == kept.numbers[pick(kept, "ideal")] != first
+        assert picked == "ideal, adg<1000, --holds"
+        with pytest.raises(StudyError, match="adg>1000 leaves none"):
+            chosen(study, "ideal", None, ["adg>1000"])
 
 
 def test_a_failed_or_unknown_candidate_is_an_error(study: Study, made: Made) -> None:
