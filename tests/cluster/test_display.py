@@ -6,6 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from cluster.display import Best, LiveDisplay, PlainDisplay, Progress, make_display, megabytes
+from cluster.search import Settings
 
 PROGRESS = Progress(
     elapsed=75.0,
@@ -74,7 +75,12 @@ def test_nothing_feasible_is_said() -> None:
 def test_hint_names_the_lag_that_would_feed_the_workers() -> None:
     assert PROGRESS.hint() is None
     hint = replace(PROGRESS, held_back=0.25).hint()
-    assert hint == "workers idle 25% of the time: lag 33 holds them back; --lag 80 would feed them"
+    assert hint == (
+        "workers idle 25% of the time: lag 33 holds them back; --lag 80 would feed them, and costs the "
+        "search nothing from a population of 240 on"
+    )
+    free = Settings.for_population(240, seed=1).lag
+    assert free == 80, "up to there a lag costs nothing"
 
 
 def test_table_on_a_terminal_has_all_figures() -> None:
