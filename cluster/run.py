@@ -245,7 +245,12 @@ def drive(
         pool.close()
     log.event(
         "finished" if outcome.finished else "stopped",
-        {"logged": log.count(), "seconds": round(outcome.seconds, 3)},
+        {
+            "logged": log.count(),
+            "seconds": round(outcome.seconds, 3),
+            "front": len(front),
+            "hypervolume": front.hypervolume,
+        },
     )
     return outcome
 

@@ -52,6 +52,9 @@ def test_same_log_with_any_workers_and_batches(
         assert content(log) == reference
         assert max(p.in_flight for p in display.shown) <= log.definition.lag + log.definition.block
         assert [event.kind for event in log.events()] == ["created", "finished"]
+        told = log.events()[-1].payload
+        front = Study(log).front()
+        assert (told["front"], told["hypervolume"]) == (len(front), front.hypervolume)
 
 
 def test_metrics_belong_to_their_candidate(reference: list[Any]) -> None:

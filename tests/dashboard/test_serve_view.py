@@ -179,6 +179,21 @@ def test_whether_it_stopped_before_its_budget_is_told(tmp_path: Path) -> None:
     view.close()
 
 
+def test_the_list_knows_fronts_of_studies_that_nobody_opened(tmp_path: Path) -> None:
+    with write_demo(tmp_path / "s", COUNT) as log:
+        log.event("finished", {"logged": COUNT, "front": 7, "hypervolume": 0.25})
+        (card,) = Desk(roots=[tmp_path]).cards()
+        assert (card["state"], card["front"]) == ("running", None)
+    desk = Desk(roots=[tmp_path])
+    (card,) = desk.cards()
+    assert card["front"] == {"size": 7, "hypervolume": 0.25}
+    with desk.using(card["id"]) as (view, _):
+        size = len(view.members)
+    (card,) = desk.cards()
+    assert card["front"]["size"] == size, "what was read counts"
+    desk.close()
+
+
 def test_a_study_without_rows_is_shown(tmp_path: Path) -> None:
     with write_demo(tmp_path / "s", COUNT, only=[]):
         view = View(tmp_path / "s")

@@ -17,7 +17,7 @@ from passivbot.study import Event, Front, StudyLog
 from passivbot.study.page_data import promote_command
 from passivbot.study.plot import page_data, write_page
 from passivbot.study.publish import default_marks, publish
-from passivbot.study.serve.view import state_of
+from passivbot.study.serve.view import last_front, state_of
 from passivbot.study.study import Study
 from passivbot.study.terminal import Scatter, render_front
 from passivbot.study.terminal import number as shown
@@ -250,6 +250,18 @@ def test_study_commands(
 )
 def test_what_became_of_a_study(events: list[tuple[str, dict[str, Any]]], logged: int, state: str) -> None:
     assert state_of([Event(0.0, kind, payload) for kind, payload in events], logged) == state
+
+
+def test_the_front_that_the_last_run_left() -> None:
+    def left(*events: tuple[str, dict[str, Any]]) -> dict[str, Any] | None:
+        return last_front([Event(0.0, kind, payload) for kind, payload in events])
+
+    done = ("finished", {"logged": 40, "front": 12, "hypervolume": 0.5})
+    assert left(done) == left(done, ("lag", {})) == {"size": 12, "hypervolume": 0.5}
+    assert left() is None
+    assert left(("finished", {"logged": 40})) is None, "a study of an earlier version"
+    assert left(done, ("resumed", {"logged": 40})) is None, "it was killed then"
+    assert left(done, ("resumed", {}), ("stopped", {"front": 14})) == {"size": 14, "hypervolume": None}
 
 
 def test_export_formats(tmp_path: Path, example: Example, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,10 @@ function drawList(studies) {
     const name = make("span", undefined, link);
     make("strong", card.name, name);
     make("span", card.error || [card.search, (card.objectives || []).join(", "), (card.coins || []).join(", ")].filter(Boolean).join(" · "), name);
-    const part = (title, text) => { const box = make("span", title, link); box.prepend(make("b", text)); };
+    const part = (title, text) => { const box = make("span", title, link); box.prepend(make("b", text)); return box; };
     part("candidates", whole(card.candidates));
-    part("front", card.front ? whole(card.front.size) : "–");
+    const front = part("front", card.front ? whole(card.front.size) : "–");
+    if (!card.front) front.title = "Known when its log has been read: open the study.";
     part("created", (card.created || "–").slice(0, 16).replace("T", " "));
     make("span", card.state, link, `pill ${card.state}`);
     return item;

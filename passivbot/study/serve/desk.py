@@ -11,7 +11,7 @@ from passivbot.errors import PassivbotError, StudyError
 from passivbot.study.lock import holder
 from passivbot.study.log import LOG_FILE, StudyLog
 from passivbot.study.serve.equity import Replays
-from passivbot.study.serve.view import View, state_of
+from passivbot.study.serve.view import View, last_front, state_of
 from passivbot.study.study import Results, Study, listing, study_id
 
 OPEN_VIEWS = 4  # read studies that are kept; each has the sample and the front in memory
@@ -126,6 +126,8 @@ class Desk:
         writer = holder(folder)
         view = self._views.get(key)
         front = None if view is None else view.brief()
+        if front is None and not writer:
+            front = known[1].get("front")
         return {
             **known[1],
             "id": key,
@@ -153,10 +155,11 @@ def _read_card(folder: Path) -> dict[str, Any]:
     try:
         with StudyLog.open(folder) as log:
             definition, last = log.definition, log.last()
-            scenario = definition.scenario
+            scenario, events = definition.scenario, log.events()
             return {
                 **card,
-                "state": state_of(log.events(), last + 1),
+                "state": state_of(events, last + 1),
+                "front": last_front(events),
                 "created": definition.created,
                 "search": definition.search,
                 "candidates": last + 1,

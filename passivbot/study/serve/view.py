@@ -300,6 +300,16 @@ def state_of(events: Sequence[Event], logged: int) -> str:
     return "done" if budget is not None and logged >= budget else "stopped"
 
 
+def last_front(events: Sequence[Event]) -> dict[str, Any] | None:
+    """Return size and hypervolume of the front as the last run left it; None if it did not say them."""
+    for event in reversed(events):
+        if event.kind in ("finished", "stopped") and "front" in event.payload:
+            return {"size": event.payload["front"], "hypervolume": event.payload.get("hypervolume")}
+        if event.kind in ("finished", "stopped", "resumed"):
+            break
+    return None
+
+
 def join(parts: list[Rows]) -> Rows:
     """Return rows one after the other."""
     return Rows(
