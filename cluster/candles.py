@@ -65,7 +65,7 @@ def panel_bytes(table: pa.Table, btc_usd: NDArray[np.float64] | None) -> int:
 def prepared_share(interval_minutes: int) -> float:
     """Return the most that the engine's tables take, as a share of the candles.
 
-    They have 8 bytes a bar and 72 an hour for a coin's 32 bytes a bar, and more where days and coins cut
+    They have 8 bytes a bar and 88 an hour for a coin's 32 bytes a bar, and more where days and coins cut
     hours.
     """
     return 0.25 + 0.05 * interval_minutes

@@ -1,7 +1,7 @@
 //! The tables that all runs over a panel share: made here when first needed, or given by another process as an Arrow
 //! table and read where they lie.
 //!
-//! The Arrow form has one row: `regular` says whether there are tables at all, and `COIN.extremes`,
+//! The Arrow form has one row: `regular` says whether there are tables at all, and `COIN.extremes`, `COIN.turns`,
 //! `COIN.hour_ranges`, `COIN.log_ranges` are lists of float64.
 
 use std::sync::{Arc, OnceLock};
@@ -23,6 +23,7 @@ const REGULAR: &str = "regular";
 /// Tables of one coin in Arrow's buffers.
 struct GivenCoin {
     extremes: ScalarBuffer<f64>,
+    turns: ScalarBuffer<f64>,
     hour_ranges: ScalarBuffer<f64>,
     log_ranges: ScalarBuffer<f64>,
 }
@@ -47,6 +48,7 @@ impl Given {
         let coin = |coin: &String| {
             Ok(GivenCoin {
                 extremes: list(batch, &format!("{coin}.extremes"))?,
+                turns: list(batch, &format!("{coin}.turns"))?,
                 hour_ranges: list(batch, &format!("{coin}.hour_ranges"))?,
                 log_ranges: list(batch, &format!("{coin}.log_ranges"))?,
             })
@@ -116,6 +118,7 @@ fn views(coins: &[GivenCoin]) -> Vec<CoinView<'_>> {
         .iter()
         .map(|coin| CoinView {
             extremes: &coin.extremes,
+            turns: &coin.turns,
             hour_ranges: &coin.hour_ranges,
             log_ranges: &coin.log_ranges,
         })
@@ -131,9 +134,12 @@ pub(crate) fn to_arrow(
     let regular: ArrayRef = Arc::new(BooleanArray::from(vec![prepared.is_some()]));
     let mut columns = vec![(REGULAR.to_owned(), regular)];
     for (coin, view) in coins.iter().zip(prepared.map(Prepared::coins).unwrap_or_default()) {
-        for (name, values) in
-            [("extremes", view.extremes), ("hour_ranges", view.hour_ranges), ("log_ranges", view.log_ranges)]
-        {
+        for (name, values) in [
+            ("extremes", view.extremes),
+            ("turns", view.turns),
+            ("hour_ranges", view.hour_ranges),
+            ("log_ranges", view.log_ranges),
+        ] {
             columns.push((format!("{coin}.{name}"), one_list(values)?));
         }
     }

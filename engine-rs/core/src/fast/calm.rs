@@ -1,12 +1,14 @@
 //! Blocks in which nothing can happen, told by their extremes alone.
 //!
-//! As long as the account is what it is, each order waits for a candle beyond some price, and a trailing order that is
-//! not armed for prices that leave some range. Bounds of all of them together are made once and compared with the
-//! extremes of one block after the other. Outside the bounds something may happen or not: the block is walked through.
+//! As long as the account is what it is, each order waits for a candle beyond some price, and a trailing order for prices
+//! that turn back far enough from an extreme. Bounds of all of them together are made once and compared with one block
+//! after the other. Outside the bounds something may happen or not: the block is walked through.
+
+use std::ops::Range;
 
 use super::Run;
 use super::masks::loosened_up;
-use super::prepared::Extremes;
+use super::prepared::{Extremes, Turns};
 use super::trailing::{Arming, Reach};
 use crate::grid::SideIndex;
 use crate::planner::{self, Long, Short, Situation, Trigger};
@@ -16,26 +18,41 @@ use crate::types::{higher, lower};
 pub(super) struct Calm {
     /// Of the lows and highs of the candles that orders meet.
     next: (f64, f64),
-    /// Of all prices of the block's own candles.
-    seen: (f64, f64),
-    /// Of its closes, from below.
+    /// Of the closes, from below.
     close: f64,
+    /// Trailing orders, with the extremes that they follow.
+    trailing: [Option<Waits>; 4],
+}
+
+/// A trailing order, and its extremes before the next block.
+struct Waits {
+    side: usize,
+    order: Arming,
+    reach: Reach,
 }
 
 impl Calm {
     const ANY: Self = Self {
         next: (f64::NEG_INFINITY, f64::INFINITY),
-        seen: (f64::NEG_INFINITY, f64::INFINITY),
         close: f64::NEG_INFINITY,
+        trailing: [const { None }; 4],
     };
 
-    /// True if nothing happens in a block of these extremes.
+    /// True if nothing happens in the next block, which has these extremes: then what follows them has seen it.
     #[inline(always)]
-    pub(super) fn holds(&self, e: &Extremes) -> bool {
-        let (low, high) = self.seen;
-        let met = (e.next_low < self.next.0) | (e.next_high > self.next.1);
-        let seen = (e.swing.low < low) | (e.swing.high > high) | (e.close.0 < low) | (e.close.1 > high);
-        !(met | seen | (e.close.0 < self.close))
+    pub(super) fn pass(&mut self, extremes: &Extremes, turns: &Turns) -> bool {
+        let met = (extremes.next_low < self.next.0) | (extremes.next_high > self.next.1);
+        if met | (extremes.close.0 < self.close) {
+            return false;
+        }
+        let mut waiting = self.trailing.iter_mut().map_while(Option::as_mut);
+        if waiting.any(|Waits { order, reach, .. }| order.may_fill(reach, extremes, turns)) {
+            return false;
+        }
+        for Waits { order, reach, .. } in self.trailing.iter_mut().map_while(Option::as_mut) {
+            reach.swing(order.by_low, &extremes.swing);
+        }
+        true
     }
 
     /// No candle that orders meet crosses a price.
@@ -45,47 +62,6 @@ impl Calm {
         } else {
             self.next.1 = lower(self.next.1, price)
         }
-    }
-
-    /// Nothing is below a price.
-    fn above(&mut self, price: f64) {
-        self.seen.0 = higher(self.seen.0, price);
-    }
-
-    /// Nothing is above a price.
-    fn below(&mut self, price: f64) {
-        self.seen.1 = lower(self.seen.1, price);
-    }
-
-    /// A trailing order is not armed, or not met, given its extremes and the last close.
-    fn unarmed(&mut self, order: &Arming, reach: &Reach, close: f64) -> Option<()> {
-        let Arming { by_low, turn, price, .. } = *order;
-        let further = |a: f64, b: f64| if by_low { lower(a, b) } else { higher(a, b) };
-        let beyond = |a: f64, b: f64| if by_low { a < b } else { a > b };
-        if let Some(price) = order.reached.filter(|_| !order.passed(reach.far)) {
-            if by_low {
-                self.above(price)
-            } else {
-                self.below(price)
-            }
-            return Some(());
-        }
-        // A new extreme tightens the other bound: leave half of the room to either side of the last close.
-        let room = close * (1.5 - 0.5 * turn);
-        if let Some(price) = price.filter(|price| !beyond(room, *price)) {
-            self.uncrossed(by_low, price);
-            return Some(());
-        }
-        for far in [further(room, reach.far), reach.far] {
-            if !beyond(far * turn, reach.back) {
-                let back = far * turn;
-                self.above(if by_low { far } else { back });
-                self.below(if by_low { back } else { far });
-                return Some(());
-            }
-        }
-        self.uncrossed(by_low, price?);
-        Some(())
     }
 }
 
@@ -141,11 +117,27 @@ impl Run<'_> {
                     let before = prepared.blocks()[block].start - 1;
                     let followed = coin.sides[S::INDEX].followed(by_low);
                     let reach = followed.at(self.isa, &coin.candles, prepared, 0, block, before);
-                    calm.unarmed(&order, &reach, coin.candles.close[before])?;
+                    if let Some(free) = calm.trailing.iter_mut().find(|waits| waits.is_none()) {
+                        *free = Some(Waits { side: S::INDEX, order, reach });
+                    }
                 }
             }
         }
         Some(())
+    }
+
+    /// Some blocks were passed.
+    pub(super) fn passed(&mut self, calm: &Calm, blocks: Range<usize>) {
+        let last = blocks.end - 1;
+        let (begin, until) =
+            (self.prepared.blocks()[blocks.start].start, self.prepared.blocks()[last].end - 1);
+        for Waits { side, order, reach } in calm.trailing.iter().flatten() {
+            let followed = self.coins[0].sides[*side].followed(order.by_low);
+            // After a fill in the first candle that one has to be left out: `reach` is wider.
+            if followed.until < begin {
+                followed.take(*reach, until, last);
+            }
+        }
     }
 
     /// The position does not count as partly filled.

@@ -79,19 +79,20 @@ impl Run<'_> {
         while block < blocks.end {
             self.know(beside, n, block);
             let (log_ranges, until) = beside.log_ranges(n, block);
-            let Some(calm) = self.calm(block, log_ranges) else { break };
-            let mut next = block;
-            while next < blocks.end.min(until) && calm.holds(&prepared.extremes(0, next)) {
+            let Some(mut calm) = self.calm(block, log_ranges) else { break };
+            let (mut next, end) = (block, blocks.end.min(until));
+            while next < end && calm.pass(&prepared.extremes(0, next), &prepared.turns(0, next)) {
                 next += 1;
             }
             if next == block {
                 break;
             }
+            self.passed(&calm, block..next);
             let closes = |n: usize| prepared.extremes(0, block + n).close;
             let passed = keep.pass(&self.account, &prepared.blocks()[block..next], closes);
             block += passed;
             self.kept = prepared.blocks()[block - 1].end;
-            if keep.stopped() {
+            if next < end || keep.stopped() {
                 break;
             }
         }

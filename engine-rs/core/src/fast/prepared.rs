@@ -7,7 +7,7 @@ use crate::candles::{CoinCandles, Panel};
 use crate::error::{EngineError, Result};
 use crate::grid::HOUR_MS;
 use crate::math;
-use crate::types::Trailing;
+use crate::types::{Trailing, higher, lower};
 
 /// Minutes of a clock hour, or a part of one where a day or a coin begins or ends inside.
 ///
@@ -44,8 +44,36 @@ pub(super) struct Swing {
     pub(super) min_after_high: f64,
 }
 
+/// How far the prices of a block turn back inside it, as bounds: in any part of the block they do no more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turns {
+    /// Greatest ratio of a high, or of a close of the same minute, to a low before it.
+    pub(super) rise: f64,
+    /// Least ratio of a low, or of a close of the same minute, to a high before it.
+    pub(super) fall: f64,
+}
+
 /// Numbers that hold the extremes of one coin in one block.
 const EXTREMES: usize = 8;
+/// Numbers that hold how far its prices turn back.
+const TURNS: usize = 2;
+
+impl Turns {
+    /// Of the block `start .. end`.
+    fn of(c: &CoinCandles<'_>, start: usize, end: usize) -> Self {
+        let (mut lowest, mut highest) = (f64::INFINITY, 0.0);
+        let (mut rise, mut fall) = (0.0, f64::INFINITY);
+        for k in start..end {
+            rise = higher(rise, c.high[k] / lowest);
+            fall = lower(fall, c.low[k] / highest);
+            lowest = lower(lowest, c.low[k]);
+            highest = higher(highest, c.high[k]);
+            rise = higher(rise, c.close[k] / lowest);
+            fall = lower(fall, c.close[k] / highest);
+        }
+        Self { rise, fall }
+    }
+}
 
 impl Extremes {
     fn encode(&self) -> [f64; EXTREMES] {
@@ -112,6 +140,8 @@ impl Blocks {
 pub struct CoinTables {
     /// Extremes by block, eight numbers each.
     pub extremes: Vec<f64>,
+    /// How far prices turn back by block, two numbers each.
+    pub turns: Vec<f64>,
     /// By hour: the log range that the hourly averages absorb; NaN: none (§6.5).
     pub hour_ranges: Vec<f64>,
     /// Log range of each minute (§6.4); empty where there is a single coin, which is never ranked.
@@ -123,6 +153,10 @@ impl CoinTables {
     pub fn compute(panel: &Panel<'_>, blocks: &Blocks, coin: usize) -> Self {
         let c = &panel.coins()[coin];
         let extremes = |block: &Block| Extremes::of(c, block.start, block.end).encode();
+        let turns = |block: &Block| {
+            let Turns { rise, fall } = Turns::of(c, block.start, block.end);
+            [rise, fall]
+        };
         let log_ranges = if panel.coins().len() > 1 {
             c.high.iter().zip(c.low).map(|(high, low)| math::ln(high / low)).collect()
         } else {
@@ -130,6 +164,7 @@ impl CoinTables {
         };
         Self {
             extremes: blocks.0.iter().flat_map(extremes).collect(),
+            turns: blocks.0.iter().flat_map(turns).collect(),
             hour_ranges: hour_ranges(panel, coin, &blocks.0),
             log_ranges,
         }
@@ -137,7 +172,8 @@ impl CoinTables {
 
     /// The tables, to be read.
     pub fn view(&self) -> CoinView<'_> {
-        CoinView { extremes: &self.extremes, hour_ranges: &self.hour_ranges, log_ranges: &self.log_ranges }
+        let Self { extremes, turns, hour_ranges, log_ranges } = self;
+        CoinView { extremes, turns, hour_ranges, log_ranges }
     }
 }
 
@@ -146,6 +182,7 @@ impl CoinTables {
 #[expect(missing_docs, reason = "those of CoinTables")]
 pub struct CoinView<'a> {
     pub extremes: &'a [f64],
+    pub turns: &'a [f64],
     pub hour_ranges: &'a [f64],
     pub log_ranges: &'a [f64],
 }
@@ -167,6 +204,7 @@ impl<'a> Prepared<'a> {
         let minutes = if count > 1 { panel.bars() } else { 0 };
         let fits = |view: &CoinView<'_>| {
             view.extremes.len() == blocks.0.len() * EXTREMES
+                && view.turns.len() == blocks.0.len() * TURNS
                 && view.hour_ranges.len() == blocks.hours()
                 && view.log_ranges.len() == minutes
         };
@@ -190,6 +228,13 @@ impl<'a> Prepared<'a> {
     pub(super) fn extremes(&self, coin: usize, block: usize) -> Extremes {
         let (numbers, _) = self.coins[coin].extremes.as_chunks();
         Extremes::decode(&numbers[block])
+    }
+
+    /// How far prices of a coin turn back in a block.
+    pub(super) fn turns(&self, coin: usize, block: usize) -> Turns {
+        let (numbers, _) = self.coins[coin].turns.as_chunks::<TURNS>();
+        let [rise, fall] = numbers[block];
+        Turns { rise, fall }
     }
 
     /// Have the extremes of a coin in a block come from memory.

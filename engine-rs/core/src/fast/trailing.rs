@@ -4,9 +4,10 @@
 //! opposite: each follows only its half.
 
 use super::Run;
+use super::candidates::beyond;
 use super::coin::Candidates;
 use super::masks;
-use super::prepared::{Extremes, Prepared, Swing};
+use super::prepared::{Extremes, Prepared, Swing, Turns};
 use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
 use crate::isa::Isa;
@@ -42,7 +43,7 @@ impl Reach {
     }
 
     /// What an update with each candle of a stretch would give.
-    fn swing(&mut self, by_low: bool, swing: &Swing) {
+    pub(super) fn swing(&mut self, by_low: bool, swing: &Swing) {
         if by_low {
             self.update(true, swing.high, swing.low, swing.max_after_low);
         } else {
@@ -141,6 +142,11 @@ impl Followed {
         self.now
     }
 
+    /// Take over the extremes after minute `until` of block `block`.
+    pub(super) fn take(&mut self, now: Reach, until: usize, block: usize) {
+        (self.now, self.until, self.block) = (now, until, block);
+    }
+
     fn follow(&mut self, isa: Isa, c: &CoinCandles<'_>, from: usize, to: usize) {
         if from < to {
             let (high, low, close) = (&c.high[from..to], &c.low[from..to], &c.close[from..to]);
@@ -158,13 +164,16 @@ impl Followed {
 pub(super) struct Arming {
     /// The order is filled by lows.
     pub(super) by_low: bool,
-    /// The extreme has to be beyond this price.
-    pub(super) reached: Option<f64>,
+    /// The extreme has to be beyond this price; one that all are beyond if there is no threshold.
+    reached: f64,
     /// Prices have to come back beyond the extreme times this.
-    pub(super) turn: f64,
-    /// Price of the order; None: at the book.
-    pub(super) price: Option<f64>,
+    turn: f64,
+    /// Price of the order; one that every candle crosses if it is at the book.
+    price: f64,
 }
+
+/// Relative room for rounding of a turn.
+const ROOM: f64 = 1e-9;
 
 impl Arming {
     /// Of an order of some threshold and retracement.
@@ -176,20 +185,41 @@ impl Arming {
         price: Option<f64>,
     ) -> Self {
         let factor = |x: f64, up: bool| if up { 1.0 + x } else { 1.0 - x };
-        let reached = (threshold > 0.0).then_some(pprice * factor(threshold, !by_low));
-        Self { by_low, reached, turn: factor(retracement, by_low), price }
+        let beyond = beyond(by_low);
+        let reached = if threshold > 0.0 { pprice * factor(threshold, !by_low) } else { beyond };
+        Self { by_low, reached, turn: factor(retracement, by_low), price: price.unwrap_or(beyond) }
     }
 
     /// The extreme is beyond the price that it has to reach.
     #[inline(always)]
-    pub(super) fn passed(&self, far: f64) -> bool {
-        self.reached.is_none_or(|price| if self.by_low { far < price } else { far > price })
+    fn passed(&self, far: f64) -> bool {
+        if self.by_low { far < self.reached } else { far > self.reached }
     }
 
     #[inline(always)]
     fn armed(&self, reach: &Reach) -> bool {
         let turn = reach.far * self.turn;
         self.passed(reach.far) & if self.by_low { reach.back > turn } else { reach.back < turn }
+    }
+
+    /// True unless the order is certain to wait for more than a block's candles, or a part of them, given the extremes
+    /// before these.
+    #[inline(always)]
+    pub(super) fn may_fill(&self, reach: &Reach, extremes: &Extremes, turns: &Turns) -> bool {
+        let (mut widest, swing) = (*reach, &extremes.swing);
+        // Extremes of the candles themselves matter only if prices turn back from one far enough.
+        if self.by_low {
+            if turns.rise > self.turn * (1.0 - ROOM) {
+                widest.far = lower(widest.far, swing.low);
+            }
+            widest.back = higher(widest.back, swing.high);
+        } else {
+            if turns.fall < self.turn * (1.0 + ROOM) {
+                widest.far = higher(widest.far, swing.high);
+            }
+            widest.back = lower(widest.back, swing.low);
+        }
+        extremes.meet(self.by_low, self.price) & self.armed(&widest)
     }
 }
 
@@ -207,7 +237,7 @@ impl Run<'_> {
         known: &mut Candidates,
     ) -> u64 {
         let Arming { by_low, reached, price, .. } = *order;
-        if price.is_some_and(|price| !extremes.meet(by_low, price)) {
+        if !extremes.meet(by_low, price) {
             return 0;
         }
         let (span, prepared) = (self.span, self.prepared);
@@ -215,14 +245,7 @@ impl Run<'_> {
         let followed = coin.sides[S::INDEX].followed(by_low);
         // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
         let reach = followed.at(self.isa, &coin.candles, prepared, i, span.block, from - 1);
-        // The widest that the extremes can get in this span arms whenever they do.
-        let swing = &extremes.swing;
-        let widest = if by_low {
-            Reach { far: lower(reach.far, swing.low), back: higher(reach.back, swing.high) }
-        } else {
-            Reach { far: higher(reach.far, swing.high), back: lower(reach.back, swing.low) }
-        };
-        if !order.armed(&widest) {
+        if !order.may_fill(&reach, extremes, &prepared.turns(i, span.block)) {
             return 0;
         }
         let first = followed.until + 1;
@@ -235,13 +258,13 @@ impl Run<'_> {
         let c = coin.candles;
         // Extremes that were reset have to see a candle before they arm.
         let mut begin = from.max(first);
-        if let Some(price) = reached.filter(|_| !order.passed(reach.far)) {
+        if !order.passed(reach.far) {
             // Nothing is armed before the first candle that passes the threshold; it begins a new extreme, so that what
             // was before it does not matter.
             let minutes = if by_low {
-                masks::below(self.isa, &c.low[start..span.end], price)
+                masks::below(self.isa, &c.low[start..span.end], reached)
             } else {
-                masks::above(self.isa, &c.high[start..span.end], price)
+                masks::above(self.isa, &c.high[start..span.end], reached)
             };
             let minutes = minutes & (u64::MAX << (begin - start));
             if minutes == 0 {
@@ -253,7 +276,6 @@ impl Run<'_> {
             known.searched = end;
             return 0;
         }
-        let price = price.unwrap_or(super::candidates::beyond(by_low));
         let (high, low, close) = (&c.high[begin..=end], &c.low[begin..=end], &c.close[begin..end]);
         let found = if by_low {
             first_armed::<true>(order, &reach, (low, high, close), price)
