@@ -7,6 +7,8 @@ import typer
 
 from passivbot.cli.shared import LIVE, LiveOption
 
+_MOST_IDLE = 6
+
 
 def status(
     account: Annotated[str | None, typer.Argument(help="Only the bot of this account.")] = None,
@@ -51,6 +53,11 @@ def status(
             table.add_row(Text(bot.account), cells[0], Text(bot.state, style=style), *cells[1:])
         console().print(table)
         for bot in found:
+            idle = bot.document.get("idle", ()) if bot.running else ()
+            for text in idle[:_MOST_IDLE]:
+                typer.echo(f"{bot.account}: not entered: {text}")
+            if len(idle) > _MOST_IDLE:
+                typer.echo(f"{bot.account}: not entered: {len(idle) - _MOST_IDLE} more, which --json names")
             for guard in bot.document.get("guards", ()):
                 typer.echo(f"{bot.account}: {guard}")
             if bot.document.get("loss_stop"):

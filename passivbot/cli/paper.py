@@ -55,6 +55,7 @@ def paper(
     but public candles is asked of the exchange.
     """
     import asyncio
+    import contextlib
     from datetime import UTC, datetime
 
     from passivbot.config.coins import select_coins
@@ -94,7 +95,12 @@ def paper(
             wanted = select_coins(source.now, list(outside.markets), named, name)
             return await follow(source, wanted, outside, settings, WallClock(), balance=balance, tell=_tell)
 
-    result = asyncio.run(real() if candles is None else recorded(candles))
+    try:
+        result = asyncio.run(real() if candles is None else recorded(candles))
+    except BaseException:
+        with contextlib.suppress(OSError):  # of a run that did not begin nothing stays
+            run.rmdir()
+        raise
     write_fills(run / FILLS, result.fills)
     _print(result, run)
 

@@ -27,7 +27,7 @@ from passivbot.live.snapshot import Key, Snapshot
 from passivbot.live.source import Source
 from passivbot.live.universe import Universe, leverage, survey
 from passivbot.live.watch import Report, Watch
-from passivbot.planner import SIDES
+from passivbot.planner import SIDES, Mode
 from passivbot.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 log = logging.getLogger(__name__)
@@ -226,6 +226,7 @@ class Bot:
         decision = self.decision = decide(known, p.feed, self._ledger, self._churn, p.watch.tell)
         own = time.perf_counter() - decided
         self._active = decision.plan.active
+        p.watch.idle(self._idle(seen, now))
         report = Report(
             planned=len(decision.plan.orders),
             resting=len(accounts.resting),
@@ -298,6 +299,23 @@ class Bot:
             report, time.perf_counter() - began, seen, balance, plan, self.parts.exchange.markets, facts
         )
         return report
+
+    def _idle(self, seen: Snapshot, now: int) -> dict[Key, str]:
+        """Return why approved coins are not entered, as far as it is not the strategy's choice."""
+        feed, universe = self.parts.feed, self.universe
+        reasons = dict(universe.reasons)
+        for key, mode in universe.modes.items():
+            coin = key[0]
+            if mode is not Mode.NORMAL or key in seen.positions:
+                continue
+            missing = feed.missing(coin)
+            if missing is None:
+                reasons[key] = "it has no candles"
+            elif missing:
+                reasons[key] = f"its averages need {missing} more minutes of candles"
+            elif (lag := feed.lag(coin, now)) > self.parts.policy.candle_lag_minutes:
+                reasons[key] = f"its candles are {lag} minutes behind"
+        return reasons
 
     def _cap(self) -> float | None:
         """Return the cap of the account's exposure: the lower of the person's and the promoted version's."""

@@ -154,10 +154,15 @@ class Feed:
 
     def is_warm(self, coin: str) -> bool:
         """Return whether enough minutes of a coin are known (trading-semantics §2.2)."""
+        return self.missing(coin) == 0
+
+    def missing(self, coin: str) -> int | None:
+        """Return how many minutes a coin's averages still need; None: it has no candles."""
         known, first = self.strategy.next_ms(coin), self._first.get(coin)
         if known is None or first is None:
-            return False
-        return known - MINUTE_MS >= first + self._warmup.get(coin, 0) * MINUTE_MS
+            return None
+        warm_ms = first + (self._warmup.get(coin, 0) + 1) * MINUTE_MS
+        return max(warm_ms - known, 0) // MINUTE_MS
 
     def close(self, coin: str) -> float | None:
         """Return the last known close."""

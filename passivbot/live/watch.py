@@ -1,7 +1,7 @@
 """What the bot tells of itself: to the log and the journal, and to whoever watches it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,13 @@ import psutil  # type: ignore[import-untyped]
 
 from passivbot.exchanges.types import Fill, Market
 from passivbot.live.journal import Journal
-from passivbot.live.snapshot import Snapshot
+from passivbot.live.snapshot import Key, Snapshot
 from passivbot.ops.run import Ops
 from passivbot.planner import SIDES, Plan
 
 log = logging.getLogger(__name__)
 _REPEAT_MS = 300_000
+_MOST = 6
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Watch:
     def __init__(self, journal: Journal, ops: Ops | None = None) -> None:
         self._journal, self._ops = journal, ops
         self._told: dict[tuple[str, str], int] = {}
+        self._idle: Mapping[Key, str] = {}
         self.now_ms = 0
 
     def tell(self, guard: str, text: str) -> None:
@@ -73,6 +75,16 @@ class Watch:
         self._journal.tripped(guard, text, self.now_ms)
         if self._ops is not None:
             self._ops.tripped(guard, text)
+
+    def idle(self, reasons: Mapping[Key, str]) -> None:
+        """Say why coins are not entered: in the log when one comes or goes, in the status always."""
+        fresh = [f"{' '.join(key)}: {why}" for key, why in reasons.items() if key not in self._idle]
+        again = [" ".join(key) for key in self._idle if key not in reasons]
+        if fresh:
+            log.info("not entered: %s", few(fresh, "; "))
+        if again:
+            log.info("may be entered again: %s", few(again, ", "))
+        self._idle = dict(reasons)
 
     def sent(self, action: str, outcome: str) -> None:
         """An order was sent."""
@@ -166,6 +178,7 @@ class Watch:
             balance=balance,
             open_orders=report.resting,
             active=sorted(" ".join(key) for key in plan.active) if plan else [],
+            idle=[f"{' '.join(key)}: {why}" for key, why in self._idle.items()],
             guards=[
                 f"{guard}: {text}"
                 for (guard, text), ms in self._told.items()
@@ -190,3 +203,9 @@ class Watch:
     def unreachable(self, why: str, pause: float) -> None:
         """The exchange can't be traded at; that is waited out."""
         self.tell("outage", f"the exchange can't be reached ({why}); tried again in {pause:g} s")
+
+
+def few(texts: Sequence[str], between: str) -> str:
+    """Return the first of many texts in one line, and how many more there are."""
+    more = len(texts) - _MOST
+    return between.join(texts[:_MOST]) + (f"{between}and {more} more" if more > 0 else "")

@@ -151,7 +151,10 @@ async def test_fault_27_maintenance(name: str, tmp_path: Path) -> None:
         r.check()
 
 
-async def test_a_young_coin_and_one_that_is_too_dear_are_not_entered(name: str, tmp_path: Path) -> None:
+async def test_a_young_coin_and_one_that_is_too_dear_are_not_entered(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     source = walk_source()
     source.change("DOGE", listed_ms=START_MS - 86_400_000)
     source.change("BTC", rules=replace(RULES["BTC"], min_cost=5000.0))
@@ -166,3 +169,6 @@ async def test_a_young_coin_and_one_that_is_too_dear_are_not_entered(name: str, 
         reasons = r.bot.universe.reasons
         assert "least cost" in reasons["BTC", "long"]
         assert "listed" in reasons["DOGE", "long"] or name == "none"
+        said = [record.getMessage() for record in caplog.records if "not entered" in record.getMessage()]
+        assert len(said) == 1, "once, not in each cycle"
+        assert f"BTC long: {reasons['BTC', 'long']}" in said[0]

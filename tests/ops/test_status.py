@@ -148,6 +148,7 @@ BOT = """
             ops.health.beat(configuration="main version 2", balance=50.0, positions=["ETH short -2"])
             ops.health.status["guards"] = ["balance: it fell to 0, not believed yet"]
             ops.health.beat(max_exposure=1.75, loss_stop=True)
+            ops.health.beat(idle=[f"{coin} long: too dear" for coin in "ABCDEFGH"])
             print("ready", flush=True)
             await asyncio.sleep(600)
 
@@ -170,6 +171,8 @@ def test_a_bot_of_another_process_is_seen_alive_and_dead(
         assert "okx_01: balance: it fell to 0, not believed yet" in shown
         assert "okx_01: a loss stop holds: no entries, until --clear-loss-stop" in shown
         assert "1.75" in shown, "the cap"
+        assert "okx_01: not entered: F long: too dear\n" in shown
+        assert "okx_01: not entered: 2 more, which --json names\n" in shown
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     (bot,) = bots(tmp_path)

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -145,6 +146,7 @@ def test_what_a_user_gets_wrong_is_one_line(tmp_path: Path, capsys: pytest.Captu
         said = capsys.readouterr().err
         assert message in said
         assert len(said.strip().splitlines()) == 1, said
+        assert not (tmp_path / "run").exists(), "what did not begin leaves nothing"
 
 
 def test_candles_that_end_within_the_warm_up_are_refused(tmp_path: Path) -> None:
@@ -297,6 +299,10 @@ def test_a_coin_without_any_candle_begins_at_its_price_or_is_left_out(tmp_path: 
     assert done.minutes >= 4
     assert {fill.coin for fill in done.fills} <= {"BTC"}
     assert notes == ["ETH: bybit has no candles of it for the warm-up; its averages begin now"]
+    log = (tmp_path / "ETH" / "bots" / paper.ACCOUNT / "bot.log").read_text()
+    assert re.search(r'"not entered: ETH long: its averages need \d+ more minutes of candles"', log)
+    told = json.loads((tmp_path / "ETH" / "bots" / paper.ACCOUNT / "status.json").read_text())["idle"]
+    assert [text.partition(" need")[0] for text in told] == ["ETH long: its averages"]
     done, notes = asyncio.run(run(set()))
     assert done.minutes >= 4
     assert notes == ["ETH: bybit has neither candles of it nor a price; it is left out"]
