@@ -37,7 +37,7 @@ class VenueMarket:
     max_leverage
         Largest leverage that can be set.
     listed_ms
-        When trading began, UTC milliseconds.
+        When trading began, UTC milliseconds; long ago where nobody says it, as the first candle does not.
     active
         False: delisted; nothing can be traded.
     """
@@ -95,12 +95,19 @@ class MarketSource:
         *,
         maker_fee: float = 0.0002,
         taker_fee: float = 0.0005,
+        listed_ms: Mapping[str, int] | None = None,
         notes: Sequence[str] = (),
     ) -> "MarketSource":
         """Make a source of candle tables, as :func:`passivbot.market.synthetic.generate` gives them."""
         candles = {coin: _rows(table) for coin, table in tables.items()}
         markets = [
-            VenueMarket(coin, rules[coin], maker_fee, taker_fee, listed_ms=int(candles[coin][0, 0]))
+            VenueMarket(
+                coin,
+                rules[coin],
+                maker_fee,
+                taker_fee,
+                listed_ms=(listed_ms or {}).get(coin, VenueMarket.listed_ms),
+            )
             for coin in tables
         ]
         return cls(markets, candles, notes)
@@ -120,7 +127,8 @@ class MarketSource:
         chosen = sorted(coins or opened.coins)
         rules, maker_fee, notes = opened.market_rules(chosen)
         tables = {coin: pq.read_table(opened.file(coin)) for coin in chosen}
-        return cls.from_tables(tables, rules, maker_fee=maker_fee, notes=notes)
+        ages = {coin: ms for coin in chosen if (ms := opened.listing_ms(coin)) is not None}
+        return cls.from_tables(tables, rules, maker_fee=maker_fee, listed_ms=ages, notes=notes)
 
     @classmethod
     def from_store(
@@ -147,9 +155,10 @@ class MarketSource:
                     f"{store.root}: has no candles in the window of {coin} on {exchange}; download them first"
                 )
             candles[coin] = rows
+            listed_ms = store.coverage(exchange, coin).listed_ms or VenueMarket.listed_ms
             if coin not in known:
                 assumed.append(coin)
-                markets.append(VenueMarket(coin, DEFAULT_RULES, listed_ms=int(rows[0, 0])))
+                markets.append(VenueMarket(coin, DEFAULT_RULES, listed_ms=listed_ms))
                 continue
             market = known[coin]
             maker, taker = market.maker_fee_on(exchange), market.taker_fee
@@ -159,7 +168,7 @@ class MarketSource:
                     market.rules,
                     VenueMarket.maker_fee if maker is None else maker,
                     VenueMarket.taker_fee if taker is None else taker,
-                    listed_ms=market.listing_ms or int(rows[0, 0]),
+                    listed_ms=market.listing_ms or listed_ms,
                 )
             )
         notes = []

@@ -395,7 +395,7 @@ async def _history(
                 known.maker_fee,
                 known.taker_fee,
                 known.max_leverage or 100.0,
-                known.listed_ms or start_ms,
+                known.listed_ms or VenueMarket.listed_ms,
                 known.active,
             )
         )

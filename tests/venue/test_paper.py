@@ -15,14 +15,15 @@ import pytest
 
 from passivbot.cli.main import main
 from passivbot.config import Config
+from passivbot.config.values import date_ms
 from passivbot.errors import ConfigError
 from passivbot.exchanges import connect
 from passivbot.live.source import Fixed
 from passivbot.market.listings import Market
 from passivbot.market.store import Store
-from passivbot.market.synthetic import generate
+from passivbot.market.synthetic import generate, write_folder
 from passivbot.ops.run import Settings
-from passivbot.times import MINUTE_MS
+from passivbot.times import DAY_MS, MINUTE_MS
 from passivbot.venue import MarketSource, Venue, paper
 from passivbot.venue.paper import Following, follow, replay
 
@@ -127,6 +128,41 @@ def test_the_candles_of_a_store_are_replayed_by_the_markets_it_knows(
     for row in fills:
         cost = float(row["qty"]) * float(row["price"])
         assert float(row["fee"]) == pytest.approx(cost * 0.0001), "the fee that the store knows"
+
+
+@pytest.mark.parametrize("listed", [None, "2020-01-01", "2025-02-20"])
+def test_a_coins_age_is_what_is_stated_not_that_of_its_candles(listed: str | None, tmp_path: Path) -> None:
+    """As in a backtest: a recording that begins a week ago is no young coin."""
+    tables, rules = generate({"BTC": "calm"}, seed=11, minutes=300)
+    listing = None if listed is None else date_ms(listed)
+    write_folder(tmp_path / "folder", tables, rules)
+    store = Store.open(tmp_path / "store", create=True)
+    store.write("bybit", "BTC", tables["BTC"], source="a test")
+    if listing is not None:
+        path = tmp_path / "folder" / "markets.json"
+        document = json.loads(path.read_text())
+        document["BTC"]["listing_date"] = listed
+        path.write_text(json.dumps(document))
+        rule = rules["BTC"]
+        store.write_markets(
+            "bybit",
+            {
+                "BTC": Market(
+                    symbol="BTCUSDT",
+                    qty_step=rule.qty_step,
+                    price_step=rule.price_step,
+                    min_qty=rule.min_qty,
+                    min_cost=rule.min_cost,
+                    listing_ms=listing,
+                )
+            },
+        )
+    for source in (
+        MarketSource.from_folder(tmp_path / "folder"),
+        MarketSource.from_store(store, "bybit", ["BTC"]),
+    ):
+        days = (source.first_ms - source.market("BTC").listed_ms) / DAY_MS
+        assert days > 1000 if listed != "2025-02-20" else days == pytest.approx(10, abs=2)
 
 
 def test_what_a_user_gets_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
