@@ -59,7 +59,9 @@ def paper(
     from datetime import UTC, datetime
 
     from passivbot.config.coins import select_coins
+    from passivbot.errors import ExchangeError
     from passivbot.exchanges import canonical, connect
+    from passivbot.exchanges.errors import ExchangeFault
     from passivbot.live.clock import WallClock
     from passivbot.live.start import open_source
     from passivbot.ops.run import Settings
@@ -91,9 +93,13 @@ def paper(
         )
 
     async def real() -> "Result":
-        async with connect(chosen) as outside:
-            wanted = select_coins(source.now, list(outside.markets), named, name)
-            return await follow(source, wanted, outside, settings, WallClock(), balance=balance, tell=_tell)
+        try:
+            async with connect(chosen) as outside:
+                wanted = select_coins(source.now, list(outside.markets), named, name)
+                world = WallClock()
+                return await follow(source, wanted, outside, settings, world, balance=balance, tell=_tell)
+        except ExchangeFault as fault:
+            raise ExchangeError(f"{chosen}: its market can't be read: {fault.text}") from fault
 
     try:
         result = asyncio.run(real() if candles is None else recorded(candles))

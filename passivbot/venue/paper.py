@@ -45,6 +45,8 @@ _LATE_S = 10.0
 """How long a candle of the minute that ended is waited for."""
 _QUIET_MS = HOUR_MS
 """A coin that was not traded for so long is told of."""
+_TRIES = 5
+"""Of a coin's candles for the warm-up."""
 _PROGRESS_S = 5.0
 _KEPT_MINUTES = 10_080
 _UNHURRIED = 10**9
@@ -340,7 +342,7 @@ async def follow(
     """
     needed, _ = warmup(source.now, list(coins))
     begin = world.now_ms() // MINUTE_MS * MINUTE_MS
-    market = await _history(outside, coins, warmup_start(begin, needed), begin, tell)
+    market = await _history(outside, coins, warmup_start(begin, needed), begin, world, tell)
     stop = stop or asyncio.Event()
     async with Venue(market, [outside.name], start_ms=begin, balance=balance, keep_log=10_000) as venue:
         clock = Following(venue, outside, world, tell)
@@ -371,10 +373,27 @@ def _check_contracts(market: MarketSource, exchange: str) -> None:
 
 
 async def _history(
-    outside: Exchange, coins: Sequence[str], start_ms: int, now_ms: int, tell: Callable[[str], None]
+    outside: Exchange,
+    coins: Sequence[str],
+    start_ms: int,
+    now_ms: int,
+    world: Clock,
+    tell: Callable[[str], None],
 ) -> MarketSource:
     """Return the market as it is now; a coin without candles begins at its last price."""
-    found = {coin: await fetch(outside, coin, start_ms, now_ms, None) for coin in coins}
+
+    async def candles_of(coin: str) -> tuple[int, Rows]:
+        for attempt in range(_TRIES):
+            try:
+                return await fetch(outside, coin, start_ms, now_ms, None)
+            except ExchangeFault as fault:
+                if attempt == _TRIES - 1:
+                    raise
+                tell(f"{coin}: {fault.text}; tried again")
+                await world.wait(max(2.0**attempt, fault.retry_after_s or 0.0), asyncio.Event())
+        raise AssertionError
+
+    found = {coin: await candles_of(coin) for coin in coins}
     prices = await outside.tickers([coin for coin, (_, rows) in found.items() if not len(rows)])
     markets: list[VenueMarket] = []
     candles = {}

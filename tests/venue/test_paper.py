@@ -18,6 +18,8 @@ from passivbot.config import Config
 from passivbot.config.values import date_ms
 from passivbot.errors import ConfigError
 from passivbot.exchanges import connect
+from passivbot.exchanges.errors import ExchangeFault
+from passivbot.exchanges.types import Failure
 from passivbot.live.source import Fixed
 from passivbot.market.listings import Market
 from passivbot.market.store import Store
@@ -183,6 +185,24 @@ def test_what_a_user_gets_wrong_is_one_line(tmp_path: Path, capsys: pytest.Captu
         assert message in said
         assert len(said.strip().splitlines()) == 1, said
         assert not (tmp_path / "run").exists(), "what did not begin leaves nothing"
+
+
+def test_an_exchange_that_does_not_answer_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        async def __aenter__(self) -> None:
+            raise ExchangeFault(Failure.RETRY, "no route to host")
+
+        async def __aexit__(self, *_: object) -> None:
+            raise AssertionError
+
+    monkeypatch.setattr("passivbot.exchanges.connect", lambda name: Gone())
+    file = tmp_path / "grid.json"
+    file.write_text(json.dumps(config().to_dict()))
+    assert main(["paper", str(file), "--exchange", "bybit", "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == "error: bybit: its market can't be read: no route to host\n"
+    assert not (tmp_path / "run").exists()
 
 
 def test_candles_that_end_within_the_warm_up_are_refused(tmp_path: Path) -> None:
@@ -372,6 +392,7 @@ def test_a_market_that_goes_on_gives_the_fills_of_its_recording(name: str, tmp_p
         async with Venue(source, [name], private=False, start_ms=source.first_ms + 300 * MINUTE_MS) as outer:
             stop = asyncio.Event()
             began = outer.clock.now_ms
+            outer.faults.add("candles", "status", times=2)
             async with connect(name, session=outer.session(), rate_limit_ms=1) as outside:
                 notes: list[str] = []
                 along = await follow(
@@ -384,7 +405,7 @@ def test_a_market_that_goes_on_gives_the_fills_of_its_recording(name: str, tmp_p
                     tell=notes.append,
                     stop=stop,
                 )
-            assert notes == []
+            assert [note[-11:] for note in notes] == ["tried again"] * 2, "of the warm-up"
             assert {line.kind for line in outer.log} == {"public"}
         again = await replay(
             Fixed(config()),
