@@ -1,6 +1,8 @@
 """Candles that are kept from a search, so that its front can be tried on them."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from passivbot.backtest import Scenario
 from passivbot.backtest.outside import LEAST_DAYS
@@ -41,7 +43,16 @@ def without_last_days(config: Config, scenario: Scenario, days: float) -> Config
             f"the command line: --holdout {days:g} leaves no candles to search on: they run from "
             f"{utc(first)} to {utc(last)}"
         )
-    return config.model_copy(update={"backtest": config.backtest.model_copy(update={"end_date": day(end)})})
+    return _ending(config, day(end))
+
+
+def ending_as(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Return a configuration that ends where that of a study did, whose last days were kept from it."""
+    return _ending(config, str(stored["backtest"]["end_date"]))
+
+
+def _ending(config: Config, date: str) -> Config:
+    return config.model_copy(update={"backtest": config.backtest.model_copy(update={"end_date": date})})
 
 
 def held_out(log: StudyLog) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.budget import Budget, checked_hours, parse_until, resumed
-from cluster.holdout import held_out, without_last_days
+from cluster.holdout import ending_as, held_out, without_last_days
 from cluster.search import Problem, Settings
 from cluster.search.registry import AUTO, make_search, resolve_auto, settings_for
 from passivbot import engine
@@ -23,7 +23,7 @@ from passivbot.config import Config, ParameterSpace, Scoring, load_config
 from passivbot.config.coins import side_notes
 from passivbot.config.load import load_mapping
 from passivbot.config.seeds import read_seeds
-from passivbot.errors import CandleError, ConfigError, StudyError
+from passivbot.errors import CandleError, ConfigError, StudyError, located
 from passivbot.study import Definition, Space, StudyLog
 from passivbot.study.study import STUDIES, Study, find
 
@@ -192,8 +192,6 @@ def plan_resumed(request: Request) -> Plan:
     """
     if request.study is None:
         raise ConfigError("the command line: --resume needs --study, a folder or a name below studies/")
-    if request.holdout is not None:
-        raise ConfigError("the command line: --holdout is for a new study; a resumed one keeps what it had")
     log = StudyLog.open(find(request.study), write=True)
     try:
         return _resumed(request, log)
@@ -209,7 +207,15 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         loaded = load_mapping(stored.config, log.path, sets=request.sets, options=request.options)
     else:
         loaded = load_config(request.config, sets=request.sets, options=request.options)
+    kept = held_out(log)
+    if request.holdout not in (None, kept):
+        had = "none" if kept is None else f"{kept:g}"
+        raise ConfigError(
+            located("the command line", "--holdout", f"{request.holdout:g}", f"what the study has: {had}")
+        )
     config = loaded.config
+    if kept is not None:
+        config = ending_as(config, stored.config)
     # Before the candles are read: they take a while, and would be others for another configuration.
     stored.require_same(replace(stored, config=config.to_dict()), log.folder)
     space = ParameterSpace.from_config(config, request.fine_tune) if request.fine_tune else study.space
@@ -254,7 +260,7 @@ def _resumed(request: Request, log: StudyLog) -> Plan:
         ends=_budget_again(request, log, config),
         warnings=(*map(str, loaded.findings), *_variation_warnings(config, loaded.source)),
         notes=_notes(scenario, space),
-        holdout=held_out(log),
+        holdout=kept,
     )
 
 

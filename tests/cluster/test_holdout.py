@@ -53,8 +53,10 @@ def test_a_resume_keeps_the_days_out(place: Path, run: subprocess.CompletedProce
     assert run.returncode == 0, run.stderr
     refused = program("optimize", "--study", "held", "--resume", "--holdout", "8", cwd=place)
     assert refused.returncode == 2
-    assert "--holdout is for a new study" in refused.stderr
-    more = program("optimize", "--study", "held", "--resume", "--iters", "260", cwd=place)
+    assert "--holdout is '8'; allowed is what the study has: 7" in refused.stderr
+    # The command that began it, with --resume and more candidates.
+    about = ("--candles", "demo", "--iters", "260", "--seed", "3", "--holdout", "7", "--resume")
+    more = program("optimize", QUICKSTART, "--study", "held", *about, cwd=place)
     assert more.returncode == 0, more.stderr
     assert "held out: 7 days or more after 2025-03-10 00:00" in more.stdout
     with Study.open(place / "held") as study:
