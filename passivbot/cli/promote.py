@@ -208,6 +208,9 @@ def _finish(proposal: "Proposal", confirm: str | None) -> None:
     if proposal.failed:
         names = ", ".join(found.name for found in proposal.failed)
         typer.echo(f"refused: {names}; nothing was changed", err=True)
+        picked = proposal.frozen.origin.get("picked") or "--holds"
+        if [found.name for found in proposal.failed] == ["unseen data"] and "--holds" not in picked:
+            typer.echo("--holds picks among the members that keep their limits there", err=True)
         raise typer.Exit(1)
     if confirm is None:
         typer.echo(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from passivbot.cli.main import main
 from passivbot.config import Config
 from passivbot.config.schema import SIDES, Side
 from passivbot.engine import MarketRules
@@ -12,7 +13,7 @@ from passivbot.errors import CandleError, ConfigError, PromotionError, StudyErro
 from passivbot.exchanges.types import Market, Permissions
 from passivbot.market import generate, write_folder
 from passivbot.promotion.account import Account
-from passivbot.promotion.checks import LEAST_DAYS, Check, keeps_limits, replays, unseen
+from passivbot.promotion.checks import LEAST_DAYS, Check, check, keeps_limits, replays, unseen
 from passivbot.promotion.difference import RISK, difference
 from passivbot.promotion.exposure import (
     entries_possible,
@@ -101,6 +102,25 @@ def test_a_pick_is_one_of_those_that_keep_what_was_asked(made: Made, tmp_path: P
         assert picked == "ideal, adg<1000, --holds"
         with pytest.raises(StudyError, match="adg>1000 leaves none"):
             chosen(study, "ideal", None, ["adg>1000"])
+
+
+@pytest.mark.parametrize("kept", [[], ["--where", "adg<1000"], ["--holds"]])
+def test_who_is_refused_for_unseen_candles_hears_of_holds(
+    kept: list[str],
+    made: Made,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(made.folder, tmp_path / "s")
+    with Study.open(tmp_path / "s") as study:
+        save(study, examine(study, study.members(), unseen_scenario(study)))
+    monkeypatch.setattr("passivbot.promotion.checks.unseen", lambda *_: check("unseen data", False, "bad"))
+    to = ["--to", "main", "--dir", str(tmp_path / "live"), "--waive", "account=a test"]
+    assert main(["promote", str(tmp_path / "s"), "--pick", "ideal", *kept, *to]) == 1
+    said = capsys.readouterr().err
+    assert "refused: unseen data; nothing was changed" in said
+    assert ("--holds picks among" in said) is ("--holds" not in kept)
 
 
 def test_a_failed_or_unknown_candidate_is_an_error(study: Study, made: Made) -> None:
