@@ -110,7 +110,10 @@ def attach(study: StudyArgument, address: AddressOption = "auto") -> None:
     display.close()
     typer.echo(f"{state_text(last)}: {last.host}:{last.folder}")
     if last.state not in ("finished", "stopped"):
-        raise StudyError(f"{last.name}: {state_text(last)}; passivbot optimize --resume goes on with it")
+        raise StudyError(
+            f"{last.name}: {state_text(last)}; on {last.host}, `passivbot optimize --address auto --study "
+            f"{last.folder} --resume` goes on with it"
+        )
 
 
 def stop(

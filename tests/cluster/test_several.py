@@ -192,6 +192,9 @@ def test_studies_share_a_cluster_by_weight(head: RunningHead) -> None:
     os.kill(found["light"]["pid"], signal.SIGKILL)
     found = head.wait(lambda found: workers("third", 4)(found) and not found["light"]["live"])
     assert found["light"]["state"].startswith("lost (silent for ")
+    watched = head.run("attach", "light")
+    assert watched.returncode == 2
+    assert f"--address auto --study {head.home / 'light'} --resume` goes on with it" in watched.stderr
     assert head.run("stop", "third", "--no-wait").stdout == "third was asked to stop\n"
     head.wait(lambda found: found["third"]["state"] == "stopped")
 
