@@ -135,10 +135,20 @@ class Following:
         Real time.
     tell
         Told what could not be had.
+    stop
+        Candles are not waited for once it is set.
     """
 
-    def __init__(self, venue: Venue, exchange: Exchange, world: Clock, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        exchange: Exchange,
+        world: Clock,
+        tell: Callable[[str], None],
+        stop: asyncio.Event | None = None,
+    ) -> None:
         self._venue, self._exchange, self._world, self._tell = venue, exchange, world, tell
+        self._stop = stop or asyncio.Event()
         first = min(venue.source.newest_ms(coin) for coin in venue.source.coins)
         # A run may go on for months: what a new start of the strategy needs, and the last days.
         self._most = (first - venue.source.first_ms) // MINUTE_MS + _KEPT_MINUTES
@@ -165,7 +175,6 @@ class Following:
     async def _catch_up(self, ended: int) -> None:
         missing = set(self._venue.source.coins)
         silent: set[str] = set()
-        pause = asyncio.Event()
         for attempt in range(5):
             for coin in sorted(missing):
                 try:
@@ -177,10 +186,10 @@ class Following:
                 silent.discard(coin)
                 if reached:
                     missing.discard(coin)
-            if not missing:
+            if not missing or self._stop.is_set():
                 return
             if attempt < 4:
-                await self._world.wait(_LATE_S / 5, pause)
+                await self._world.wait(_LATE_S / 5, self._stop)
         for coin in missing - silent:
             self._stand_still(coin, ended)
         if silent:
@@ -345,7 +354,7 @@ async def follow(
     market = await _history(outside, coins, warmup_start(begin, needed), begin, world, tell)
     stop = stop or asyncio.Event()
     async with Venue(market, [outside.name], start_ms=begin, balance=balance, keep_log=10_000) as venue:
-        clock = Following(venue, outside, world, tell)
+        clock = Following(venue, outside, world, tell, stop)
         order = _order(venue, source, settings, policy or Policy(), clock, stop, follow=True)
         await trade(order, _keys(venue, outside.name))
         return _result(venue, begin, balance)

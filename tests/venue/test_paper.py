@@ -364,6 +364,25 @@ def test_a_coin_without_any_candle_begins_at_its_price_or_is_left_out(tmp_path: 
     assert notes == ["ETH: bybit has neither candles of it nor a price; it is left out"]
 
 
+def test_an_end_that_is_asked_for_does_not_wait_for_candles() -> None:
+    async def run() -> None:
+        source = market()
+        start = source.first_ms + 300 * MINUTE_MS
+        known = {coin: source.candles(coin, source.first_ms, start) for coin in source.coins}
+        async with Venue(source, ["bybit"], private=False, start_ms=start) as outer:
+            inner = Venue(MarketSource(list(source.markets.values()), known), ["bybit"], start_ms=start)
+            async with connect("bybit", session=outer.session(), rate_limit_ms=1) as outside:
+                stop = asyncio.Event()
+                clock = Following(inner, outside, OutsideClock(outer, stop, 1), lambda text: None, stop)
+                fault = outer.faults.add("candles", "status", times=99)
+                await clock.wait(61.5, asyncio.Event())
+                assert stop.is_set()
+                assert fault.met == len(source.coins), "each was asked once"
+                assert inner.source.newest_ms("BTC") < start, "and is not taken for untraded"
+
+    asyncio.run(run())
+
+
 class OutsideClock:
     """Real time, as far as the test goes: waiting lets the outer market's time pass."""
 
