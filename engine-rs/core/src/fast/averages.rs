@@ -116,6 +116,8 @@ impl<'a> Columns<'a> {
 pub(super) struct Averages {
     /// Of the close, at the start of the span; and at its end, once the walk through it was made.
     prices: Lanes<PRICE_LANES>,
+    /// The greatest share of the closes of a span in each of these at its end: the rest is where it was at the start.
+    pull: [f64; PRICE_LANES],
     prices_ended: Option<[f64; PRICE_LANES]>,
     /// The same of volume and log range.
     ranking: Lanes<RANKING_LANES>,
@@ -167,8 +169,11 @@ impl Averages {
                 (hourly.alpha[side], hourly.weight[side]) = factors(span);
             }
         }
+        let prices = Lanes::new([close; PRICE_LANES], std::array::from_fn(|n| spans[n % 2][n / 2]));
         Self {
-            prices: Lanes::new([close; PRICE_LANES], std::array::from_fn(|n| spans[n % 2][n / 2])),
+            prices,
+            // A little more, so that a bound's own rounding leaves it one, however far prices jump.
+            pull: prices.weight.map(|weight| 1.0 - weight.powi(BLOCK as i32) + 1e-12),
             prices_ended: None,
             ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
             ranking_ended: None,
@@ -275,14 +280,16 @@ impl Averages {
         lower(lower(a, b), c)
     }
 
-    /// Bounds that the bands of a side keep within a span of these lowest and highest closes.
+    /// Bounds that the bands of a side keep within a span of these lowest and highest closes, but for what the averages
+    /// lose by rounding: whoever compares leaves room for that.
     pub(super) fn bounds(&self, side: usize, (low, high): (f64, f64)) -> BandBounds {
-        let [a, b, c] = std::array::from_fn(|n| self.prices.value[2 * n + side]);
-        let least = lower(lower(a, b), c);
-        let most = higher(higher(a, b), c);
+        let [a, b, c] = std::array::from_fn(|n| {
+            let (start, pull) = (self.prices.value[2 * n + side], self.pull[2 * n + side]);
+            (start + pull * lower(0.0, low - start), start + pull * higher(0.0, high - start))
+        });
         BandBounds {
-            lower: (lower(least, low), higher(least, high)),
-            upper: (lower(most, low), higher(most, high)),
+            lower: (lower(lower(a.0, b.0), c.0), lower(lower(a.1, b.1), c.1)),
+            upper: (higher(higher(a.0, b.0), c.0), higher(higher(a.1, b.1), c.1)),
         }
     }
 }

@@ -168,10 +168,9 @@ impl Run<'_> {
         let lowest_close = extremes.close.0;
         let lowest = if S::LONG {
             let coin = &self.coins[i];
-            let (least, most) = coin.averages.bounds(S::INDEX, (lowest_close, lowest_close)).lower;
+            let least = lower(coin.averages.least(S::INDEX), lowest_close);
             let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
-            let step = self.account.market.rules[i].price_step;
-            lower(lowest_close, lower(least * factor, most * factor) - step)
+            lower(lowest_close, least * factor - self.account.market.rules[i].price_step)
         } else {
             lowest_close
         };
