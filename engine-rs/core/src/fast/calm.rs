@@ -20,11 +20,13 @@ pub(super) struct Calm {
     next: (f64, f64),
     /// Of the closes, from below.
     close: f64,
-    /// Trailing orders, with the extremes that they follow.
-    trailing: [Option<Waits>; 4],
+    /// So many trailing orders, with the extremes that they follow: one of each side that is filled by lows, one by highs.
+    count: usize,
+    trailing: [Waits; 4],
 }
 
 /// A trailing order, and its extremes before the next block.
+#[derive(Clone, Copy)]
 struct Waits {
     side: usize,
     order: Arming,
@@ -32,10 +34,11 @@ struct Waits {
 }
 
 impl Calm {
-    const ANY: Self = Self {
+    pub(super) const ANY: Self = Self {
         next: (f64::NEG_INFINITY, f64::INFINITY),
         close: f64::NEG_INFINITY,
-        trailing: [const { None }; 4],
+        count: 0,
+        trailing: [Waits { side: 0, order: Arming::NONE, reach: Reach { far: 0.0, back: 0.0 } }; 4],
     };
 
     /// True if nothing happens in the next block, which has these extremes: then what follows them has seen it.
@@ -45,11 +48,11 @@ impl Calm {
         if met | (extremes.close.0 < self.close) {
             return false;
         }
-        let mut waiting = self.trailing.iter_mut().map_while(Option::as_mut);
-        if waiting.any(|Waits { order, reach, .. }| order.may_fill(reach, extremes, turns)) {
+        let trailing = &mut self.trailing[..self.count.min(4)];
+        if trailing.iter().any(|Waits { order, reach, .. }| order.may_fill(reach, extremes, turns)) {
             return false;
         }
-        for Waits { order, reach, .. } in self.trailing.iter_mut().map_while(Option::as_mut) {
+        for Waits { order, reach, .. } in trailing {
             reach.swing(order.by_low, &extremes.swing);
         }
         true
@@ -66,14 +69,13 @@ impl Calm {
 }
 
 impl Run<'_> {
-    /// Bounds within which nothing happens in this block and the following ones, given those of the averages of hourly log
-    /// ranges by side; None where they would depend on price averages: a first entry is possible, or an unstuck close.
-    pub(super) fn calm(&mut self, block: usize, log_ranges: [(f64, f64); 2]) -> Option<Calm> {
+    /// Find bounds within which nothing happens in this block and the following ones, given those of the averages of hourly
+    /// log ranges by side; None where they would depend on price averages: a first entry is possible, or an unstuck close.
+    pub(super) fn calm(&mut self, calm: &mut Calm, block: usize, log_ranges: [(f64, f64); 2]) -> Option<()> {
         self.refresh();
-        let mut calm = Calm::ANY;
-        self.calm_side::<Long>(block, log_ranges, &mut calm)?;
-        self.calm_side::<Short>(block, log_ranges, &mut calm)?;
-        Some(calm)
+        (calm.next, calm.close, calm.count) = (Calm::ANY.next, Calm::ANY.close, 0);
+        self.calm_side::<Long>(block, log_ranges, calm)?;
+        self.calm_side::<Short>(block, log_ranges, calm)
     }
 
     fn calm_side<S: SideIndex>(
@@ -117,9 +119,8 @@ impl Run<'_> {
                     let before = prepared.blocks()[block].start - 1;
                     let followed = coin.sides[S::INDEX].followed(by_low);
                     let reach = followed.at(self.isa, &coin.candles, prepared, 0, block, before);
-                    if let Some(free) = calm.trailing.iter_mut().find(|waits| waits.is_none()) {
-                        *free = Some(Waits { side: S::INDEX, order, reach });
-                    }
+                    calm.trailing[calm.count] = Waits { side: S::INDEX, order, reach };
+                    calm.count += 1;
                 }
             }
         }
@@ -131,7 +132,7 @@ impl Run<'_> {
         let last = blocks.end - 1;
         let (begin, until) =
             (self.prepared.blocks()[blocks.start].start, self.prepared.blocks()[last].end - 1);
-        for Waits { side, order, reach } in calm.trailing.iter().flatten() {
+        for Waits { side, order, reach } in &calm.trailing[..calm.count] {
             let followed = self.coins[0].sides[*side].followed(order.by_low);
             // After a fill in the first candle that one has to be left out: `reach` is wider.
             if followed.until < begin {

@@ -7,7 +7,7 @@ use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, Exposure, Fill
 use crate::grid::{Account, Booked, Fill};
 use crate::interval::Interval;
 use crate::isa::Isa;
-use crate::types::lower;
+use crate::types::{higher, lower};
 
 /// Receives a run as it unfolds.
 pub(super) trait Keep {
@@ -183,11 +183,13 @@ impl Keep for Days {
         if positions == 0 {
             *lowest = lowest.min(balance);
         } else {
-            let bound = bound(account, from, closes);
+            // As cheap as a bound.
+            let alone = to == from + 1;
+            let bound = if alone { equity(account, from) } else { bound(account, from, closes) };
             if bound < *lowest {
                 // With one position the worst close of the span is a minute of it.
-                let least =
-                    if whole && positions == 1 { bound } else { lowest_of(self.isa, account, from, to) };
+                let known = alone || whole && positions == 1;
+                let least = if known { bound } else { lowest_of(self.isa, account, from, to) };
                 *lowest = lowest.min(least);
             }
         }
@@ -202,33 +204,56 @@ impl Keep for Days {
         blocks: &[Block],
         closes: impl Fn(usize) -> (f64, f64),
     ) -> usize {
-        let Some(first) = blocks.first() else { return 0 };
         let profits = [0, 1].map(|s| account.positions[0][s].map(|_| Unrealised::of(account, s, 0)));
         let balance = account.balance.usd_total;
-        let mut day = first.start / self.day;
-        for (n, block) in blocks.iter().enumerate() {
-            let (low, high) = closes(n);
+        let mut from = 0;
+        while from < blocks.len() {
+            let day = blocks[from].start / self.day;
+            let ends = |block: &Block| block.end == (day + 1) * self.day || block.end == self.figures.samples;
+            let last = blocks[from..].iter().position(ends);
+            let to = last.map_or(blocks.len(), |last| from + last + 1);
             let lowest = &mut self.figures.usd.lowest[day];
             // As in `bound`.
             match &profits {
                 [None, None] => *lowest = lowest.min(balance),
-                [Some(profit), None] => *lowest = lower(*lowest, balance + profit.at(low)),
-                [None, Some(profit)] => *lowest = lower(*lowest, balance + profit.at(high)),
+                [Some(profit), None] => {
+                    let low = (from..to).map(|n| closes(n).0).fold(f64::INFINITY, lower);
+                    *lowest = lower(*lowest, balance + profit.at(low));
+                }
+                [None, Some(profit)] => {
+                    let high = (from..to).map(|n| closes(n).1).fold(f64::NEG_INFINITY, higher);
+                    *lowest = lower(*lowest, balance + profit.at(high));
+                }
                 [Some(long), Some(short)] => {
-                    if hedged_bound(balance, long, short, (low, high)) < *lowest {
-                        *lowest = lowest.min(lowest_of(self.isa, account, block.start, block.end));
+                    let bound = |n: usize| hedged_bound(balance, long, short, closes(n));
+                    // The worst block first: nearly always it settles the others.
+                    let (mut worst, mut others) = ((f64::INFINITY, from), f64::INFINITY);
+                    for n in from..to {
+                        let bound = bound(n);
+                        if bound < worst.0 {
+                            (worst, others) = ((bound, n), worst.0);
+                        } else {
+                            others = lower(others, bound);
+                        }
+                    }
+                    let exact = |n: usize| lowest_of(self.isa, account, blocks[n].start, blocks[n].end);
+                    if worst.0 < *lowest {
+                        *lowest = lowest.min(exact(worst.1));
+                    }
+                    if others < *lowest {
+                        (from..to).for_each(|n| *lowest = lowest.min(exact(n)));
                     }
                 }
             }
-            let end = block.end;
-            if end == (day + 1) * self.day || end == self.figures.samples {
+            if last.is_some() {
+                let end = blocks[to - 1].end;
                 self.figures.usd.last[day] = account.sample(end - 1).usd;
-                day += 1;
                 self.block_ends(end);
                 if self.stopped() {
-                    return n + 1;
+                    return to;
                 }
             }
+            from = to;
         }
         blocks.len()
     }
@@ -303,6 +328,11 @@ impl Unrealised {
         Self { amount, price: position.price, long: s == 0 }
     }
 
+    /// Amount and price of a long position of the same profit at each price: rounding does not see the sign.
+    fn line(&self) -> (f64, f64) {
+        (if self.long { self.amount } else { -self.amount }, self.price)
+    }
+
     /// At a price; the operations of `num::pnl_long` and `num::pnl_short`.
     #[inline(always)]
     fn at(&self, close: f64) -> f64 {
@@ -361,11 +391,36 @@ fn hedged_bound(balance: f64, long: &Unrealised, short: &Unrealised, (low, high)
     bound - (a.abs() + b.abs() + c.abs() + d.abs() + bound.abs()) * 1e-12
 }
 
+/// Equity at the close of minute `k`.
+fn equity(account: &Account<'_>, k: usize) -> f64 {
+    living(account, k).fold(account.balance.usd_total, |equity, (s, i)| {
+        equity + Unrealised::of(account, s, i).at(account.market.panel.coins()[i].close[k])
+    })
+}
+
+/// The lowest equity of some minutes of one block.
 fn lowest_of(isa: Isa, account: &Account<'_>, from: usize, to: usize) -> f64 {
-    let mut equity = [account.balance.usd_total; BLOCK];
-    for (s, i, closes) in closes(account, from, to) {
-        let Unrealised { amount, price, long } = Unrealised::of(account, s, i);
-        masks::add_profit(isa, &mut equity, closes, amount, price, long);
+    let balance = account.balance.usd_total;
+    let mut positions = living(account, from).map(|(s, i)| {
+        let profit = Unrealised::of(account, s, i);
+        (profit, &account.market.panel.coins()[i].close[from..to])
+    });
+    match (positions.next(), positions.next(), positions.next()) {
+        // It moves one way with the close.
+        (Some((profit, closes)), None, _) => {
+            let worst = if profit.long { masks::lowest } else { masks::highest };
+            balance + profit.at(worst(isa, closes))
+        }
+        (Some((a, a_closes)), Some((b, b_closes)), None) => {
+            masks::least_of_two(isa, balance, [a.line(), b.line()], [a_closes, b_closes])
+        }
+        _ => {
+            let mut equity = [balance; BLOCK];
+            for (s, i, closes) in closes(account, from, to) {
+                let Unrealised { amount, price, long } = Unrealised::of(account, s, i);
+                masks::add_profit(isa, &mut equity, closes, amount, price, long);
+            }
+            masks::least(isa, &equity, to - from)
+        }
     }
-    masks::least(isa, &equity, to - from)
 }

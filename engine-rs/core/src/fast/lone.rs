@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Run;
 use super::beside::Beside;
+use super::calm::Calm;
 use super::keep::Keep;
 use super::prepared::Prepared;
 use crate::isa::Isa;
@@ -75,11 +76,13 @@ impl Run<'_> {
     /// Pass over blocks in which nothing happens; returns the first that has to be walked through.
     fn pass<K: Keep>(&mut self, blocks: Range<usize>, beside: &Beside, n: usize, keep: &mut K) -> usize {
         let prepared = self.prepared;
-        let mut block = blocks.start;
+        let (mut block, mut calm) = (blocks.start, Calm::ANY);
         while block < blocks.end {
             self.know(beside, n, block);
             let (log_ranges, until) = beside.log_ranges(n, block);
-            let Some(mut calm) = self.calm(block, log_ranges) else { break };
+            if self.calm(&mut calm, block, log_ranges).is_none() {
+                break;
+            }
             let (mut next, end) = (block, blocks.end.min(until));
             while next < end && calm.pass(&prepared.extremes(0, next), &prepared.turns(0, next)) {
                 next += 1;

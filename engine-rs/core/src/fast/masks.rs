@@ -189,6 +189,23 @@ dispatched! {
 }
 
 dispatched! {
+    /// The least sum of a number and what two lines are at the closes of each minute: amount × (close − price).
+    pub(super) fn least_of_two(sum: f64, lines: [(f64, f64); 2], closes: [&[f64]; 2]) -> f64 =
+        |sum: f64, lines: [(f64, f64); 2], closes: [&[f64]; 2]| {
+            let [(a, b), (c, d)] = lines;
+            let at = |x: f64, y: f64| sum + a * (x - b) + c * (y - d);
+            let mut least = [f64::INFINITY; 8];
+            let (eights, rest) = closes[0].as_chunks::<8>();
+            let (other_eights, other_rest) = closes[1].as_chunks::<8>();
+            for (x, y) in eights.iter().zip(other_eights) {
+                least = std::array::from_fn(|n| lower(least[n], at(x[n], y[n])));
+            }
+            let rest = rest.iter().zip(other_rest).map(|(x, y)| at(*x, *y));
+            least.into_iter().chain(rest).fold(f64::INFINITY, lower)
+        }
+}
+
+dispatched! {
     /// The lowest of some values.
     pub(super) fn lowest(values: &[f64]) -> f64 = |values: &[f64]| extreme(values, f64::INFINITY, lower)
 }

@@ -176,6 +176,8 @@ pub(super) struct Arming {
 const ROOM: f64 = 1e-9;
 
 impl Arming {
+    pub(super) const NONE: Self = Self { by_low: true, reached: 0.0, turn: 0.0, price: 0.0 };
+
     /// Of an order of some threshold and retracement.
     pub(super) fn new(
         by_low: bool,
