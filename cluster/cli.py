@@ -7,7 +7,7 @@ import typer
 
 from cluster.cli_options import INTERRUPTED, ClusterOption, PopulationOption, StartOption, WorkersOption
 from passivbot.cli.options import config_command, given_options, with_interval
-from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption
+from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption, coins_of
 
 if TYPE_CHECKING:
     from cluster.head import Outcome
@@ -159,7 +159,7 @@ def optimize(
     request = Request(
         config=config,
         candles=candles,
-        coins=None if coins is None else tuple(coins.split(",")),
+        coins=coins_of(coins),
         study=study,
         search=search,
         iters=iters,

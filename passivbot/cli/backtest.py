@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passivbot.cli.options import config_command, given_options, print_findings, with_interval
-from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption
+from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption, coins_of
 
 if TYPE_CHECKING:
     from passivbot.backtest import Report, Run
@@ -50,7 +50,7 @@ def backtest(
     run = prepare_run(
         config,
         candles,
-        coins=None if coins is None else coins.split(","),
+        coins=coins_of(coins),
         sets=sets or (),
         options=with_interval(given_options(context), interval),
         other_candles=other_candles,

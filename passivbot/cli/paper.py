@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passivbot.cli.options import print_findings
-from passivbot.cli.shared import LIVE, LiveOption
+from passivbot.cli.shared import LIVE, LiveOption, coins_of
 
 if TYPE_CHECKING:
     from passivbot.config import Config
@@ -70,7 +70,7 @@ def paper(
     source = open_source(name, folder)
     print_findings(source.findings)
     chosen = canonical(exchange, "the command line", "--exchange")
-    named = None if coins is None else coins.split(",")
+    named = coins_of(coins)
     run = out or Path("paper") / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
     run.mkdir(parents=True, exist_ok=True)
     settings = Settings.from_environment(root=run, level=source.now.logging.level)
@@ -115,7 +115,7 @@ def _market(
     path: Path,
     config: "Config",
     exchange: str,
-    coins: list[str] | None,
+    coins: tuple[str, ...] | None,
     file: str,
     begin_ms: int | None,
     minutes: int | None,

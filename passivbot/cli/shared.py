@@ -62,6 +62,18 @@ LiveOption = Annotated[Path, typer.Option("--dir", help="Folder of the live conf
 RowsOption = Annotated[int, typer.Option(min=1, help="Most rows of the printed table.")]
 
 
+def coins_of(text: str | None) -> tuple[str, ...] | None:
+    """Return the coins that ``--coins`` names; None: it was not given."""
+    from passivbot.errors import ConfigError, located
+
+    if text is None:
+        return None
+    coins = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not coins:
+        raise ConfigError(located("the command line", "--coins", text, "coins such as BTC,ETH"))
+    return coins
+
+
 def conditions_of(where: list[str] | None, holds: bool) -> list[str]:
     """Return what ``--where`` and ``--holds`` ask of members, as passivbot.study.unseen.narrowed takes it."""
     return [*(where or ()), *(["--holds"] if holds else [])]

@@ -151,7 +151,7 @@ def test_difference_from_the_record_is_told(
 def test_other_candles_are_refused_unless_told(
     run: Run, write_config: Any, candles: Path, tmp_path: Path
 ) -> None:
-    run(write_config(), "--candles", candles, "--out", "one", "-dp", "--coins", "BTC,ETH")
+    run(write_config(), "--candles", candles, "--out", "one", "-dp", "--coins", "BTC, ,ETH,")
     shutil.copytree(candles, tmp_path / "set")
     table = pq.read_table(tmp_path / "set" / "ETH.parquet")
     pq.write_table(table.slice(0, 5 * 1440), tmp_path / "set" / "ETH.parquet")
@@ -204,6 +204,9 @@ def test_parameters_of_a_recorded_run_may_be_changed(
 def test_bad_input(run: Run, write_config: Any, candles: Path, tmp_path: Path) -> None:
     config = write_config()
     assert error(run(config, "--candles", "nowhere")) == "nowhere: there is no such candle folder"
+    assert error(run(config, "--candles", candles, "--coins", " ,")) == (
+        "the command line: --coins is ' ,'; allowed is coins such as BTC,ETH"
+    )
     assert error(run(config, "--candles", candles, "--coins", "BTT")) == (
         f"{candles}: has no candles of BTT; the nearest is BTC"
     )
