@@ -129,11 +129,16 @@ def diff(
     folder: LiveOption = LIVE,
 ) -> None:
     """Show what differs between two versions, or between what is live and a candidate; risk first."""
+    from passivbot.errors import PromotionError
     from passivbot.promotion.compare import compare_candidate, compare_versions
     from passivbot.promotion.show import print_changes
     from passivbot.study.study import Study
     from passivbot.study.terminal import console
 
+    if study is None and (pick or where or holds or candidate is not None or sets):
+        raise PromotionError("the command line: --pick, --where, --holds, --candidate and --set need --study")
+    if study is not None and before is not None:
+        raise PromotionError("the command line: --study compares with what is live; name no versions with it")
     stdout = console()
     if study is None:
         headline, changes = compare_versions(name, before, after, root=folder)

@@ -312,6 +312,22 @@ def test_a_balance_too_small_for_first_entries_refuses() -> None:
 # ---- difference
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--pick", "knee"], "need --study"),
+        (["--holds"], "need --study"),
+        (["1", "--candidate", "0"], "need --study"),
+        (["1", "--study", "s", "--pick", "knee"], "name no versions with it"),
+    ],
+)
+def test_what_a_comparison_would_not_heed_is_refused(
+    args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["promote", "diff", "main", *args]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_differences_show_risk_first_and_coins_by_name() -> None:
     before = config_with(n_positions=2, total_wallet_exposure_limit=1.0)
     after = config_with(n_positions=3, total_wallet_exposure_limit=1.5, ema_span_0=100.0)
