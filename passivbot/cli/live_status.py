@@ -67,11 +67,13 @@ def status(
 
 
 def _cells(document: Mapping[str, Any]) -> list[str]:
+    from passivbot.times import duration
+
     age = document.get("seconds_since_cycle")
     return [
         str(document.get("configuration") or document.get("name", "?")),
-        "–" if age is None else f"{age:,.0f} s ago",
-        _number(document.get("balance")),
+        "–" if age is None else f"{duration(age)} ago",
+        _number(document.get("balance"), ",.2f"),
         _number(document.get("exposure")),
         _number(document.get("max_exposure")),
         ", ".join(map(str, document.get("positions", ()))) or "none",
@@ -79,5 +81,5 @@ def _cells(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _number(value: object) -> str:
-    return f"{value:,.4g}" if isinstance(value, int | float) else "–"
+def _number(value: object, form: str = ".4g") -> str:
+    return f"{value:{form}}" if isinstance(value, int | float) else "–"

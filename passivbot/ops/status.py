@@ -108,7 +108,9 @@ def _bot(path: Path) -> Bot:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
         running = not document.get("ended") and _runs(int(document["pid"]), float(document["started"]))
-        document["seconds_since_status"] = round(time.time() - float(document["at"]), 1)
+        document["seconds_since_status"] = since = round(time.time() - float(document["at"]), 1)
+        if "seconds_since_cycle" in document:
+            document["seconds_since_cycle"] += since
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Bot(account, False, {"problem": f"{path} can't be read ({error!r})"})
     if running and document.get("port"):

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import typer
 from prometheus_client.parser import text_string_to_metric_families
 
 from passivbot.cli.live_status import status
@@ -145,7 +146,7 @@ BOT = """
 
     async def main():
         async with operating("okx_01", "main", Settings(root=Path(sys.argv[1]), console=None)) as ops:
-            ops.health.beat(configuration="main version 2", balance=50.0, positions=["ETH short -2"])
+            ops.health.beat(configuration="main version 2", balance=54321.0, positions=["ETH short -2"])
             ops.health.status["guards"] = ["balance: it fell to 0, not believed yet"]
             ops.health.beat(max_exposure=1.75, loss_stop=True)
             ops.health.beat(idle=[f"{coin} long: too dear" for coin in "ABCDEFGH"])
@@ -171,12 +172,21 @@ def test_a_bot_of_another_process_is_seen_alive_and_dead(
         assert "okx_01: balance: it fell to 0, not believed yet" in shown
         assert "okx_01: a loss stop holds: no entries, until --clear-loss-stop" in shown
         assert "1.75" in shown, "the cap"
+        assert "54,321.00" in shown
         assert "okx_01: not entered: F long: too dear\n" in shown
         assert "okx_01: not entered: 2 more, which --json names\n" in shown
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     (bot,) = bots(tmp_path)
     assert (bot.state, bot.well) == ("died", False)
+    path = tmp_path / "bots" / "okx_01" / "status.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"at": document["at"] - 7200.0}))
+    (later,) = bots(tmp_path)
+    assert later.document["seconds_since_cycle"] >= bot.document["seconds_since_cycle"] + 7200.0
+    with pytest.raises(typer.Exit):
+        status(None, False, tmp_path)
+    assert "2 h 00 min ago" in capsys.readouterr().out
     with pytest.raises(LiveError, match="no bot has run on bybit_01 from this folder"):
         bots(tmp_path, "bybit_01")
 
