@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("walk", cls=config_command("optimize"))(walk)
+    app.command("walk", cls=config_command("optimize", "walk"))(walk)
 
 
 def walk(

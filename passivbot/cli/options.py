@@ -102,7 +102,7 @@ def _acronym(key: str, taken: Iterable[str]) -> str:
 
 
 def take_options(
-    args: Sequence[str], table: OptionTable, declared: Mapping[str, bool]
+    args: Sequence[str], table: OptionTable, declared: Mapping[str, bool], named: str | None = None
 ) -> tuple[dict[str, str], list[str]]:
     """Separate the configuration's options from a command's own arguments.
 
@@ -114,6 +114,8 @@ def take_options(
         Options of the configuration.
     declared
         The command's own options → whether one takes a value. They win over the configuration's.
+    named
+        The command, for messages; None: as the table says.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def take_options(
                 value = queue.pop(0)
             options[key] = value
         else:
-            raise ConfigError(_unknown(name, table, declared))
+            raise ConfigError(_unknown(name, table, declared, named or table.command))
     return options, rest
 
 
@@ -158,10 +160,10 @@ def _is_value(text: str, key: str) -> bool:
     return not text.startswith("-") or _is_number(text) or (key == _LIMITS and " " in text.strip())
 
 
-def _unknown(name: str, table: OptionTable, declared: Mapping[str, bool]) -> str:
+def _unknown(name: str, table: OptionTable, declared: Mapping[str, bool], named: str) -> str:
     from passivbot.config.schema import KINDS
 
-    message = f"the command line: {name} is not an option of passivbot {table.command}"
+    message = f"the command line: {name} is not an option of passivbot {named}"
     elsewhere = {f"--{key}": key for key in KINDS} | {f"--{key.replace('.', '_')}": key for key in KINDS}
     if name in elsewhere:
         return f"{message}; allowed is --set {elsewhere[name]}=VALUE"
@@ -169,8 +171,16 @@ def _unknown(name: str, table: OptionTable, declared: Mapping[str, bool]) -> str
     return message + (f" (nearest known option: {near})" if near else "")
 
 
-def config_command(command: CommandName) -> type[TyperCommand]:
-    """Return the class of a command that takes the configuration's keys as options; see the module's text."""
+def config_command(command: CommandName, named: str | None = None) -> type[TyperCommand]:
+    """Return the class of a command that takes the configuration's keys as options; see the module's text.
+
+    Parameters
+    ----------
+    command
+        Whose options it takes.
+    named
+        Its own name, if that is another.
+    """
 
     class ConfigCommand(TyperCommand):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -187,7 +197,7 @@ def config_command(command: CommandName) -> type[TyperCommand]:
                 for name in (*param.opts, *param.secondary_opts)
                 if name.startswith("-")
             }
-            ctx.meta[_META], rest = take_options(args, option_table(command), declared)
+            ctx.meta[_META], rest = take_options(args, option_table(command), declared, named)
             return super().parse_args(ctx, rest)
 
     return ConfigCommand

@@ -10,6 +10,7 @@ import pytest
 
 from cluster.walk import Fold, folds
 from passivbot.backtest import Scenario, run_backtest
+from passivbot.cli.main import main
 from passivbot.config.values import date_ms
 from passivbot.errors import ConfigError
 from passivbot.market.synthetic import generate, write_folder
@@ -87,3 +88,8 @@ def test_a_walk_that_is_stopped_ends_as_one_that_is_not(candles: Path, tmp_path:
     config = config.model_copy(update={"backtest": config.backtest.model_copy(update=dates)})
     metrics = run_backtest(Scenario.prepare(config, candles)).metrics
     assert step["unseen"] == {name: metrics[name] for name in step["unseen"]}
+
+
+def test_an_option_that_is_none_is_said_of_this_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["walk", QUICKSTART, "--stuyd", "x"]) == 2
+    assert "--stuyd is not an option of passivbot walk" in capsys.readouterr().err
