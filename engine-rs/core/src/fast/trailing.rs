@@ -245,18 +245,22 @@ impl Run<'_> {
         let (span, prepared) = (self.span, self.prepared);
         let coin = &mut self.coins[i];
         let followed = coin.sides[S::INDEX].followed(by_low);
+        let (start, mut end) = (span.start, span.end);
+        let anyway = known.any() & (u64::MAX << (from - start));
+        if anyway != 0 {
+            // Reset extremes have to see a candle first.
+            end = start + anyway.trailing_zeros() as usize + 1;
+            if followed.until + 1 >= end {
+                known.searched = end;
+                return 0;
+            }
+        }
         // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
         let reach = followed.at(self.isa, &coin.candles, prepared, i, span.block, from - 1);
         if !order.may_fill(&reach, extremes, &prepared.turns(i, span.block)) {
             return 0;
         }
         let first = followed.until + 1;
-        let start = span.start;
-        let mut end = span.end;
-        let anyway = known.any() & (u64::MAX << (from - start));
-        if anyway != 0 {
-            end = start + anyway.trailing_zeros() as usize + 1;
-        }
         let c = coin.candles;
         // Extremes that were reset have to see a candle before they arm.
         let mut begin = from.max(first);
