@@ -164,12 +164,11 @@ impl Part {
     }
 }
 
-pub(super) fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> CloseKind {
+pub(super) fn close_kind<S: Side>(s: &Situation<'_>, position: &Position, exposure: f64) -> CloseKind {
     let (size, pprice) = (position.size.abs(), position.price);
     if size == 0.0 {
         return CloseKind::None;
     }
-    let exposure = s.exposure(size, pprice);
     if let Some(order) = enforcement::<S>(s, size, pprice, exposure) {
         return CloseKind::Reduce(order);
     }
@@ -192,7 +191,7 @@ pub(super) fn close_kind<S: Side>(s: &Situation<'_>, position: &Position) -> Clo
 
 /// The next close order (§16.1.5).
 pub fn next_close<S: Side>(s: &Situation<'_>, position: &Position) -> Order {
-    match close_kind::<S>(s, position) {
+    match close_kind::<S>(s, position, s.exposure(position.size, position.price)) {
         CloseKind::None => Order::NONE,
         CloseKind::Reduce(order) => order,
         CloseKind::Grid(part) => grid_close::<S>(s, part.of(s, position), position.price),

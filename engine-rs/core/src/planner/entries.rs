@@ -1,5 +1,6 @@
 //! Entry orders (trading-semantics §9). Quantities are computed positive and signed at the end.
 
+use super::triggers::{SLACK, partial_below};
 use super::{LADDER_LIMIT, Side, Situation, trailing_trigger};
 use crate::num;
 use crate::types::{Order, OrderType, Position, Trailing};
@@ -78,7 +79,7 @@ enum Prefix {
     /// The next entry is a first entry, or there is none.
     Done(Order),
     /// The position is complete: re-entries start here.
-    Reentry { initial_qty: f64, exposure: f64, limit: f64 },
+    Reentry { initial_qty: f64 },
 }
 
 /// §9.2: first entries and the rest of partly filled ones.
@@ -86,7 +87,6 @@ fn prefix<S: Side>(
     s: &Situation<'_>,
     book: f64,
     position: &Position,
-    cap: f64,
     wanted: impl Fn(f64) -> bool,
 ) -> Prefix {
     let size = position.size.abs();
@@ -113,11 +113,18 @@ fn prefix<S: Side>(
     if size < initial_qty {
         initial_qty = num::round_near(size, step).max(s.min_entry_qty(price));
     }
-    Prefix::Reentry {
-        initial_qty,
-        exposure: s.exposure(position.size, position.price),
-        limit: cap.min(s.wallet_exposure_limit),
-    }
+    Prefix::Reentry { initial_qty }
+}
+
+/// True if the position is certainly complete, so that re-entries come next, as cheap bounds tell.
+fn is_complete<S: Side>(s: &Situation<'_>, book: f64, position: &Position) -> bool {
+    let lowest = if S::LONG {
+        let price = s.bands.lower * S::against(s.params.entry_initial_ema_dist) - s.rules.price_step;
+        book.min(price - price.abs() * SLACK - SLACK)
+    } else {
+        book
+    };
+    position.size != 0.0 && lowest >= partial_below(s, position)
 }
 
 /// §9.3: grid entry within the exposure limit `cap`.
@@ -131,16 +138,21 @@ fn grid_entry<S: Side>(
     if s.wallet_exposure_limit == 0.0 || s.balance <= 0.0 {
         return Order::NONE;
     }
-    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap, &wanted) {
+    let exposure = s.exposure(position.size, position.price);
+    let limit = cap.min(s.wallet_exposure_limit);
+    let price = s.reentry_price::<S>(book, position.price, exposure, limit);
+    if !wanted(price) && is_complete::<S>(s, book, position) {
+        return Order::NONE;
+    }
+    let initial_qty = match prefix::<S>(s, book, position, &wanted) {
         Prefix::Done(order) => return order,
-        Prefix::Reentry { initial_qty, exposure, limit } => (initial_qty, exposure, limit),
+        Prefix::Reentry { initial_qty } => initial_qty,
     };
     if exposure >= limit * 0.999 {
         return Order::NONE;
     }
     let (size, pprice) = (position.size.abs(), position.price);
     let factor = s.params.entry_grid_double_down_factor;
-    let price = s.reentry_price::<S>(book, pprice, exposure, limit);
     if price <= 0.0 || !wanted(price) {
         return Order::NONE;
     }
@@ -182,10 +194,12 @@ fn trailing_entry<S: Side>(
     cap: f64,
     wanted: impl Fn(f64) -> bool,
 ) -> Order {
-    let (initial_qty, exposure, limit) = match prefix::<S>(s, book, position, cap, &wanted) {
+    let initial_qty = match prefix::<S>(s, book, position, &wanted) {
         Prefix::Done(order) => return order,
-        Prefix::Reentry { initial_qty, exposure, limit } => (initial_qty, exposure, limit),
+        Prefix::Reentry { initial_qty } => initial_qty,
     };
+    let exposure = s.exposure(position.size, position.price);
+    let limit = cap.min(s.wallet_exposure_limit);
     let none = S::entry(0.0, 0.0, OrderType::EntryTrailingNormalLong);
     if exposure > limit * 0.999 {
         return none;
@@ -224,7 +238,7 @@ pub(super) enum EntryKind {
     Trailing { cap: f64 },
 }
 
-pub(super) fn entry_kind(s: &Situation<'_>, position: &Position) -> EntryKind {
+pub(super) fn entry_kind(s: &Situation<'_>, exposure: f64) -> EntryKind {
     let limit = s.wallet_exposure_limit;
     if limit == 0.0 || s.balance <= 0.0 {
         return EntryKind::None;
@@ -236,7 +250,6 @@ pub(super) fn entry_kind(s: &Situation<'_>, position: &Position) -> EntryKind {
     if ratio == 0.0 {
         return EntryKind::Grid { cap: limit };
     }
-    let exposure = s.exposure(position.size, position.price);
     let used = if limit > 0.0 { exposure / limit } else { 0.0 };
     // The part of the limit that the first of the two kinds may fill, with 1 % of tolerance.
     let cap = |share: f64| if exposure == 0.0 { limit } else { (limit * share * 1.01).min(limit) };
@@ -256,7 +269,7 @@ fn next_entry_at<S: Side>(
     position: &Position,
     wanted: impl Fn(f64) -> bool,
 ) -> Order {
-    match entry_kind(s, position) {
+    match entry_kind(s, s.exposure(position.size, position.price)) {
         EntryKind::None => Order::NONE,
         EntryKind::Grid { cap } => grid_entry::<S>(s, book, position, cap, wanted),
         EntryKind::Trailing { cap } => trailing_entry::<S>(s, book, position, cap, wanted),
@@ -301,6 +314,13 @@ pub fn entry_ladder_while<S: Side>(
     let mut book = S::entry_book(s);
     let mut simulated = *position;
     for _ in 0..LADDER_LIMIT {
+        // No trailing entry follows another order.
+        let trails = || {
+            matches!(entry_kind(s, s.exposure(simulated.size, simulated.price)), EntryKind::Trailing { .. })
+        };
+        if !ladder.is_empty() && is_complete::<S>(s, book, &simulated) && trails() {
+            break;
+        }
         let order = next_entry_at::<S>(s, book, &simulated, &wanted);
         if order.is_none() {
             break;

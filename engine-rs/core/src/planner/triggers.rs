@@ -95,16 +95,17 @@ impl Triggers {
 
 /// Triggers of a position. Book, bands, extremes and log range of the situation are not looked at.
 pub fn triggers<S: Side>(s: &Situation<'_>, position: &Position) -> Triggers {
+    let exposure = s.exposure(position.size, position.price);
     Triggers {
-        entry: entry::<S>(s, position),
-        close: close::<S>(s, position),
+        entry: entry::<S>(s, position, exposure),
+        close: close::<S>(s, position, exposure),
         partial_below: partial_below(s, position),
-        stuck: unstuck::is_stuck(s, position),
+        stuck: unstuck::is_exposure_stuck(s, exposure),
     }
 }
 
 /// Relative room for rounding in bounds.
-const SLACK: f64 = 1e-9;
+pub(super) const SLACK: f64 = 1e-9;
 
 /// A bound of an entry's price.
 fn loosened_entry<S: Side>(price: f64) -> f64 {
@@ -121,11 +122,10 @@ pub fn grid_entry_price<S: Side>(s: &Situation<'_>, pprice: f64, by_exposure: f6
     loosened_entry::<S>(s.spaced_price::<S>(pprice, by_exposure))
 }
 
-fn entry<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
-    match entry_kind(s, position) {
+fn entry<S: Side>(s: &Situation<'_>, position: &Position, exposure: f64) -> Trigger {
+    match entry_kind(s, exposure) {
         EntryKind::None => Trigger::Never,
         EntryKind::Grid { cap } => {
-            let exposure = s.exposure(position.size, position.price);
             let limit = cap.min(s.wallet_exposure_limit);
             if exposure >= limit * 0.999 {
                 return Trigger::Full;
@@ -133,7 +133,6 @@ fn entry<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
             Trigger::GridEntry { by_exposure: s.spacing_by_exposure(exposure, limit) }
         }
         EntryKind::Trailing { cap } => {
-            let exposure = s.exposure(position.size, position.price);
             if exposure > cap.min(s.wallet_exposure_limit) * 0.999 {
                 return Trigger::Full;
             }
@@ -147,12 +146,12 @@ fn entry<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
     }
 }
 
-fn close<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
-    match close_kind::<S>(s, position) {
+fn close<S: Side>(s: &Situation<'_>, position: &Position, exposure: f64) -> Trigger {
+    match close_kind::<S>(s, position, exposure) {
         CloseKind::None => Trigger::Never,
         CloseKind::Reduce(_) => Trigger::AtBook,
         CloseKind::Grid(part) => {
-            Trigger::GridClose(loosened_close::<S>(grid_close_price::<S>(s, part, position)))
+            Trigger::GridClose(loosened_close::<S>(grid_close_price::<S>(s, part, position, exposure)))
         }
         CloseKind::Trailing(_) => Trigger::trailing(
             s.params.close_trailing_threshold_pct,
@@ -164,7 +163,7 @@ fn close<S: Side>(s: &Situation<'_>, position: &Position) -> Trigger {
 
 /// §16.1.2: a bound of the price of a grid close. A price between two others moves with them, so that it may be
 /// computed from unrounded ones.
-fn grid_close_price<S: Side>(s: &Situation<'_>, part: Part, position: &Position) -> f64 {
+fn grid_close_price<S: Side>(s: &Situation<'_>, part: Part, position: &Position, exposure: f64) -> f64 {
     let (p, pprice) = (s.params, position.price);
     let start = pprice * S::in_favour(p.close_grid_markup_start);
     if p.close_grid_qty_pct < 0.0 || p.close_grid_qty_pct >= 1.0 {
@@ -172,7 +171,11 @@ fn grid_close_price<S: Side>(s: &Situation<'_>, part: Part, position: &Position)
     }
     let end = pprice * S::in_favour(p.close_grid_markup_end);
     let nearer = |a: f64, b: f64| if (a < b) == S::LONG { a } else { b };
-    let used = s.limit_used(s.exposure(part.of(s, position), pprice));
+    let exposure = match part {
+        Part::All => exposure,
+        Part::Beyond(_) => s.exposure(part.of(s, position), pprice),
+    };
+    let used = s.limit_used(exposure);
     if used > 1.0 {
         nearer(start, end)
     } else if used >= 0.0 {
@@ -183,7 +186,7 @@ fn grid_close_price<S: Side>(s: &Situation<'_>, part: Part, position: &Position)
     }
 }
 
-fn partial_below(s: &Situation<'_>, position: &Position) -> f64 {
+pub(super) fn partial_below(s: &Situation<'_>, position: &Position) -> f64 {
     let size = position.size.abs();
     let step = s.rules.qty_step;
     let cost = (s.balance * s.wallet_exposure_limit * s.params.entry_initial_qty_pct).abs();

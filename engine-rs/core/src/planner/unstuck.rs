@@ -24,8 +24,12 @@ impl StuckPosition {
 
 /// True if the position's exposure is above the share of its limit that counts as stuck.
 pub fn is_stuck(s: &Situation<'_>, position: &Position) -> bool {
+    is_exposure_stuck(s, s.exposure(position.size, position.price))
+}
+
+pub(super) fn is_exposure_stuck(s: &Situation<'_>, exposure: f64) -> bool {
     let limit = s.wallet_exposure_limit;
-    limit == 0.0 || s.exposure(position.size, position.price) / limit > s.params.unstuck_threshold
+    limit == 0.0 || exposure / limit > s.params.unstuck_threshold
 }
 
 /// True if the close has come back to the band, so that an unstuck close may be placed. A NaN close never has.
