@@ -86,9 +86,10 @@ impl Run<'_> {
         let (start, end) = (self.span.start, self.span.end);
         let c = &self.coins[i].candles;
         Minutes {
-            close: &c.close[start..end],
-            next_low: &c.low[start + 1..=end],
-            next_high: &c.high[start + 1..=end],
+            length: end - start,
+            close: &c.close[start..],
+            next_low: &c.low[start + 1..],
+            next_high: &c.high[start + 1..],
         }
     }
 

@@ -3,7 +3,7 @@
 //! `n` counts the minutes of the span. Slices that start with `next` belong to the candles that follow: element `n` is
 //! what an order meets that is placed at minute `n`.
 
-use super::averages::{BLOCK, BySide};
+use super::averages::{BLOCK, BySide, WINDOW};
 use crate::grid::SideIndex;
 use crate::isa::dispatched;
 use crate::planner::{Long, Short};
@@ -39,61 +39,77 @@ fn bits(length: usize, test: impl Fn(usize) -> bool) -> u64 {
     })
 }
 
-/// Closes of a span and what the orders placed then meet.
+/// One bit for each of the first items of which the test is true, given a window's worth of them.
+#[inline(always)]
+fn bits_of(length: usize, test: impl Fn(usize) -> bool) -> u64 {
+    bits(WINDOW, test) & (u64::MAX >> (WINDOW - length.clamp(1, WINDOW)))
+}
+
+/// The same of values, if there are as many.
+#[inline(always)]
+fn bits_among(values: &[f64], length: usize, test: impl Fn(f64) -> bool) -> u64 {
+    if let Some(window) = values.first_chunk::<WINDOW>() {
+        return bits_of(length, |n| test(window[n]));
+    }
+    let values = &values[..length.min(BLOCK)];
+    bits(values.len(), |n| test(values[n]))
+}
+
+/// Closes of a span and what the orders placed then meet, with as much of what follows as there is.
 #[derive(Clone, Copy)]
 pub(super) struct Minutes<'a> {
+    /// Minutes of the span.
+    pub(super) length: usize,
     pub(super) close: &'a [f64],
     pub(super) next_low: &'a [f64],
     pub(super) next_high: &'a [f64],
 }
 
-impl<'a> Minutes<'a> {
+impl Minutes<'_> {
+    /// Minutes of which a test is true, given their number, the close, and the next low or high.
     #[inline(always)]
-    fn cut(self) -> (usize, &'a [f64], &'a [f64], &'a [f64]) {
-        let length = self.close.len().min(BLOCK);
-        (length, &self.close[..length], &self.next_low[..length], &self.next_high[..length])
+    fn bits(&self, by_low: bool, test: impl Fn(usize, f64, f64) -> bool) -> u64 {
+        let (length, next) = (self.length.min(BLOCK), if by_low { self.next_low } else { self.next_high });
+        if let (Some(close), Some(next)) = (self.close.first_chunk::<WINDOW>(), next.first_chunk::<WINDOW>())
+        {
+            return bits_of(length, |n| test(n, close[n], next[n]));
+        }
+        let (close, next) = (&self.close[..length], &next[..length]);
+        bits(length, |n| test(n, close[n], next[n]))
     }
 }
 
 dispatched! {
     /// The next low is below the close and below a price.
     pub(super) fn falls_below(m: Minutes<'_>, price: f64) -> u64 = |m: Minutes<'_>, price: f64| {
-        let (length, close, low, _) = m.cut();
-        bits(length, |n| (low[n] < close[n]) & (low[n] < price))
+        m.bits(true, |_, close, low| (low < close) & (low < price))
     }
 }
 
 dispatched! {
     /// The next high is above the close and above a price.
     pub(super) fn rises_above(m: Minutes<'_>, price: f64) -> u64 = |m: Minutes<'_>, price: f64| {
-        let (length, close, _, high) = m.cut();
-        bits(length, |n| (high[n] > close[n]) & (high[n] > price))
+        m.bits(false, |_, close, high| (high > close) & (high > price))
     }
 }
 
 dispatched! {
-    /// The value is below a price.
-    pub(super) fn below(values: &[f64], price: f64) -> u64 = |values: &[f64], price: f64| {
-        let values = &values[..values.len().min(BLOCK)];
-        bits(values.len(), |n| values[n] < price)
-    }
+    /// The value is below a price, of the first `length` values.
+    pub(super) fn below(values: &[f64], length: usize, price: f64) -> u64 =
+        |values: &[f64], length: usize, price: f64| bits_among(values, length, |value| value < price)
 }
 
 dispatched! {
-    /// The value is above a price.
-    pub(super) fn above(values: &[f64], price: f64) -> u64 = |values: &[f64], price: f64| {
-        let values = &values[..values.len().min(BLOCK)];
-        bits(values.len(), |n| values[n] > price)
-    }
+    /// The value is above a price, of the first `length` values.
+    pub(super) fn above(values: &[f64], length: usize, price: f64) -> u64 =
+        |values: &[f64], length: usize, price: f64| bits_among(values, length, |value| value > price)
 }
 
 dispatched! {
     /// The next low is below the close and below the long side's lower band × `factor`.
     pub(super) fn falls_below_band(m: Minutes<'_>, lower: &BySide, factor: f64) -> u64 =
         |m: Minutes<'_>, lower: &BySide, factor: f64| {
-            let (length, close, low, _) = m.cut();
-            let lower = &lower[..length];
-            bits(length, |n| (low[n] < close[n]) & (low[n] < loosened_up(lower[n][LONG] * factor)))
+            m.bits(true, |n, close, low| (low < close) & (low < loosened_up(lower[n][LONG] * factor)))
         }
 }
 
@@ -101,9 +117,7 @@ dispatched! {
     /// The next high is above the close and above the short side's upper band × `factor`.
     pub(super) fn rises_above_band(m: Minutes<'_>, upper: &BySide, factor: f64) -> u64 =
         |m: Minutes<'_>, upper: &BySide, factor: f64| {
-            let (length, close, _, high) = m.cut();
-            let upper = &upper[..length];
-            bits(length, |n| (high[n] > close[n]) & (high[n] > loosened_down(upper[n][SHORT] * factor)))
+            m.bits(false, |n, close, high| (high > close) & (high > loosened_down(upper[n][SHORT] * factor)))
         }
 }
 
@@ -111,9 +125,7 @@ dispatched! {
     /// The close is not below the long side's upper band × `factor`, and the next high is above it.
     pub(super) fn rises_from_band(m: Minutes<'_>, upper: &BySide, factor: f64) -> u64 =
         |m: Minutes<'_>, upper: &BySide, factor: f64| {
-            let (length, close, _, high) = m.cut();
-            let upper = &upper[..length];
-            bits(length, |n| (high[n] > close[n]) & (close[n] >= loosened_down(upper[n][LONG] * factor)))
+            m.bits(false, |n, close, high| (high > close) & (close >= loosened_down(upper[n][LONG] * factor)))
         }
 }
 
@@ -121,9 +133,7 @@ dispatched! {
     /// The close is not above the short side's lower band × `factor`, and the next low is below it.
     pub(super) fn falls_from_band(m: Minutes<'_>, lower: &BySide, factor: f64) -> u64 =
         |m: Minutes<'_>, lower: &BySide, factor: f64| {
-            let (length, close, low, _) = m.cut();
-            let lower = &lower[..length];
-            bits(length, |n| (low[n] < close[n]) & (close[n] <= loosened_up(lower[n][SHORT] * factor)))
+            m.bits(true, |n, close, low| (low < close) & (close <= loosened_up(lower[n][SHORT] * factor)))
         }
 }
 
@@ -200,8 +210,10 @@ dispatched! {
             for (x, y) in eights.iter().zip(other_eights) {
                 least = std::array::from_fn(|n| lower(least[n], at(x[n], y[n])));
             }
-            let rest = rest.iter().zip(other_rest).map(|(x, y)| at(*x, *y));
-            least.into_iter().chain(rest).fold(f64::INFINITY, lower)
+            for (least, (x, y)) in least.iter_mut().zip(rest.iter().zip(other_rest)) {
+                *least = lower(*least, at(*x, *y));
+            }
+            furthest(least, lower)
         }
 }
 
@@ -217,22 +229,25 @@ dispatched! {
 
 #[inline(always)]
 fn extreme(values: &[f64], none: f64, further: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut extreme = [none; 8];
-    let (eights, rest) = values.as_chunks::<8>();
-    for eight in eights {
+    let Some(mut extreme) = values.last_chunk::<8>().copied() else {
+        return values.iter().copied().fold(none, &further);
+    };
+    for eight in values.as_chunks::<8>().0 {
         extreme = std::array::from_fn(|n| further(extreme[n], eight[n]));
     }
-    extreme.iter().chain(rest).copied().fold(none, &further)
+    furthest(extreme, further)
+}
+
+/// The furthest of the lanes, by halves.
+#[inline(always)]
+fn furthest([a, b, c, d, e, f, g, h]: [f64; 8], further: impl Fn(f64, f64) -> f64) -> f64 {
+    let [a, b, c, d] = [further(a, e), further(b, f), further(c, g), further(d, h)];
+    further(further(a, c), further(b, d))
 }
 
 dispatched! {
     /// The least of the first `length` values.
     pub(super) fn least(values: &[f64; BLOCK], length: usize) -> f64 = |values: &[f64; BLOCK], length: usize| {
-        let mut least = [f64::INFINITY; 8];
-        let (eights, rest) = values[..length].as_chunks::<8>();
-        for eight in eights {
-            least = std::array::from_fn(|n| lower(least[n], eight[n]));
-        }
-        least.iter().chain(rest).copied().fold(f64::INFINITY, lower)
+        extreme(&values[..length], f64::INFINITY, lower)
     }
 }

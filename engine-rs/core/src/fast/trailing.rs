@@ -268,9 +268,9 @@ impl Run<'_> {
             // Nothing is armed before the first candle that passes the threshold; it begins a new extreme, so that what
             // was before it does not matter.
             let minutes = if by_low {
-                masks::below(self.isa, &c.low[start..span.end], reached)
+                masks::below(self.isa, &c.low[start..], span.end - start, reached)
             } else {
-                masks::above(self.isa, &c.high[start..span.end], reached)
+                masks::above(self.isa, &c.high[start..], span.end - start, reached)
             };
             let minutes = minutes & (u64::MAX << (begin - start));
             if minutes == 0 {
