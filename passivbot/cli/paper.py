@@ -122,6 +122,7 @@ def _market(
 ) -> "MarketSource":
     """Return the market of a candle folder, a store, or the demo candles."""
     from passivbot.config.coins import select_coins
+    from passivbot.errors import CandleError
     from passivbot.live.strategy import warmup
     from passivbot.market.demo import demo_folder
     from passivbot.market.folder import CandleFolder
@@ -133,6 +134,9 @@ def _market(
         folder = CandleFolder.open(demo_folder() if str(path) == "demo" else path)
         return MarketSource.from_folder(folder, select_coins(config, folder.coins, coins, file))
     store, named = Store.open(path), exchange_name(exchange)
+    if not store.coins(named):
+        there = ", ".join(store.exchanges) or "none"
+        raise CandleError(f"{path}: has no candles of {named}; --exchange chooses among {there}")
     chosen = select_coins(config, store.coins(named), coins, file)
     needed = (max(warmup(config, chosen)[0], 1) + 2) * MINUTE_MS
     first = None if begin_ms is None else begin_ms - needed

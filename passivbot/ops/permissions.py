@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from passivbot.errors import KeysError
 from passivbot.exchanges import Exchange, ExchangeFault, connect
+from passivbot.exchanges.types import Failure
 from passivbot.ops.keys import Keys
 
 
@@ -42,7 +43,8 @@ async def key_facts(keys: Keys) -> KeyFacts:
             balance = await exchange.balance()
             positions = await exchange.positions()
     except ExchangeFault as error:
-        raise KeysError(f"{keys.account}: {keys.exchange} does not take the key: {error}") from error
+        why = "does not take the key" if error.failure is Failure.AUTH else "can't be asked about the key"
+        raise KeysError(f"{keys.account}: {keys.exchange} {why}: {error}") from error
     words = {True: "yes", False: "no", None: "the exchange does not say"}
     bound = words[None]
     if may.addresses is not None:

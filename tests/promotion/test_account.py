@@ -148,6 +148,11 @@ def test_keys_that_may_too_much_or_too_little_refuse(
     refused(capsys, promote(made, None, *CONFIRM), 2, "the account can't be read: not authorised")
     assert main(["keys", "check", ACCOUNT]) == 2
     refused(capsys, 2, 2, "does not take the key")
+    down = venue.venue.faults.add("*", "status", times=99)
+    assert main(["keys", "check", ACCOUNT]) == 2
+    refused(capsys, 2, 2, "can't be asked about the key")
+    assert down.met
+    venue.venue.faults.clear()
     use("trade")
     assert main(["keys", "check", ACCOUNT]) == 0
     shown = capsys.readouterr().out

@@ -110,6 +110,10 @@ def test_the_candles_of_a_store_are_replayed_by_the_markets_it_knows(
     options = ["--minutes", "20", "--out", str(tmp_path / "run")]
     assert main([*command, *options]) == 0
     assert "knows no market rules of BTC, ETH on bitget: assumed: " in capsys.readouterr().err
+    assert main([*command[:-1], "okx", *options]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {store.root}: has no candles of okx; --exchange chooses among bitget\n"
+    )
     listed = {
         coin: Market(
             symbol=f"{coin}/USDT:USDT",
