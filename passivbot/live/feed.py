@@ -1,6 +1,7 @@
 """Keeps a strategy fed: minutes from the disk and the exchange, for the coins that need them now."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from passivbot.config import Config
@@ -12,6 +13,8 @@ from passivbot.live.candles import CandleCache, Source
 from passivbot.live.clock import minute_of
 from passivbot.live.strategy import Factory, Strategy, warmup
 from passivbot.times import MINUTE_MS
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 4
 _SERIOUS = (Failure.RATE_LIMIT, Failure.AUTH, Failure.MAINTENANCE, Failure.CLOCK)
@@ -69,6 +72,7 @@ class Feed:
         coins = sorted(markets)
         total, _ = warmup(config, coins)
         needed = candles.warmup_start(now_ms, total)
+        log.info("warm-up: candles are read", extra={"coins": len(coins), "minutes": total})
         oldest = minute_of(now_ms) - self._kept(config, total) * MINUTE_MS
         known = {coin: self._cache.load(coin, oldest) for coin in coins}
         # A stretch on the disk counts if it reaches back far enough, and forth; else the coin begins anew.

@@ -351,6 +351,7 @@ async def follow(
     """
     needed, _ = warmup(source.now, list(coins))
     begin = world.now_ms() // MINUTE_MS * MINUTE_MS
+    tell(f"warm-up: {needed:,} minutes of {', '.join(coins)} are read from {outside.name}")
     market = await _history(outside, coins, warmup_start(begin, needed), begin, world, tell)
     stop = stop or asyncio.Event()
     async with Venue(market, [outside.name], start_ms=begin, balance=balance, keep_log=10_000) as venue:
