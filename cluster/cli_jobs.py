@@ -40,13 +40,18 @@ def submit(
     from cluster.jobs import parcel, runs, wait_until_started
     from cluster.jobs import submit as hand_in
     from cluster.reach import dashboard_address, reach
+    from passivbot.cli.options import print_findings
 
     given = _optimize_parameters(context)
-    if given.get("config") is not None and not given.get("resume"):
+    config = None
+    if given.get("config") is not None:
         from passivbot.config import load_config
 
-        load_config(given["config"], sets=tuple(given.get("sets") or ()))  # what is wrong in it is said here
-    packed = parcel(context.args, given)
+        # What is wrong in it is said here.
+        loaded = load_config(given["config"], sets=tuple(given.get("sets") or ()))
+        print_findings(loaded.findings)
+        config = loaded.config
+    packed = parcel(context.args, given, config)
     url = dashboard_address(address)
     board = None if "://" in address else reach(address)
     before = {} if board is None else runs(board)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.board import Board
+from passivbot.config import Config
 from passivbot.errors import ClusterError, ConfigError, first_line
 
 HOME = "PASSIVBOT_HOME"
@@ -57,6 +58,8 @@ class Parcel:
     ----------
     files
         Name in the job's folder → file or folder of this machine.
+    texts
+        Name in the job's folder → what stands in a file that is made for it.
     command
         Of a shell on the head.
     study
@@ -64,14 +67,16 @@ class Parcel:
     """
 
     files: Mapping[str, Path]
+    texts: Mapping[str, str]
     command: str
     study: str
 
 
-def parcel(arguments: Sequence[str], given: Mapping[str, Any]) -> Parcel:
+def parcel(arguments: Sequence[str], given: Mapping[str, Any], config: Config | None = None) -> Parcel:
     """Return what has to be sent for ``passivbot optimize ARGUMENTS`` to run on the head.
 
-    The configuration and starting configurations are files of this machine and go along. Candles and
+    The configuration and starting configurations are files of this machine and go along; so do the lists of
+    coins and the coins' configurations that the former names, as it is sent as it was read here. Candles and
     studies are folders of the head.
 
     Parameters
@@ -80,6 +85,8 @@ def parcel(arguments: Sequence[str], given: Mapping[str, Any]) -> Parcel:
         As typed.
     given
         The command's parameters, as read from them.
+    config
+        The configuration that they name, read; None if they name none.
 
     Raises
     ------
@@ -87,17 +94,16 @@ def parcel(arguments: Sequence[str], given: Mapping[str, Any]) -> Parcel:
         A file is not there.
     """
     files: dict[str, Path] = {}
+    texts: dict[str, str] = {}
     moved: dict[str, str] = {}
-    sources = [(given.get("config"), "config")]
-    sources += [(path, f"start-{i}") for i, path in enumerate(given.get("start") or ())]
-    for path, stem in sources:
-        if path is None:
-            continue
+    if config is not None:
+        name = Path(given["config"]).name  # the study is called by it
+        texts[name] = json.dumps(config.to_dict(), indent=2)
+        moved[str(given["config"])] = name
+    for i, path in enumerate(given.get("start") or ()):
         if not Path(path).exists():
             raise ConfigError(f"{path}: no such file")
-        name = stem if Path(path).is_dir() else f"{stem}{Path(path).suffix}"
-        if stem == "config":
-            name = Path(path).name  # the study is called by it
+        name = f"start-{i}" if Path(path).is_dir() else f"start-{i}{Path(path).suffix}"
         files[name] = Path(path)
         moved[str(path)] = name
     study = given.get("study")
@@ -110,7 +116,7 @@ def parcel(arguments: Sequence[str], given: Mapping[str, Any]) -> Parcel:
     command = (
         f'here=$PWD; cd "${{{HOME}:-$HOME}}" && exec passivbot optimize --address auto {" ".join(words)}'
     )
-    return Parcel(files, command, study)
+    return Parcel(files, texts, command, study)
 
 
 def _quoted(word: str, moved: Mapping[str, str]) -> str:
@@ -139,6 +145,8 @@ def submit(parcel: Parcel, url: str) -> Submission:
                 shutil.copytree(source, target)
             else:
                 shutil.copyfile(source, target)
+        for name, text in parcel.texts.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
         (Path(folder) / ".study").write_text(parcel.study)  # Ray takes no empty folder
         client = _client(url)
         until = time.monotonic() + _AGENT_SECONDS

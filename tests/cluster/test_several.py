@@ -246,6 +246,21 @@ def test_a_submitted_study_is_watched_to_its_end_and_resumed(head: RunningHead) 
     assert rows(head.home / "job") == rows(head.home.parent / "alone-job")
 
 
+def test_files_that_a_configuration_names_go_along(head: RunningHead, tmp_path: Path) -> None:
+    document = json.loads(Path(QUICKSTART).read_text(encoding="utf-8"))
+    document["live"]["approved_coins"] = "mine.txt"
+    (tmp_path / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    (tmp_path / "mine.txt").write_text("ETH BTC", encoding="utf-8")
+    (head.home / "mine.txt").write_text("SOL", encoding="utf-8")  # of that name on the head
+    about = ("--study", "listed", "--iters", "20", "--candles", "demo", "--no-page")
+    done = head.run("submit", str(tmp_path / "config.json"), *about)
+    assert done.returncode == 0, done.stderr
+    found = head.wait(lambda found: "listed" in found and not found["listed"]["live"])
+    assert found["listed"]["state"] == "finished"
+    with StudyLog.open(head.home / "listed") as log:
+        assert log.definition.scenario["coins"] == ["BTC", "ETH"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
