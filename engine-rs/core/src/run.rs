@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::analysis::{self, Analysis, EveryMinute, Exposure, History, StopLimits, Watch};
+use crate::analysis::{self, Analysis, EveryMinute, Exposure, History, StopLimits, Watch, spare};
 use crate::error::Result;
 use crate::fast::{self, Everything, Prepared};
 use crate::grid::{Fill, Market, Sample, TrailingGrid, Warmup};
@@ -134,13 +134,14 @@ pub fn evaluate_batch(
                 .iter()
                 .map(|candidate| (&candidate.params[..], &candidate.warmup, candidate.watch(&market, isa)));
             let figures = fast::run_days(isa, market, prepared, runs);
-            for (candidate, days) in group.iter().zip(&figures) {
+            for (candidate, days) in group.iter().zip(figures) {
                 let balance = days.fills.last().map(|fill| fill.balance);
                 results.push(if stayed_finite(balance, days.usd.last.last()) {
-                    analysis::analyse_days(days, candidate.exposure_limits, interval)
+                    analysis::analyse_days(&days, candidate.exposure_limits, interval)
                 } else {
                     backtest(market, None, candidate, isa)?.analysis
                 });
+                spare::give(days.fills);
             }
         } else {
             results.push(backtest(market, prepared, first, isa)?.analysis);

@@ -6,6 +6,7 @@ mod derived;
 mod exposure;
 mod metrics;
 mod positions;
+pub(crate) mod spare;
 mod watch;
 
 pub(crate) use daily::Daily;

@@ -3,7 +3,7 @@
 use super::averages::BLOCK;
 use super::masks;
 use super::prepared::Block;
-use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, Exposure, FillFacts, Watch};
+use crate::analysis::{BtcFigures, Daily, DayFigures, EveryMinute, Exposure, FillFacts, Watch, spare};
 use crate::grid::{Account, Booked, Fill};
 use crate::interval::Interval;
 use crate::isa::Isa;
@@ -143,7 +143,7 @@ impl Days {
         let figures = DayFigures {
             samples,
             stopped: None,
-            fills: Vec::new(),
+            fills: spare::take(),
             usd: daily(account.market.starting_balance),
             btc: collateral.then(|| BtcFigures { daily: daily(account.balance.btc), fills: Vec::new() }),
         };
