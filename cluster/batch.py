@@ -46,6 +46,16 @@ class Batch:
             replace(self, numbers=self.numbers[size:], parameters=self.parameters[size:]),
         )
 
+    def followed_by(self, other: "Batch") -> "Batch":
+        """Return the candidates of both, in this order."""
+        if not len(self):
+            return other
+        return replace(
+            self,
+            numbers=self.numbers + other.numbers,
+            parameters=np.concatenate([self.parameters, other.parameters]),
+        )
+
     def only(self, positions: Sequence[int]) -> "Batch":
         """Return the batch with the candidates at these positions."""
         return replace(

@@ -207,11 +207,13 @@ class Head:
         if self._holes:
             found = [self._holes.popleft() for _ in range(min(size, len(self._holes)))]
             return Batch(tuple(n for n, _ in found), np.array([vector for _, vector in found]))
-        if not len(self._asked):
+        if len(self._asked) < size:
             # A search that works in blocks makes a whole one at hardly more cost than a part.
-            most = max(size, self._search.search.block)
+            most = max(size - len(self._asked), self._search.search.block)
             numbers, vectors = self._search.ask_block(most, self._budget, _ASKING_SECONDS)
-            self._asked = Batch(tuple(numbers.tolist()), vectors)
+            self._asked = self._asked.followed_by(Batch(tuple(numbers.tolist()), vectors))
+        if len(self._asked) < size and not self._pool.idle:
+            return None  # everybody has something to do, and calls are what costs: wait until more are due
         batch, self._asked = self._asked.split(size)
         return batch if len(batch) else None
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.batch import Batch
 from cluster.display import Progress
+from cluster.pace import Pace
+from cluster.pool import Pool
 from cluster.run import drive
 from cluster.simulate import Simulated, Sleeper
 from passivbot.config import Scoring
@@ -84,3 +87,26 @@ def test_time_is_real_and_no_worker_does_two_things_at_once(tmp_path: Path) -> N
     for at, worked in display.worked:
         assert 0 <= worked <= 10 * (at - began)
     assert display.worked[-1][1] == pytest.approx(400 * 0.02, rel=0.5)
+
+
+def test_part_of_a_batch_goes_only_to_who_has_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due comes by the search's blocks of 8, which batches of 5 do not divide."""
+    sent: list[tuple[int, int, int]] = []
+    sizes: list[int] = []
+    size_of, hand_in = Pace.batch_size, Pool.hand_in
+
+    def noted_size(pace: Pace, lag: int, left: int) -> int:
+        sizes.append(size_of(pace, lag, left))
+        return sizes[-1]
+
+    def noted(pool: Pool, batch: Batch) -> None:
+        sent.append((len(batch), sizes[-1], pool.idle))
+        hand_in(pool, batch)
+
+    monkeypatch.setattr(Pace, "batch_size", noted_size)
+    monkeypatch.setattr(Pool, "hand_in", noted)
+    simulate(tmp_path / "s", 2, 400, 20, 0.002)
+    assert all(length == wanted for length, wanted, idle in sent if not idle)
+    assert sum(length == 5 for length, _, _ in sent) > 20
