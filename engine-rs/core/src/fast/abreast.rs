@@ -12,6 +12,9 @@ use crate::isa::{Isa, dispatched};
 
 /// Lanes of a strand.
 const LANES: usize = 8;
+/// Parts of a block at whose ends averages of ranking columns stay known, and the minutes of all of them but the last.
+pub(super) const QUARTERS: usize = 4;
+pub(super) const QUARTER: usize = 16;
 /// Most strands that advance together: each is a chain of operations that wait for one another.
 const TOGETHER: usize = 6;
 
@@ -40,12 +43,24 @@ pub(super) struct Abreast {
     /// Their values at the start of the block and at its end.
     starts: Vec<[f64; LANES]>,
     ends: Vec<[f64; LANES]>,
+    /// Values at the end of each quarter but the last, of strands that rank.
+    inner: Vec<Inner>,
+    /// Strands of a coin that do not.
+    prices: usize,
     /// The lane of each average of a run, counted through the strands of a coin.
     places: Vec<[usize; COUNT]>,
 }
 
-/// A strand in a block: factors, values before and after, column.
-type Moving<'a> = (&'a Lanes<LANES>, &'a [f64; LANES], &'a mut [f64; LANES], &'a [f64]);
+type Inner = [[f64; LANES]; QUARTERS - 1];
+
+/// A strand in a block.
+struct Moving<'a> {
+    lanes: &'a Lanes<LANES>,
+    start: &'a [f64; LANES],
+    inner: Option<&'a mut Inner>,
+    end: &'a mut [f64; LANES],
+    column: &'a [f64],
+}
 
 impl Abreast {
     /// Averages as the coins are born with. Of each run it is given which of them somebody asks for.
@@ -79,7 +94,9 @@ impl Abreast {
             }
         }
         let starts: Vec<_> = strands.iter().map(|lanes| lanes.value).collect();
-        Self { columns, strands, ends: starts.clone(), starts, places }
+        let prices = columns.iter().filter(|column| **column == Column::Close).count();
+        let inner = vec![[[0.0; LANES]; QUARTERS - 1]; coins * (columns.len() - prices)];
+        Self { columns, strands, ends: starts.clone(), starts, inner, prices, places }
     }
 
     /// Go through a block; what was at its start stays known.
@@ -88,11 +105,16 @@ impl Abreast {
         let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
         let mut length = 0;
         let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
+        let mut inner = self.inner.iter_mut();
         for (n, ((lanes, start), end)) in strands.enumerate() {
+            let inner = if self.columns[n % count] == Column::Close { None } else { inner.next() };
             let coin = n / count;
             let (first, last) = panel.life(coin);
             if !(first..=last).contains(&block.start) {
                 *end = *start;
+                if let Some(inner) = inner {
+                    *inner = [*start; QUARTERS - 1];
+                }
                 continue;
             }
             let candles = &panel.coins()[coin];
@@ -101,7 +123,8 @@ impl Abreast {
                 Column::Volume => candles.volume,
                 Column::LogRange => prepared.log_ranges(coin),
             };
-            group[length] = Some((lanes, start, end, &column[block.start..block.end]));
+            group[length] =
+                Some(Moving { lanes, start, inner, end, column: &column[block.start..block.end] });
             length += 1;
             if length == together {
                 advance(isa, &mut group);
@@ -117,11 +140,15 @@ impl Abreast {
         std::mem::swap(&mut self.starts, &mut self.ends);
     }
 
-    /// Average `number` of a coin of a run at the start of the block and at its end.
-    pub(super) fn both(&self, run: usize, number: usize, coin: usize) -> (f64, f64) {
+    /// Average `number`, which ranks, of a coin of a run at the start of the block and at the ends of its quarters; those
+    /// that a block is too short for end with it.
+    #[inline(always)]
+    pub(super) fn marks(&self, run: usize, number: usize, coin: usize) -> [f64; QUARTERS + 1] {
         let place = self.places[run][number];
-        let (strand, lane) = (coin * self.columns.len() + place / LANES, place % LANES);
-        (self.starts[strand][lane], self.ends[strand][lane])
+        let (count, strand, lane) = (self.columns.len(), place / LANES, place % LANES);
+        let (n, of_all) = (coin * (count - self.prices) + strand - self.prices, coin * count + strand);
+        let [a, b, c] = self.inner[n].map(|values| values[lane]);
+        [self.starts[of_all][lane], a, b, c, self.ends[of_all][lane]]
     }
 
     /// The averages of a coin of a run at the start of the block, by number; of those that nobody asks for, some other.
@@ -145,18 +172,24 @@ dispatched! {
 }
 
 #[inline(always)]
-fn body<const N: usize>(strands: [&mut Moving<'_>; N]) {
-    let minutes = strands[0].3.len().min(BLOCK);
-    let columns = strands.each_ref().map(|(.., column)| &column[..minutes]);
-    let lanes = strands.each_ref().map(|(lanes, ..)| **lanes);
-    let mut value = strands.each_ref().map(|(_, start, ..)| **start);
-    #[expect(clippy::needless_range_loop, reason = "several columns at once")]
-    for n in 0..minutes {
-        for i in 0..N {
-            value[i] = lanes[i].after(&value[i], &[columns[i][n]; LANES]);
+fn body<const N: usize>(mut strands: [&mut Moving<'_>; N]) {
+    let minutes = strands[0].column.len().min(BLOCK);
+    let columns = strands.each_ref().map(|strand| &strand.column[..minutes]);
+    let lanes = strands.each_ref().map(|strand| *strand.lanes);
+    let mut value = strands.each_ref().map(|strand| *strand.start);
+    for quarter in 0..QUARTERS {
+        #[expect(clippy::needless_range_loop, reason = "several columns at once")]
+        for n in minutes.min(quarter * QUARTER)..minutes.min((quarter + 1) * QUARTER) {
+            for i in 0..N {
+                value[i] = lanes[i].after(&value[i], &[columns[i][n]; LANES]);
+            }
         }
-    }
-    for ((_, _, end, _), value) in strands.into_iter().zip(value) {
-        **end = value;
+        for i in 0..N {
+            if quarter == QUARTERS - 1 {
+                *strands[i].end = value[i];
+            } else if let Some(inner) = &mut strands[i].inner {
+                inner[quarter] = value[i];
+            }
+        }
     }
 }

@@ -206,11 +206,10 @@ impl Averages {
         self.ranking_ended = None;
     }
 
-    /// What is left of a volume average of a side after the longest span in which there is no volume; None if it is no
-    /// average of what was.
-    pub(super) fn volume_left(&self, side: usize) -> Option<f64> {
-        let weight = self.ranking.weight[side];
-        (0.0..=1.0).contains(&weight).then(|| weight.powi(BLOCK as i32))
+    /// What is left of average `number`, which ranks, after so many minutes of zero; None if it is no average of what was.
+    pub(super) fn left(&self, number: usize, minutes: usize) -> Option<f64> {
+        let weight = self.ranking.weight[number - PRICES.end];
+        (0.0..=1.0).contains(&weight).then(|| weight.powi(minutes as i32))
     }
 
     /// §6.5: absorb the log range of an hour.

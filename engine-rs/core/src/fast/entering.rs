@@ -58,14 +58,14 @@ impl Run<'_> {
         }
         self.entering_known[S::INDEX] = true;
         self.scratch.entering[S::INDEX].clear();
-        let later = u64::MAX << (from - self.span.start);
-        let among_members = self.chooses::<S>() && self.foresees_members::<S>();
-        if among_members {
-            self.find_members::<S>();
+        let later = self.span.minutes() & (u64::MAX << (from - self.span.start));
+        let foreseen = self.chooses::<S>() && self.foresees::<S>();
+        if foreseen {
+            self.find_flat::<S>();
         }
         for coin in 0..self.coins.len() {
-            let survives = !among_members || self.selection[S::INDEX].members[coin] != 0;
-            if survives && self.is_free::<S>(coin) {
+            let may_have_slot = !foreseen || self.may_have_slot::<S>(coin) & later != 0;
+            if may_have_slot && self.is_free::<S>(coin) {
                 let (minutes, known) = match self.first_entry::<S>(coin) {
                     FirstEntry::At(minutes) => (minutes & later, true),
                     _ => (later, false),

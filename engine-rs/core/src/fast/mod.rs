@@ -16,6 +16,7 @@
 
 mod abreast;
 mod ahead;
+mod apart;
 mod averages;
 mod beside;
 mod calm;
@@ -182,6 +183,13 @@ struct Span {
     whole: bool,
     /// Index of the block.
     block: usize,
+}
+
+impl Span {
+    /// Its minutes, one bit each.
+    fn minutes(&self) -> u64 {
+        u64::MAX >> (u64::BITS as usize - (self.end - self.start))
+    }
 }
 
 impl<'a> Run<'a> {

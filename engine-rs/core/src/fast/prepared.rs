@@ -117,7 +117,11 @@ impl Extremes {
 
 /// The cuts of a panel's axis; they follow from its minutes and the lives of its coins.
 #[derive(Clone, Debug)]
-pub struct Blocks(Vec<Block>);
+pub struct Blocks {
+    blocks: Vec<Block>,
+    /// No high is below its low, so that no log range is negative.
+    ordered: bool,
+}
 
 impl Blocks {
     /// Blocks of a panel; None if its candles are too irregular for shortcuts: fewer than three minutes, an axis that is
@@ -127,11 +131,12 @@ impl Blocks {
         let regular = panel.bars() >= 3
             && panel.first_ms().rem_euclid(panel.interval().ms()) == 0
             && (0..coins.len()).all(|i| is_regular(&coins[i], panel.life(i)));
-        regular.then(|| Self(blocks(panel)))
+        let is_ordered = |c: &CoinCandles<'_>| !c.high.iter().zip(c.low).any(|(high, low)| high < low);
+        regular.then(|| Self { blocks: blocks(panel), ordered: coins.iter().all(is_ordered) })
     }
 
     fn hours(&self) -> usize {
-        self.0.iter().filter(|block| block.hour.is_some()).count()
+        self.blocks.iter().filter(|block| block.hour.is_some()).count()
     }
 }
 
@@ -163,9 +168,9 @@ impl CoinTables {
             Vec::new()
         };
         Self {
-            extremes: blocks.0.iter().flat_map(extremes).collect(),
-            turns: blocks.0.iter().flat_map(turns).collect(),
-            hour_ranges: hour_ranges(panel, coin, &blocks.0),
+            extremes: blocks.blocks.iter().flat_map(extremes).collect(),
+            turns: blocks.blocks.iter().flat_map(turns).collect(),
+            hour_ranges: hour_ranges(panel, coin, &blocks.blocks),
             log_ranges,
         }
     }
@@ -203,8 +208,8 @@ impl<'a> Prepared<'a> {
         let count = panel.coins().len();
         let minutes = if count > 1 { panel.bars() } else { 0 };
         let fits = |view: &CoinView<'_>| {
-            view.extremes.len() == blocks.0.len() * EXTREMES
-                && view.turns.len() == blocks.0.len() * TURNS
+            view.extremes.len() == blocks.blocks.len() * EXTREMES
+                && view.turns.len() == blocks.blocks.len() * TURNS
                 && view.hour_ranges.len() == blocks.hours()
                 && view.log_ranges.len() == minutes
         };
@@ -221,7 +226,12 @@ impl<'a> Prepared<'a> {
     }
 
     pub(super) fn blocks(&self) -> &'a [Block] {
-        &self.blocks.0
+        &self.blocks.blocks
+    }
+
+    /// True if no log range of a minute is negative.
+    pub(super) fn ordered(&self) -> bool {
+        self.blocks.ordered
     }
 
     /// Extremes of a coin in a block.

@@ -1,14 +1,17 @@
 //! Coin selection (§14.2): the most volatile of the most traded coins get the slots that are free.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::Run;
-use super::averages::{self, BLOCK};
+use super::abreast::{QUARTER, QUARTERS};
+use super::apart::{self, Bounds, Told};
+use super::averages::{self, BLOCK, LOG_RANGES, VOLUMES};
 use super::coin::Coin;
 use super::entering::Entering;
 use super::masks;
 use crate::grid::SideIndex;
-use crate::types::{higher, lower};
+use crate::isa::Isa;
 
 /// What one side knows of the order of the coins.
 pub(super) struct Selection {
@@ -16,6 +19,11 @@ pub(super) struct Selection {
     /// more than looking at it.
     by_volume: Vec<usize>,
     best: Vec<usize>,
+    /// Flat coins that survive the volume filter at some minute of the span, and whether there are slots for all of them.
+    flat: Vec<usize>,
+    few: bool,
+    /// What bounds tell of having a slot, by coin.
+    told: Vec<Told>,
     /// The highest log ranges of the flat coins in each minute of a span, highest first.
     highest: Vec<[f64; BLOCK]>,
     /// Minutes of the span at which each coin survives the volume filter, one bit a minute.
@@ -24,39 +32,56 @@ pub(super) struct Selection {
     open: u64,
     /// The two before are those of the span at hand.
     known: bool,
-    /// What is left of any coin's volume average after a span without volume; None: nothing is known of that.
-    left: Option<f64>,
-    /// Bounds of the volume averages, and coins of which they do not tell whether they survive.
-    bounds: Vec<(f64, f64)>,
+    /// What is left of any coin's averages of volume and log range after a quarter of a block that adds nothing to them;
+    /// None: nothing is known of that.
+    left: Option<[f64; 2]>,
     doubtful: Vec<usize>,
+    bounds: Vec<Bounds>,
+    rows: Vec<Bounds>,
+    told_apart: Vec<Told>,
 }
 
 impl Selection {
-    /// `left`: of volume averages after the longest span without volume, if it is the same of all coins.
-    pub(super) fn new(coins: usize, left: Option<f64>) -> Self {
+    pub(super) fn new(coins: usize, left: Option<[f64; 2]>) -> Self {
         Self {
             by_volume: (0..coins).collect(),
             best: Vec::with_capacity(coins),
+            flat: Vec::with_capacity(coins),
+            few: false,
+            told: Vec::with_capacity(coins),
             highest: Vec::new(),
             members: Vec::with_capacity(coins),
             open: 0,
             known: false,
             left,
-            bounds: Vec::with_capacity(coins),
             doubtful: Vec::with_capacity(coins),
+            bounds: Vec::with_capacity(coins),
+            rows: Vec::with_capacity(coins + 1),
+            told_apart: Vec::with_capacity(coins),
         }
     }
 
     /// What a side has to know of these coins.
     pub(super) fn of(coins: &[Coin<'_>], side: usize) -> Self {
-        let mut left = coins.iter().map(|coin| coin.averages.volume_left(side));
-        let first = left.next().flatten();
-        Self::new(coins.len(), first.filter(|_| left.all(|other| other == first)))
+        let left = |coin: &Coin<'_>| {
+            let of = |number: usize| coin.averages.left(number + side, QUARTER);
+            Some([of(VOLUMES.start)?, of(LOG_RANGES.start)?])
+        };
+        let first = coins.first().and_then(left);
+        Self::new(coins.len(), first.filter(|_| coins.iter().all(|coin| left(coin) == first)))
     }
 
     /// A new span begins.
     pub(super) fn forget(&mut self) {
         self.known = false;
+    }
+
+    /// What the bounds at hand tell of each if there are so many places.
+    fn tell(&mut self, isa: Isa, places: usize) -> &[Told] {
+        self.rows.clear();
+        self.rows.resize(places + 1, [f64::NEG_INFINITY; _]);
+        apart::tell(isa, &self.bounds, &mut self.rows, &mut self.told_apart);
+        &self.told_apart
     }
 
     /// The `surviving` coins of most volume by falling log range. Equal volumes are in the order of the coins, equal
@@ -101,18 +126,6 @@ fn insertion_sort(list: &mut [usize], order: impl Fn(usize, usize) -> Ordering) 
 }
 
 impl Run<'_> {
-    /// Keep of the flat coins that may enter those that may have a slot at some minute, and of their minutes those at
-    /// which they may.
-    pub(super) fn select<S: SideIndex>(&mut self) {
-        if !self.chooses::<S>() || self.scratch.entering[S::INDEX].is_empty() {
-            return;
-        }
-        let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
-        self.find_members::<S>();
-        self.select_together::<S>(&mut entering);
-        self.scratch.entering[S::INDEX] = entering;
-    }
-
     /// True if there are more coins than slots.
     pub(super) fn chooses<S: SideIndex>(&self) -> bool {
         self.coins.len() > self.sides[S::INDEX].effective_slots
@@ -139,33 +152,23 @@ impl Run<'_> {
         }
     }
 
-    /// Bounds that tell of volumes without looking at each minute, if there are some: each coin's is above that of another
-    /// in all of the span if its first bound is above the second of the other.
-    ///
-    /// Of averages of one weight each is at minute `n` at least its start × weightⁿ, and at most its end ÷ weight to
-    /// the power of the minutes that are left.
-    fn bound_volumes<S: SideIndex>(&mut self) -> bool {
-        let selection = &mut self.selection[S::INDEX];
-        let (Some((abreast, run)), Some(left), true) = (self.abreast, selection.left, self.span.whole) else {
-            return false;
-        };
-        let abreast = abreast.borrow();
-        selection.bounds.clear();
-        selection.bounds.extend((0..self.coins.len()).map(|i| {
-            let (start, end) = abreast.both(run, averages::VOLUMES.start + S::INDEX, i);
-            // Room for rounding; next to zero there is not enough.
-            let least = start * left * (1.0 - 1e-9);
-            (
-                if least > 1e-290 { least } else { f64::NEG_INFINITY },
-                if end.is_nan() { f64::INFINITY } else { end },
-            )
-        }));
-        true
+    /// True if bounds tell of averages without looking at each minute.
+    pub(super) fn foresees<S: SideIndex>(&self) -> bool {
+        self.abreast.is_some()
+            && self.span.whole
+            && self.selection[S::INDEX].left.is_some()
+            && self.prepared.ordered()
     }
 
-    /// True if it is cheap to know the coins that survive the volume filter.
-    pub(super) fn foresees_members<S: SideIndex>(&self) -> bool {
-        self.abreast.is_some() && self.span.whole && self.selection[S::INDEX].left.is_some()
+    /// Bounds of average `number` of some coins, if they are foreseen.
+    fn bound<S: SideIndex>(&mut self, numbers: &Range<usize>, coins: impl Iterator<Item = usize>) {
+        let selection = &mut self.selection[S::INDEX];
+        selection.bounds.clear();
+        if let (Some((abreast, run)), Some(left)) = (self.abreast, selection.left) {
+            let (abreast, left) = (abreast.borrow(), left[usize::from(*numbers == LOG_RANGES)]);
+            let number = numbers.start + S::INDEX;
+            selection.bounds.extend(coins.map(|i| apart::bounds(&abreast.marks(run, number, i), left)));
+        }
     }
 
     /// Find the coins that survive the volume filter in this span.
@@ -173,53 +176,60 @@ impl Run<'_> {
         if std::mem::replace(&mut self.selection[S::INDEX].known, true) {
             return;
         }
-        let surviving = self.sides[S::INDEX].by_volume.min(self.coins.len());
-        let bounded = self.bound_volumes::<S>();
-        let Selection { by_volume, members, bounds, doubtful, open, .. } = &mut self.selection[S::INDEX];
-        *open = 0;
-        members.clear();
-        members.resize(self.coins.len(), 0);
-        doubtful.clear();
-        let mut places = surviving;
-        if bounded {
-            sort_by_volume(by_volume, |i| bounds[i].1);
-            let (first, others) = by_volume.split_at(surviving);
-            let least = first.iter().fold(f64::INFINITY, |least, &i| lower(least, bounds[i].0));
-            let most = others.iter().fold(f64::NEG_INFINITY, |most, &i| higher(most, bounds[i].1));
-            if least > most {
-                first.iter().for_each(|&i| members[i] = u64::MAX);
-                return;
+        let (isa, span, count) = (self.isa, self.span.minutes(), self.coins.len());
+        let surviving = self.sides[S::INDEX].by_volume.min(count);
+        let foreseen = self.foresees::<S>();
+        if foreseen {
+            self.bound::<S>(&VOLUMES, 0..count);
+        }
+        let selection = &mut self.selection[S::INDEX];
+        selection.open = 0;
+        selection.members.clear();
+        selection.members.resize(count, 0);
+        selection.doubtful.clear();
+        let (mut places, mut minutes) = (surviving, span);
+        if foreseen {
+            let Selection { by_volume, members, bounds, .. } = selection;
+            // Nearly always they are the same in all minutes, and those of the span before.
+            for sorted in [false, true] {
+                if sorted {
+                    sort_by_volume(by_volume, |i| bounds[i][Bounds::default().len() - 1]);
+                }
+                let (first, others) = by_volume.split_at(surviving);
+                if apart::are_above(first.iter().map(|&i| &bounds[i]), others.iter().map(|&i| &bounds[i])) {
+                    first.iter().for_each(|&i| members[i] = u64::MAX);
+                    return;
+                }
             }
-            for &i in by_volume.iter() {
-                let (least, most) = bounds[i];
-                let others = || bounds.iter().enumerate().filter(|(other, _)| *other != i);
-                if others().filter(|(_, (_, other))| *other >= least).count() < surviving {
-                    members[i] = u64::MAX;
+            let told = selection.tell(isa, surviving);
+            minutes = told.iter().fold(0, |all, told| all | told.doubt()) & span;
+            for (i, told) in selection.told_apart.iter().enumerate() {
+                selection.members[i] = told.sure;
+                if minutes & !told.sure == 0 {
                     places -= 1;
-                } else if others().filter(|(_, (other, _))| *other > most).count() < surviving {
-                    doubtful.push(i);
+                } else if minutes & !told.never != 0 {
+                    selection.doubtful.push(i);
                 }
             }
         } else {
-            doubtful.extend_from_slice(by_volume);
+            selection.doubtful.extend_from_slice(&selection.by_volume);
         }
-        if places > 0 {
-            self.find_doubtful_members::<S>(places, bounded);
+        if minutes != 0 {
+            self.find_doubtful_members::<S>(places, minutes, foreseen);
         }
     }
 
-    /// Of the coins that are in doubt those of most volume are members.
-    fn find_doubtful_members<S: SideIndex>(&mut self, places: usize, bounded: bool) {
+    /// Of the coins that are in doubt those of most volume are members, in the minutes in which some are.
+    fn find_doubtful_members<S: SideIndex>(&mut self, places: usize, minutes: u64, foreseen: bool) {
         let mut doubtful = std::mem::take(&mut self.selection[S::INDEX].doubtful);
         self.rank_coins(&doubtful);
         let (isa, coins) = (self.isa, &self.coins);
         let volume = |i: usize| coins[i].averages.volume::<S>();
         let selection = &mut self.selection[S::INDEX];
         sort_by_volume(&mut doubtful, |i| volume(i)[0]);
-        if !bounded {
+        if !foreseen {
             selection.by_volume.clone_from(&doubtful);
         }
-        // Nearly always they are the same in all minutes.
         let (first, others) = doubtful.split_at(places.min(doubtful.len()));
         let mut most = [f64::NEG_INFINITY; BLOCK];
         for &i in others {
@@ -227,57 +237,131 @@ impl Run<'_> {
         }
         let length = self.span.end - self.span.start;
         if first.iter().all(|&i| masks::is_above(isa, volume(i), &most, length)) {
-            first.iter().for_each(|&i| selection.members[i] = u64::MAX);
+            let all = if foreseen { minutes } else { u64::MAX };
+            first.iter().for_each(|&i| selection.members[i] |= all);
         } else {
             let highest = &mut selection.highest;
             rows_for(places, highest);
             doubtful.iter().for_each(|&i| masks::insert(isa, highest, volume(i)));
             for &i in &doubtful {
-                let minutes = masks::reaches(isa, volume(i), &highest[places - 1]);
-                selection.open |= minutes & !masks::exceeds(isa, volume(i), &highest[places]);
-                selection.members[i] = minutes;
+                let reached = masks::reaches(isa, volume(i), &highest[places - 1]) & minutes;
+                selection.open |= reached & !masks::exceeds(isa, volume(i), &highest[places]);
+                selection.members[i] |= reached;
             }
         }
         selection.doubtful = doubtful;
     }
 
-    /// Select in all minutes at once: a flat coin that survives the volume filter has one of the free slots if it is among
-    /// as many of the highest log range. Ties are left open.
-    fn select_together<S: SideIndex>(&mut self, entering: &mut Vec<Entering>) {
-        let free = self.sides[S::INDEX].effective_slots - self.account.held[S::INDEX].len();
-        let mut flat = std::mem::take(&mut self.selection[S::INDEX].best);
+    /// Find the flat coins that survive the volume filter, and what bounds tell of which of them have a slot: those that
+    /// are among as many of the highest log range as there are free ones.
+    pub(super) fn find_flat<S: SideIndex>(&mut self) {
+        self.find_members::<S>();
+        let free = self.free_slots::<S>();
+        let mut flat = std::mem::take(&mut self.selection[S::INDEX].flat);
         let (positions, members) = (&self.account.positions, &self.selection[S::INDEX].members);
         flat.clear();
         flat.extend((0..members.len()).filter(|&i| members[i] != 0 && positions[i][S::INDEX].is_none()));
         let few = flat.len() <= free;
-        if !few {
-            self.rank_coins(&flat);
+        let foreseen = !few && self.foresees::<S>();
+        if foreseen {
+            self.bound::<S>(&LOG_RANGES, flat.iter().copied());
         }
-        let (isa, coins) = (self.isa, &self.coins);
-        let log_range = |i: usize| coins[i].averages.log_range::<S>();
-        let Selection { members, highest, open, best, .. } = &mut self.selection[S::INDEX];
-        if !few {
-            rows_for(free, highest);
-            for &i in &flat {
-                if members[i] == u64::MAX {
-                    masks::insert(isa, highest, log_range(i));
-                } else {
-                    masks::insert(isa, highest, &masks::only(isa, log_range(i), members[i]));
+        let (isa, count) = (self.isa, self.coins.len());
+        let selection = &mut self.selection[S::INDEX];
+        selection.told.clear();
+        selection.told.resize(count, Told::default());
+        if foreseen {
+            for (bounds, &i) in selection.bounds.iter_mut().zip(&flat) {
+                if selection.members[i] != u64::MAX {
+                    bounds[..QUARTERS].fill(f64::NEG_INFINITY);
                 }
             }
-        }
-        *best = flat;
-        entering.retain_mut(|entering| {
-            entering.minutes &= members[entering.coin];
-            entering.certain = !*open;
-            if !few && entering.minutes != 0 {
-                // Where it is open who survives, there may be too many to compare with.
-                let log_range = log_range(entering.coin);
-                entering.minutes &= masks::reaches(isa, log_range, &highest[free - 1]) | *open;
-                entering.certain &= masks::exceeds(isa, log_range, &highest[free]);
+            selection.tell(isa, free);
+            // Where it is open who survives, there may be too many to compare with.
+            let closed = !selection.open;
+            for (told, &i) in selection.told_apart.iter().zip(&flat) {
+                selection.told[i] = Told { sure: told.sure & closed, never: told.never & closed };
             }
-            entering.minutes != 0
-        });
+        }
+        (selection.flat, selection.few) = (flat, few);
+    }
+
+    /// Slots that are free for first entries.
+    fn free_slots<S: SideIndex>(&self) -> usize {
+        self.sides[S::INDEX].effective_slots - self.account.held[S::INDEX].len()
+    }
+
+    /// Minutes at which a flat coin may have a slot, as far as volumes and bounds tell.
+    pub(super) fn may_have_slot<S: SideIndex>(&self, i: usize) -> u64 {
+        let Selection { members, told, .. } = &self.selection[S::INDEX];
+        members[i] & !told[i].never
+    }
+
+    /// Keep of the minutes at which flat coins may enter those at which they have a slot, in all minutes at once. Ties are
+    /// left open.
+    pub(super) fn select<S: SideIndex>(&mut self) {
+        if !self.chooses::<S>() || self.scratch.entering[S::INDEX].is_empty() {
+            return;
+        }
+        if !self.foresees::<S>() {
+            self.find_flat::<S>();
+        }
+        let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
+        let selection = &mut self.selection[S::INDEX];
+        let (open, few) = (selection.open, selection.few);
+        let mut doubt = 0;
+        for entering in &mut entering {
+            let told = selection.told[entering.coin];
+            entering.minutes &= selection.members[entering.coin] & !told.never;
+            entering.certain = !open;
+            if !few {
+                entering.certain &= told.sure;
+                doubt |= entering.minutes & told.doubt() & !open;
+            }
+        }
+        doubt &= self.span.minutes();
+        if doubt != 0 {
+            self.select_doubtful::<S>(doubt, &mut entering);
+        }
+        entering.retain(|entering| entering.minutes != 0);
+        self.scratch.entering[S::INDEX] = entering;
+    }
+
+    /// Select in minutes at which bounds leave some coin in doubt.
+    fn select_doubtful<S: SideIndex>(&mut self, minutes: u64, entering: &mut [Entering]) {
+        let mut places = self.free_slots::<S>();
+        let selection = &mut self.selection[S::INDEX];
+        let mut doubtful = std::mem::take(&mut selection.doubtful);
+        doubtful.clear();
+        for &i in &selection.flat {
+            let told = selection.told[i];
+            if minutes & !told.sure == 0 {
+                places -= 1;
+            } else if minutes & !told.never != 0 {
+                doubtful.push(i);
+            }
+        }
+        self.rank_coins(&doubtful);
+        let (isa, coins) = (self.isa, &self.coins);
+        let log_range = |i: usize| coins[i].averages.log_range::<S>();
+        let Selection { members, highest, told, .. } = &mut self.selection[S::INDEX];
+        rows_for(places, highest);
+        for &i in &doubtful {
+            if members[i] == u64::MAX {
+                masks::insert(isa, highest, log_range(i));
+            } else {
+                masks::insert(isa, highest, &masks::only(isa, log_range(i), members[i]));
+            }
+        }
+        for entering in entering {
+            let asked = minutes & told[entering.coin].doubt();
+            if entering.minutes & asked != 0 {
+                let log_range = log_range(entering.coin);
+                entering.minutes &= masks::reaches(isa, log_range, &highest[places - 1]) | !asked;
+                entering.certain |= masks::exceeds(isa, log_range, &highest[places]) & asked;
+            }
+        }
+        self.selection[S::INDEX].doubtful = doubtful;
     }
 
     /// Select minute by minute where it is not certain.
@@ -291,7 +375,7 @@ impl Run<'_> {
         let all: Vec<_> = (0..self.coins.len()).collect();
         self.rank_coins(&all);
         let side = self.sides[S::INDEX];
-        let free = side.effective_slots - self.account.held[S::INDEX].len();
+        let free = self.free_slots::<S>();
         let (coins, positions) = (&self.coins, &self.account.positions);
         while left != 0 {
             let n = left.trailing_zeros() as usize;

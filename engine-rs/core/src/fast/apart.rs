@@ -1,0 +1,87 @@
+//! Which coins are among the highest, told by bounds of their averages in each quarter of a block.
+//!
+//! Of averages of one weight that see nothing negative, each is at minute `n` of a quarter at least its start ×
+//! weightⁿ, and at most its end ÷ weight to the power of the minutes that are left. So one is above another in all of the
+//! quarter if its start × the weight of all minutes is above the end of the other.
+
+use super::abreast::{QUARTER, QUARTERS};
+use crate::isa::dispatched;
+
+/// An average in each quarter: from below, then from above.
+pub(super) type Bounds = [f64; 2 * QUARTERS];
+
+/// Minutes at which a coin is among the highest for certain, and at which it is not; at others it is not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    pub(super) sure: u64,
+    pub(super) never: u64,
+}
+
+impl Told {
+    /// Minutes at which it is not known.
+    pub(super) fn doubt(self) -> u64 {
+        !(self.sure | self.never)
+    }
+}
+
+/// Bounds of an average, given its values where quarters begin and end and what is left of it after one without anything.
+#[inline(always)]
+pub(super) fn bounds(marks: &[f64; QUARTERS + 1], left: f64) -> Bounds {
+    std::array::from_fn(|n| {
+        if n < QUARTERS {
+            // Room for rounding; next to zero there is not enough.
+            let least = marks[n] * left * (1.0 - 1e-9);
+            if least > 1e-290 { least } else { f64::NEG_INFINITY }
+        } else {
+            let most = marks[n - QUARTERS + 1];
+            if most.is_nan() { f64::INFINITY } else { most }
+        }
+    })
+}
+
+/// True if some are above all others in each quarter.
+pub(super) fn are_above<'b>(
+    some: impl Iterator<Item = &'b Bounds>,
+    others: impl Iterator<Item = &'b Bounds>,
+) -> bool {
+    let (mut least, mut most) = ([f64::INFINITY; QUARTERS], [f64::NEG_INFINITY; QUARTERS]);
+    for bounds in some {
+        least = std::array::from_fn(|n| if bounds[n] < least[n] { bounds[n] } else { least[n] });
+    }
+    for bounds in others {
+        most = std::array::from_fn(|n| {
+            let other = bounds[QUARTERS + n];
+            if other > most[n] { other } else { most[n] }
+        });
+    }
+    (0..QUARTERS).all(|n| least[n] > most[n])
+}
+
+dispatched! {
+    /// What bounds tell of each coin, if there are one fewer places than rows in `highest`, which hold nothing.
+    pub(super) fn tell(bounds: &[Bounds], highest: &mut [Bounds], told: &mut Vec<Told>) =
+        |bounds: &[Bounds], highest: &mut [Bounds], told: &mut Vec<Told>| {
+            for bounds in bounds {
+                let mut value = *bounds;
+                for row in highest.iter_mut() {
+                    for (known, value) in row.iter_mut().zip(&mut value) {
+                        let (more, less) = if *value > *known { (*value, *known) } else { (*known, *value) };
+                        (*known, *value) = (more, less);
+                    }
+                }
+            }
+            let [.., last, next] = highest else { return };
+            told.clear();
+            told.extend(bounds.iter().map(|bounds| {
+                let mut told = Told::default();
+                for n in 0..QUARTERS {
+                    let minutes = ((1 << QUARTER) - 1) << (n * QUARTER);
+                    // Bounds from above that get so high are as many as there are places, its own among them.
+                    told.sure |= if bounds[n] > next[QUARTERS + n] { minutes } else { 0 };
+                    // Bounds from below that get higher are as many as there are places.
+                    told.never |= if bounds[QUARTERS + n] < last[n] { minutes } else { 0 };
+                }
+                told
+            }));
+        }
+}
