@@ -34,11 +34,44 @@ pub(super) const WINDOW: usize = 64;
 /// A value of both sides for each minute of a span.
 pub(super) type BySide = [[f64; 2]; WINDOW];
 
-/// Values after each minute of a span.
-struct Walk {
+/// Values of a coin after each minute of a span.
+#[derive(Clone)]
+pub(super) struct Walk {
     lower: BySide,
     upper: BySide,
     ranking: [[f64; BLOCK]; RANKING_LANES],
+}
+
+impl Walk {
+    /// Of no span yet.
+    pub(super) fn new() -> Self {
+        Self { lower: [[0.0; 2]; WINDOW], upper: [[0.0; 2]; WINDOW], ranking: [[0.0; BLOCK]; RANKING_LANES] }
+    }
+
+    /// Bands after minute `n` of the walked span (§6.6).
+    pub(super) fn bands<S: SideIndex>(&self, n: usize) -> Bands {
+        Bands { upper: self.upper[n][S::INDEX], lower: self.lower[n][S::INDEX] }
+    }
+
+    /// Lower bands after each minute of the walked span.
+    pub(super) fn lower(&self) -> &BySide {
+        &self.lower
+    }
+
+    /// Upper bands after each minute of the walked span.
+    pub(super) fn upper(&self) -> &BySide {
+        &self.upper
+    }
+
+    /// Volume averages of a side after each minute of the ranked span.
+    pub(super) fn volume<S: SideIndex>(&self) -> &[f64; BLOCK] {
+        &self.ranking[S::INDEX]
+    }
+
+    /// Log-range averages of a side after each minute of the ranked span.
+    pub(super) fn log_range<S: SideIndex>(&self) -> &[f64; BLOCK] {
+        &self.ranking[2 + S::INDEX]
+    }
 }
 
 /// Chains of one coin's price averages that advance together, each in a stretch of time of its own: as many as AVX2 has
@@ -125,7 +158,6 @@ pub(super) struct Averages {
     /// The same of volume and log range.
     ranking: Lanes<RANKING_LANES>,
     ranking_ended: Option<[f64; RANKING_LANES]>,
-    walk: Box<Walk>,
     /// Of hourly log ranges (§6.5), by side.
     hourly: Lanes<2>,
 }
@@ -180,11 +212,6 @@ impl Averages {
             prices_ended: None,
             ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
             ranking_ended: None,
-            walk: Box::new(Walk {
-                lower: [[0.0; 2]; WINDOW],
-                upper: [[0.0; 2]; WINDOW],
-                ranking: [[0.0; BLOCK]; RANKING_LANES],
-            }),
             hourly,
         }
     }
@@ -244,35 +271,10 @@ impl Averages {
         self.ranking_ended.is_some()
     }
 
-    /// Bands after minute `n` of the walked span (§6.6).
-    pub(super) fn bands<S: SideIndex>(&self, n: usize) -> Bands {
-        Bands { upper: self.walk.upper[n][S::INDEX], lower: self.walk.lower[n][S::INDEX] }
-    }
-
-    /// Lower bands after each minute of the walked span.
-    pub(super) fn lower(&self) -> &BySide {
-        &self.walk.lower
-    }
-
-    /// Upper bands after each minute of the walked span.
-    pub(super) fn upper(&self) -> &BySide {
-        &self.walk.upper
-    }
-
-    /// Volume averages of a side after each minute of the ranked span.
-    pub(super) fn volume<S: SideIndex>(&self) -> &[f64; BLOCK] {
-        &self.walk.ranking[S::INDEX]
-    }
-
-    /// Log-range averages of a side after each minute of the ranked span.
-    pub(super) fn log_range<S: SideIndex>(&self) -> &[f64; BLOCK] {
-        &self.walk.ranking[2 + S::INDEX]
-    }
-
     /// What ranks a coin that does not live in the span: its last values, in every minute.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&self, walk: &mut Walk) {
         if self.ranking_ended.is_none() {
-            self.walk.ranking = self.ranking.value.map(|value| [value; BLOCK]);
+            walk.ranking = self.ranking.value.map(|value| [value; BLOCK]);
         }
     }
 
@@ -297,20 +299,20 @@ impl Averages {
 }
 
 /// Have the bands of every minute of a span.
-pub(super) fn walk<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
-    let waiting = coins.filter(|(averages, _)| averages.prices_ended.is_none());
+pub(super) fn walk<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
+    let waiting = coins.filter(|(averages, ..)| averages.prices_ended.is_none());
     in_groups(waiting, |group| walk_group(isa, group));
 }
 
 /// Have the volume and log-range averages of every minute of a span.
-pub(super) fn rank<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
-    let waiting = coins.filter(|(averages, _)| averages.ranking_ended.is_none());
+pub(super) fn rank<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
+    let waiting = coins.filter(|(averages, ..)| averages.ranking_ended.is_none());
     in_groups(waiting, |group| rank_group(isa, group));
 }
 
 /// Go on to the next span with coins that live in this one.
-pub(super) fn finish<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages, Columns<'a>)>) {
-    let waiting = coins.filter_map(|(averages, columns)| {
+pub(super) fn finish<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
+    let waiting = coins.filter_map(|(averages, walk, columns)| {
         let mut rest = columns;
         if let Some(value) = averages.prices_ended.take() {
             averages.prices.value = value;
@@ -321,19 +323,20 @@ pub(super) fn finish<'a>(isa: Isa, coins: impl Iterator<Item = (&'a mut Averages
             rest.volume = &[];
             rest.log_range = &[];
         }
-        (!rest.close.is_empty() || !rest.volume.is_empty()).then_some((averages, rest))
+        (!rest.close.is_empty() || !rest.volume.is_empty()).then_some((averages, walk, rest))
     });
     in_groups(waiting, |group| finish_group(isa, group));
 }
 
-type Moving<'a> = (&'a mut Averages, Columns<'a>);
+/// Averages of a coin, where their values of each minute go, and what they see.
+pub(super) type Moving<'a> = (&'a mut Averages, &'a mut Walk, Columns<'a>);
 
 /// Coins whose columns have the same lengths: at least one, from the front.
 type Group<'a> = [Option<Moving<'a>>; TOGETHER];
 
 /// Take as many coins together as fit.
 fn in_groups<'a>(coins: impl Iterator<Item = Moving<'a>>, act: impl Fn(&mut Group<'a>)) {
-    let shape = |coin: &Moving<'_>| (coin.1.close.len(), coin.1.volume.len());
+    let shape = |coin: &Moving<'_>| (coin.2.close.len(), coin.2.volume.len());
     let (mut group, mut length): (Group<'a>, _) = ([const { None }; TOGETHER], 0);
     // Inside the iterator, which is of several layers, this is a plain loop.
     coins.for_each(|coin| {
@@ -438,25 +441,25 @@ fn advance_ranking<const N: usize>(
 
 #[inline(always)]
 fn walk_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
-    let lanes = coins.each_ref().map(|(averages, _)| averages.prices);
-    let close = coins.each_ref().map(|(_, columns)| columns.close);
+    let lanes = coins.each_ref().map(|(averages, ..)| averages.prices);
+    let close = coins.each_ref().map(|(.., columns)| columns.close);
     let least = |x: f64, y: f64| if x < y { x } else { y };
     let most = |x: f64, y: f64| if x > y { x } else { y };
     let ended = advance_prices(lanes, close, |i, n, value| {
         let [a, b, c] = std::array::from_fn(|m| [value[2 * m], value[2 * m + 1]]);
-        let walk = &mut coins[i].0.walk;
+        let walk = &mut coins[i].1;
         walk.lower[n] = std::array::from_fn(|side| least(least(a[side], b[side]), c[side]));
         walk.upper[n] = std::array::from_fn(|side| most(most(a[side], b[side]), c[side]));
     });
-    for ((averages, _), ended) in coins.into_iter().zip(ended) {
+    for ((averages, ..), ended) in coins.into_iter().zip(ended) {
         averages.prices_ended = Some(ended);
     }
 }
 
 #[inline(always)]
 fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
-    let lanes = coins.each_ref().map(|(averages, _)| averages.ranking);
-    let columns = coins.each_ref().map(|(_, columns)| *columns);
+    let lanes = coins.each_ref().map(|(averages, ..)| averages.ranking);
+    let columns = coins.each_ref().map(|(.., columns)| *columns);
     let minutes = columns[0].volume.len().min(BLOCK);
     let columns = columns.map(|c| (&c.volume[..minutes], &c.log_range[..minutes]));
     let mut value = lanes.map(|lanes| lanes.value);
@@ -475,7 +478,7 @@ fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
             }
         }
         for (coin, rows) in coins.iter_mut().zip(&rows) {
-            for (c, column) in coin.0.walk.ranking.iter_mut().enumerate() {
+            for (c, column) in coin.1.ranking.iter_mut().enumerate() {
                 column[n..n + 4].copy_from_slice(&[rows[0][c], rows[1][c], rows[2][c], rows[3][c]]);
             }
         }
@@ -483,21 +486,21 @@ fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
     for n in fours..minutes {
         for (i, coin) in coins.iter_mut().enumerate() {
             let row = after(i, n);
-            for (column, value) in coin.0.walk.ranking.iter_mut().zip(row) {
+            for (column, value) in coin.1.ranking.iter_mut().zip(row) {
                 column[n] = value;
             }
         }
     }
-    for ((averages, _), ended) in coins.into_iter().zip(value) {
+    for ((averages, ..), ended) in coins.into_iter().zip(value) {
         averages.ranking_ended = Some(ended);
     }
 }
 
 #[inline(always)]
 fn finish_body<const N: usize>(coins: [&mut Moving<'_>; N]) {
-    let prices = coins.each_ref().map(|(averages, _)| averages.prices);
-    let ranking = coins.each_ref().map(|(averages, _)| averages.ranking);
-    let columns = coins.each_ref().map(|(_, columns)| *columns);
+    let prices = coins.each_ref().map(|(averages, ..)| averages.prices);
+    let ranking = coins.each_ref().map(|(averages, ..)| averages.ranking);
+    let columns = coins.each_ref().map(|(.., columns)| *columns);
     let close = columns.map(|columns| columns.close);
     let (prices, ranking) = if close[0].len() == columns[0].volume.len() {
         // Both kinds in one loop wait for less.
@@ -515,7 +518,7 @@ fn finish_body<const N: usize>(coins: [&mut Moving<'_>; N]) {
     } else {
         (advance_prices(prices, close, |_, _, _| {}), advance_ranking(ranking, columns, |_, _, _| {}))
     };
-    for (i, (averages, _)) in coins.into_iter().enumerate() {
+    for (i, (averages, ..)) in coins.into_iter().enumerate() {
         averages.prices.value = prices[i];
         averages.ranking.value = ranking[i];
     }

@@ -77,7 +77,8 @@ impl Run<'_> {
         if !self.coins[i].averages.is_walked() {
             let (isa, columns) = (self.isa, self.columns());
             let coin = &mut self.coins[i];
-            averages::walk(isa, std::iter::once((&mut coin.averages, columns(i, &coin.candles))));
+            let moving = (&mut coin.averages, &mut self.walks[i], columns(i, &coin.candles));
+            averages::walk(isa, std::iter::once(moving));
         }
     }
 
@@ -232,11 +233,11 @@ impl Run<'_> {
             0
         } else {
             self.walk_averages(i);
-            let averages = &self.coins[i].averages;
+            let walk = &self.walks[i];
             if S::LONG {
-                masks::rises_from_band(self.isa, self.minutes(i), averages.upper(), factor)
+                masks::rises_from_band(self.isa, self.minutes(i), walk.upper(), factor)
             } else {
-                masks::falls_from_band(self.isa, self.minutes(i), averages.lower(), factor)
+                masks::falls_from_band(self.isa, self.minutes(i), walk.lower(), factor)
             }
         };
         self.coins[i].sides[S::INDEX].unstuck = Some(minutes);

@@ -30,13 +30,15 @@ impl Run<'_> {
         let asking = [self.may_enter::<Long>(from), self.may_enter::<Short>(from)];
         if asking.contains(&true) {
             let (isa, columns, entering) = (self.isa, self.columns(), &self.scratch.entering);
-            let wanted = self.coins.iter_mut().enumerate().filter(|(i, coin)| {
+            let coins = self.coins.iter_mut().zip(&mut self.walks).enumerate();
+            let wanted = coins.filter(|(i, (coin, _))| {
                 let asks = |s: usize| {
                     !coin.sides[s].at_book && entering[s].iter().any(|entering| entering.coin == *i)
                 };
                 asks(Long::INDEX) || asks(Short::INDEX)
             });
-            averages::walk(isa, wanted.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
+            let moving = wanted.map(|(i, (c, walk))| (&mut c.averages, walk, columns(i, &c.candles)));
+            averages::walk(isa, moving);
             if asking[Long::INDEX] {
                 self.enter::<Long>();
             }
@@ -174,9 +176,9 @@ impl Run<'_> {
         let coin = &self.coins[i];
         let factor = S::against(coin.sides[S::INDEX].params.entry_initial_ema_dist);
         let minutes = if S::LONG {
-            masks::falls_below_band(self.isa, self.minutes(i), coin.averages.lower(), factor)
+            masks::falls_below_band(self.isa, self.minutes(i), self.walks[i].lower(), factor)
         } else {
-            masks::rises_above_band(self.isa, self.minutes(i), coin.averages.upper(), factor)
+            masks::rises_above_band(self.isa, self.minutes(i), self.walks[i].upper(), factor)
         };
         self.coins[i].sides[S::INDEX].first_entry = FirstEntry::At(minutes);
         minutes

@@ -129,7 +129,7 @@ impl Run<'_> {
     /// Bands at minute `k`.
     pub(super) fn bands<S: SideIndex>(&mut self, k: usize, i: usize) -> Bands {
         self.walk_averages(i);
-        self.coins[i].averages.bands::<S>(k - self.span.start)
+        self.walks[i].bands::<S>(k - self.span.start)
     }
 
     /// §16.2: at most one unstuck close, which takes the place of the coin's closes.

@@ -38,7 +38,7 @@ pub use prepared::{Blocks, CoinTables, CoinView, Prepared};
 use std::cell::RefCell;
 
 use abreast::Abreast;
-use averages::{Averages, Columns};
+use averages::{Columns, Moving, Walk};
 use coin::Coin;
 pub(crate) use keep::Everything;
 use keep::{Days, Keep, Quiet};
@@ -67,7 +67,8 @@ pub(crate) fn run_everything(
     warmup: &Warmup,
     watch: Option<Watch>,
 ) -> Everything {
-    let run = Run::new(isa, market, prepared, params, warmup);
+    let mut run = Run::new(isa, market, prepared, params, warmup);
+    run.walks = vec![Walk::new(); market.panel.coins().len()];
     let keep = Everything::new(market.panel.bars() - 1, &run.account, watch);
     let mut runs = [(run, keep)];
     run_together(isa, prepared, &mut runs);
@@ -98,6 +99,8 @@ pub(crate) fn run_days<'c>(
         for (n, (run, _)) in runs.iter_mut().enumerate() {
             run.abreast = Some((&abreast, n));
         }
+    } else {
+        runs.iter_mut().for_each(|(run, _)| run.walks = vec![Walk::new(); coins.len()]);
     }
     run_together(isa, prepared, &mut runs);
     runs.into_iter().map(|(_, keep)| keep.figures).collect()
@@ -115,6 +118,8 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
     if prepared.coins().len() == 1 {
         return lone::run_lone(isa, prepared, runs);
     }
+    // Runs whose averages lie side by side hand them on: nobody looks back into an earlier block.
+    let mut walks = vec![Walk::new(); prepared.coins().len()];
     for (index, block) in prepared.blocks().iter().enumerate() {
         if let (Some(next), Some((run, _))) = (prepared.blocks().get(index + 1), runs.first()) {
             run.foresee(index + 1, next);
@@ -128,7 +133,13 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
             if let Some(hour) = block.hour {
                 run.absorb_hour(hour);
             }
+            if run.abreast.is_some() {
+                std::mem::swap(&mut run.walks, &mut walks);
+            }
             run.walk_block(index, block, keep);
+            if run.abreast.is_some() {
+                std::mem::swap(&mut run.walks, &mut walks);
+            }
             keep.block_ends(block.end);
             going = true;
         }
@@ -149,6 +160,8 @@ struct Run<'a> {
     prepared: &'a Prepared<'a>,
     isa: Isa,
     coins: Vec<Coin<'a>>,
+    /// Averages of each minute of the span, by coin, as far as somebody asked.
+    walks: Vec<Walk>,
     /// Averages of runs side by side, and which of them this one is.
     abreast: Option<(&'a RefCell<Abreast>, usize)>,
     sides: [SideWide; 2],
@@ -226,6 +239,7 @@ impl<'a> Run<'a> {
             isa,
             sides,
             coins,
+            walks: Vec::new(),
             abreast: None,
             first_order_minute,
             splits,
@@ -348,10 +362,11 @@ impl<'a> Run<'a> {
     }
 
     /// Averages of the coins that live in the span, which have yet to go on to the next one.
-    fn moving(&mut self) -> impl Iterator<Item = (&mut Averages, Columns<'_>)> {
+    fn moving(&mut self) -> impl Iterator<Item = Moving<'_>> {
         let (start, columns) = (self.span.start, self.columns());
-        let living = self.coins.iter_mut().enumerate().filter(move |(_, coin)| coin.valid(start));
-        living.map(move |(i, coin)| (&mut coin.averages, columns(i, &coin.candles)))
+        let coins = self.coins.iter_mut().zip(&mut self.walks).enumerate();
+        let living = coins.filter(move |(_, (coin, _))| coin.valid(start));
+        living.map(move |(i, (coin, walk))| (&mut coin.averages, walk, columns(i, &coin.candles)))
     }
 
     /// What a coin's averages see of the span.

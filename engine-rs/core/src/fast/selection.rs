@@ -142,12 +142,13 @@ impl Run<'_> {
             return;
         }
         let (isa, start, columns) = (self.isa, self.span.start, self.columns());
-        let living = |(i, coin): &(usize, &mut Coin<'_>)| coin.valid(start) && wanted.contains(i);
-        let living = self.coins.iter_mut().enumerate().filter(living);
-        averages::rank(isa, living.map(|(i, coin)| (&mut coin.averages, columns(i, &coin.candles))));
+        let coins = self.coins.iter_mut().zip(&mut self.walks).enumerate();
+        let living = coins.filter(|(i, (coin, _))| coin.valid(start) && wanted.contains(i));
+        let moving = living.map(|(i, (c, walk))| (&mut c.averages, walk, columns(i, &c.candles)));
+        averages::rank(isa, moving);
         for &i in wanted {
             if !self.coins[i].valid(start) {
-                self.coins[i].averages.rest();
+                self.coins[i].averages.rest(&mut self.walks[i]);
             }
         }
     }
@@ -223,8 +224,8 @@ impl Run<'_> {
     fn find_doubtful_members<S: SideIndex>(&mut self, places: usize, minutes: u64, foreseen: bool) {
         let mut doubtful = std::mem::take(&mut self.selection[S::INDEX].doubtful);
         self.rank_coins(&doubtful);
-        let (isa, coins) = (self.isa, &self.coins);
-        let volume = |i: usize| coins[i].averages.volume::<S>();
+        let (isa, walks) = (self.isa, &self.walks);
+        let volume = |i: usize| walks[i].volume::<S>();
         let selection = &mut self.selection[S::INDEX];
         sort_by_volume(&mut doubtful, |i| volume(i)[0]);
         if !foreseen {
@@ -342,8 +343,8 @@ impl Run<'_> {
             }
         }
         self.rank_coins(&doubtful);
-        let (isa, coins) = (self.isa, &self.coins);
-        let log_range = |i: usize| coins[i].averages.log_range::<S>();
+        let (isa, walks) = (self.isa, &self.walks);
+        let log_range = |i: usize| walks[i].log_range::<S>();
         let Selection { members, highest, told, .. } = &mut self.selection[S::INDEX];
         rows_for(places, highest);
         for &i in &doubtful {
@@ -376,14 +377,14 @@ impl Run<'_> {
         self.rank_coins(&all);
         let side = self.sides[S::INDEX];
         let free = self.free_slots::<S>();
-        let (coins, positions) = (&self.coins, &self.account.positions);
+        let (walks, positions) = (&self.walks, &self.account.positions);
         while left != 0 {
             let n = left.trailing_zeros() as usize;
             left &= left - 1;
             let ranked = self.selection[S::INDEX].rank(
                 side.by_volume,
-                |i| coins[i].averages.volume::<S>()[n],
-                |i| coins[i].averages.log_range::<S>()[n],
+                |i| walks[i].volume::<S>()[n],
+                |i| walks[i].log_range::<S>()[n],
             );
             let selected = ranked.iter().filter(|&&i| positions[i][S::INDEX].is_none()).take(free);
             let asking = self.scratch.entering[S::INDEX].iter_mut();
