@@ -49,6 +49,9 @@ pub(super) struct Abreast {
     prices: usize,
     /// The lane of each average of a run, counted through the strands of a coin.
     places: Vec<[usize; COUNT]>,
+    /// Averages of hourly log ranges, coin by coin, run by run, of both sides each.
+    hourly: Vec<Lanes<LANES>>,
+    coins: usize,
 }
 
 type Inner = [[f64; LANES]; QUARTERS - 1];
@@ -96,7 +99,15 @@ impl Abreast {
         let starts: Vec<_> = strands.iter().map(|lanes| lanes.value).collect();
         let prices = columns.iter().filter(|column| **column == Column::Close).count();
         let inner = vec![[[0.0; LANES]; QUARTERS - 1]; coins * (columns.len() - prices)];
-        Self { columns, strands, ends: starts.clone(), starts, inner, prices, places }
+        let hours = (2 * wanted.len()).div_ceil(LANES);
+        let mut hourly = vec![Lanes::idle(); coins * hours];
+        for (coin, strands) in hourly.chunks_mut(hours).enumerate() {
+            for (run, side) in (0..wanted.len()).flat_map(|run| [(run, 0), (run, 1)]) {
+                let place = 2 * run + side;
+                strands[place / LANES].copy_lane(place % LANES, averages(run, coin).hourly(), side);
+            }
+        }
+        Self { columns, strands, ends: starts.clone(), starts, inner, prices, places, hourly, coins }
     }
 
     /// Go through a block; what was at its start stays known.
@@ -105,31 +116,35 @@ impl Abreast {
         let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
         let mut length = 0;
         let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
-        let mut inner = self.inner.iter_mut();
-        for (n, ((lanes, start), end)) in strands.enumerate() {
-            let inner = if self.columns[n % count] == Column::Close { None } else { inner.next() };
-            let coin = n / count;
+        let (mut strands, mut inner) = (strands, self.inner.iter_mut());
+        for (coin, candles) in panel.coins().iter().enumerate() {
             let (first, last) = panel.life(coin);
-            if !(first..=last).contains(&block.start) {
-                *end = *start;
-                if let Some(inner) = inner {
-                    *inner = [*start; QUARTERS - 1];
+            let lives = (first..=last).contains(&block.start);
+            let minutes = block.start..block.end;
+            let closes = &candles.close[minutes.clone()];
+            let volumes = &candles.volume[minutes.clone()];
+            let log_ranges = &prepared.log_ranges(coin)[minutes];
+            for (number, ((lanes, start), end)) in strands.by_ref().take(count).enumerate() {
+                let inner = if number < self.prices { None } else { inner.next() };
+                if !lives {
+                    *end = *start;
+                    if let Some(inner) = inner {
+                        *inner = [*start; QUARTERS - 1];
+                    }
+                    continue;
                 }
-                continue;
-            }
-            let candles = &panel.coins()[coin];
-            let column = match self.columns[n % count] {
-                Column::Close => candles.close,
-                Column::Volume => candles.volume,
-                Column::LogRange => prepared.log_ranges(coin),
-            };
-            group[length] =
-                Some(Moving { lanes, start, inner, end, column: &column[block.start..block.end] });
-            length += 1;
-            if length == together {
-                advance(isa, &mut group);
-                group = [const { None }; TOGETHER];
-                length = 0;
+                let column = match self.columns[number] {
+                    Column::Close => closes,
+                    Column::Volume => volumes,
+                    Column::LogRange => log_ranges,
+                };
+                group[length] = Some(Moving { lanes, start, inner, end, column });
+                length += 1;
+                if length == together {
+                    advance(isa, &mut group);
+                    group = [const { None }; TOGETHER];
+                    length = 0;
+                }
             }
         }
         advance(isa, &mut group);
@@ -149,6 +164,30 @@ impl Abreast {
         let (n, of_all) = (coin * (count - self.prices) + strand - self.prices, coin * count + strand);
         let [a, b, c] = self.inner[n].map(|values| values[lane]);
         [self.starts[of_all][lane], a, b, c, self.ends[of_all][lane]]
+    }
+
+    /// Average `number` of each coin of a run at the start of the block and at its end.
+    #[inline(always)]
+    pub(super) fn both(&self, run: usize, number: usize) -> impl Iterator<Item = (f64, f64)> {
+        let (place, step) = (self.places[run][number], self.columns.len() * LANES);
+        let (starts, ends) = (self.starts.as_flattened(), self.ends.as_flattened());
+        starts[place..].iter().zip(&ends[place..]).step_by(step).map(|(start, end)| (*start, *end))
+    }
+
+    /// §6.5: absorb the log ranges of an hour.
+    pub(super) fn absorb_hour(&mut self, prepared: &Prepared<'_>, hour: usize) {
+        let strands = self.hourly.len() / prepared.coins().len();
+        for (coin, lanes) in self.hourly.chunks_mut(strands).enumerate() {
+            let range = prepared.hour_range(coin, hour);
+            lanes.iter_mut().for_each(|lanes| lanes.absorb(range));
+        }
+    }
+
+    /// Averages of hourly log ranges of a coin of a run, by side.
+    pub(super) fn hourly(&self, run: usize, coin: usize) -> [f64; 2] {
+        let (place, strands) = (2 * run, self.hourly.len() / self.coins);
+        let lanes = &self.hourly[coin * strands + place / LANES].value;
+        [lanes[place % LANES], lanes[place % LANES + 1]]
     }
 
     /// The averages of a coin of a run at the start of the block, by number; of those that nobody asks for, some other.

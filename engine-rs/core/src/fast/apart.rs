@@ -29,9 +29,7 @@ impl Told {
 pub(super) fn bounds(marks: &[f64; QUARTERS + 1], left: f64) -> Bounds {
     std::array::from_fn(|n| {
         if n < QUARTERS {
-            // Room for rounding; next to zero there is not enough.
-            let least = marks[n] * left * (1.0 - 1e-9);
-            if least > 1e-290 { least } else { f64::NEG_INFINITY }
+            loosened(marks[n] * left)
         } else {
             let most = marks[n - QUARTERS + 1];
             if most.is_nan() { f64::INFINITY } else { most }
@@ -39,22 +37,16 @@ pub(super) fn bounds(marks: &[f64; QUARTERS + 1], left: f64) -> Bounds {
     })
 }
 
-/// True if some are above all others in each quarter.
-pub(super) fn are_above<'b>(
-    some: impl Iterator<Item = &'b Bounds>,
-    others: impl Iterator<Item = &'b Bounds>,
-) -> bool {
-    let (mut least, mut most) = ([f64::INFINITY; QUARTERS], [f64::NEG_INFINITY; QUARTERS]);
-    for bounds in some {
-        least = std::array::from_fn(|n| if bounds[n] < least[n] { bounds[n] } else { least[n] });
-    }
-    for bounds in others {
-        most = std::array::from_fn(|n| {
-            let other = bounds[QUARTERS + n];
-            if other > most[n] { other } else { most[n] }
-        });
-    }
-    (0..QUARTERS).all(|n| least[n] > most[n])
+/// An average from below, with room for rounding; next to zero there is not enough.
+#[inline(always)]
+fn loosened(least: f64) -> f64 {
+    let least = least * (1.0 - 1e-9);
+    if least > 1e-290 { least } else { f64::NEG_INFINITY }
+}
+
+/// True if an average of which this is left is above one that ends so.
+pub(super) fn is_above(left: f64, end: f64) -> bool {
+    loosened(left) > end
 }
 
 dispatched! {

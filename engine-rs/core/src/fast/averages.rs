@@ -224,8 +224,9 @@ impl Averages {
         }
     }
 
-    /// A span begins with these values.
-    pub(super) fn begin(&mut self, value: &[f64; COUNT]) {
+    /// A span begins with these values, and those of hourly log ranges.
+    pub(super) fn begin(&mut self, value: &[f64; COUNT], hourly: [f64; 2]) {
+        self.hourly.value = hourly;
         let (prices, ranking) = value.split_at(PRICES.end);
         self.prices.value[PRICES].copy_from_slice(prices);
         self.ranking.value.copy_from_slice(ranking);

@@ -126,11 +126,14 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         }
         if let Some((Run { account, abreast: Some((abreast, _)), .. }, _)) = runs.first() {
             let mut abreast = abreast.borrow_mut();
+            if let Some(hour) = block.hour {
+                abreast.absorb_hour(prepared, hour);
+            }
             abreast.advance(isa, account.market.panel, prepared, block);
         }
         let mut going = false;
         for (run, keep) in runs.iter_mut().filter(|(_, keep)| !keep.stopped()) {
-            if let Some(hour) = block.hour {
+            if let (Some(hour), None) = (block.hour, run.abreast) {
                 run.absorb_hour(hour);
             }
             if run.abreast.is_some() {
@@ -357,7 +360,8 @@ impl<'a> Run<'a> {
         if let Some((abreast, run)) = self.abreast
             && (start == self.prepared.blocks()[block].start || !coin.valid(start))
         {
-            coin.averages.begin(&abreast.borrow().at_start(run, i));
+            let abreast = abreast.borrow();
+            coin.averages.begin(&abreast.at_start(run, i), abreast.hourly(run, i));
         }
     }
 

@@ -12,6 +12,16 @@ use super::entering::Entering;
 use super::masks;
 use crate::grid::SideIndex;
 use crate::isa::Isa;
+use crate::types::{higher, lower};
+
+/// What is left of averages after minutes that add nothing to them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Left {
+    /// Of those of volume and of log range after a quarter of a block.
+    quarter: [f64; 2],
+    /// Of that of volume after a block.
+    volume: f64,
+}
 
 /// What one side knows of the order of the coins.
 pub(super) struct Selection {
@@ -32,9 +42,10 @@ pub(super) struct Selection {
     open: u64,
     /// The two before are those of the span at hand.
     known: bool,
-    /// What is left of any coin's averages of volume and log range after a quarter of a block that adds nothing to them;
-    /// None: nothing is known of that.
-    left: Option<[f64; 2]>,
+    /// What is left of any coin's averages after minutes that add nothing to them; None: nothing is known of that.
+    left: Option<Left>,
+    /// As many coins survived in all minutes of the span in which it was last asked for.
+    steady: Option<usize>,
     doubtful: Vec<usize>,
     bounds: Vec<Bounds>,
     rows: Vec<Bounds>,
@@ -42,7 +53,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(coins: usize, left: Option<[f64; 2]>) -> Self {
+    fn new(coins: usize, left: Option<Left>) -> Self {
         Self {
             by_volume: (0..coins).collect(),
             best: Vec::with_capacity(coins),
@@ -54,6 +65,7 @@ impl Selection {
             open: 0,
             known: false,
             left,
+            steady: None,
             doubtful: Vec::with_capacity(coins),
             bounds: Vec::with_capacity(coins),
             rows: Vec::with_capacity(coins + 1),
@@ -64,8 +76,9 @@ impl Selection {
     /// What a side has to know of these coins.
     pub(super) fn of(coins: &[Coin<'_>], side: usize) -> Self {
         let left = |coin: &Coin<'_>| {
-            let of = |number: usize| coin.averages.left(number + side, QUARTER);
-            Some([of(VOLUMES.start)?, of(LOG_RANGES.start)?])
+            let of = |number: usize, minutes| coin.averages.left(number + side, minutes);
+            let quarter = [of(VOLUMES.start, QUARTER)?, of(LOG_RANGES.start, QUARTER)?];
+            Some(Left { quarter, volume: of(VOLUMES.start, BLOCK)? })
         };
         let first = coins.first().and_then(left);
         Self::new(coins.len(), first.filter(|_| coins.iter().all(|coin| left(coin) == first)))
@@ -157,6 +170,7 @@ impl Run<'_> {
     pub(super) fn foresees<S: SideIndex>(&self) -> bool {
         self.abreast.is_some()
             && self.span.whole
+            && self.ranked
             && self.selection[S::INDEX].left.is_some()
             && self.prepared.ordered()
     }
@@ -166,7 +180,7 @@ impl Run<'_> {
         let selection = &mut self.selection[S::INDEX];
         selection.bounds.clear();
         if let (Some((abreast, run)), Some(left)) = (self.abreast, selection.left) {
-            let (abreast, left) = (abreast.borrow(), left[usize::from(*numbers == LOG_RANGES)]);
+            let (abreast, left) = (abreast.borrow(), left.quarter[usize::from(*numbers == LOG_RANGES)]);
             let number = numbers.start + S::INDEX;
             selection.bounds.extend(coins.map(|i| apart::bounds(&abreast.marks(run, number, i), left)));
         }
@@ -181,29 +195,23 @@ impl Run<'_> {
         let surviving = self.sides[S::INDEX].by_volume.min(count);
         let foreseen = self.foresees::<S>();
         if foreseen {
+            if self.members_remain::<S>(surviving) {
+                return;
+            }
             self.bound::<S>(&VOLUMES, 0..count);
         }
         let selection = &mut self.selection[S::INDEX];
         selection.open = 0;
+        selection.steady = None;
         selection.members.clear();
         selection.members.resize(count, 0);
         selection.doubtful.clear();
         let (mut places, mut minutes) = (surviving, span);
         if foreseen {
-            let Selection { by_volume, members, bounds, .. } = selection;
-            // Nearly always they are the same in all minutes, and those of the span before.
-            for sorted in [false, true] {
-                if sorted {
-                    sort_by_volume(by_volume, |i| bounds[i][Bounds::default().len() - 1]);
-                }
-                let (first, others) = by_volume.split_at(surviving);
-                if apart::are_above(first.iter().map(|&i| &bounds[i]), others.iter().map(|&i| &bounds[i])) {
-                    first.iter().for_each(|&i| members[i] = u64::MAX);
-                    return;
-                }
-            }
             let told = selection.tell(isa, surviving);
             minutes = told.iter().fold(0, |all, told| all | told.doubt()) & span;
+            let steady = told.iter().all(|told| told.sure == u64::MAX || told.never == u64::MAX);
+            selection.steady = steady.then_some(surviving);
             for (i, told) in selection.told_apart.iter().enumerate() {
                 selection.members[i] = told.sure;
                 if minutes & !told.sure == 0 {
@@ -218,6 +226,28 @@ impl Run<'_> {
         if minutes != 0 {
             self.find_doubtful_members::<S>(places, minutes, foreseen);
         }
+    }
+
+    /// True if the coins that survive are for certain those of the span before, in all minutes, as nearly always.
+    fn members_remain<S: SideIndex>(&self, surviving: usize) -> bool {
+        let selection = &self.selection[S::INDEX];
+        let (Some((abreast, run)), Some(left)) = (self.abreast, selection.left) else { return false };
+        if selection.steady != Some(surviving) {
+            return false;
+        }
+        let (mut least, mut most, mut known) = (f64::INFINITY, f64::NEG_INFINITY, true);
+        let abreast = abreast.borrow();
+        for (member, (start, end)) in
+            selection.members.iter().zip(abreast.both(run, VOLUMES.start + S::INDEX))
+        {
+            if *member != 0 {
+                least = lower(least, start);
+            } else {
+                most = higher(most, end);
+                known &= !end.is_nan();
+            }
+        }
+        known && apart::is_above(least * left.volume, most)
     }
 
     /// Of the coins that are in doubt those of most volume are members, in the minutes in which some are.
