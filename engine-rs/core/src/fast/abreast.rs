@@ -175,12 +175,8 @@ impl Abreast {
     }
 
     /// §6.5: absorb the log ranges of an hour.
-    pub(super) fn absorb_hour(&mut self, prepared: &Prepared<'_>, hour: usize) {
-        let strands = self.hourly.len() / prepared.coins().len();
-        for (coin, lanes) in self.hourly.chunks_mut(strands).enumerate() {
-            let range = prepared.hour_range(coin, hour);
-            lanes.iter_mut().for_each(|lanes| lanes.absorb(range));
-        }
+    pub(super) fn absorb_hour(&mut self, isa: Isa, prepared: &Prepared<'_>, hour: usize) {
+        absorb_hour(isa, &mut self.hourly, prepared, hour);
     }
 
     /// Averages of hourly log ranges of a coin of a run, by side.
@@ -199,6 +195,17 @@ impl Abreast {
 }
 
 dispatched! {
+    fn absorb_hour(hourly: &mut [Lanes<LANES>], prepared: &Prepared<'_>, hour: usize) =
+        |hourly: &mut [Lanes<LANES>], prepared: &Prepared<'_>, hour: usize| {
+            let strands = hourly.len() / prepared.coins().len();
+            for (coin, lanes) in hourly.chunks_exact_mut(strands).enumerate() {
+                let range = prepared.hour_range(coin, hour);
+                lanes.iter_mut().for_each(|lanes| lanes.absorb(range));
+            }
+        }
+}
+
+dispatched! {
     fn advance(group: &mut [Option<Moving<'_>>; TOGETHER]) = |group: &mut [Option<Moving<'_>>; TOGETHER]| match group {
         [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)] => body([a, b, c, d, e, f]),
         [Some(a), Some(b), Some(c), Some(d), Some(e), _] => body([a, b, c, d, e]),
@@ -211,7 +218,7 @@ dispatched! {
 }
 
 #[inline(always)]
-fn body<const N: usize>(mut strands: [&mut Moving<'_>; N]) {
+fn body<const N: usize>(strands: [&mut Moving<'_>; N]) {
     let minutes = strands[0].column.len().min(BLOCK);
     let columns = strands.each_ref().map(|strand| &strand.column[..minutes]);
     let lanes = strands.each_ref().map(|strand| *strand.lanes);

@@ -50,7 +50,7 @@ pub(super) fn is_above(left: f64, end: f64) -> bool {
 }
 
 dispatched! {
-    /// What bounds tell of each coin, if there are one fewer places than rows in `highest`, which hold nothing.
+    /// What bounds tell of each coin, if there are places, one fewer than rows in `highest`, which hold nothing.
     pub(super) fn tell(bounds: &[Bounds], highest: &mut [Bounds], told: &mut Vec<Told>) =
         |bounds: &[Bounds], highest: &mut [Bounds], told: &mut Vec<Told>| {
             for bounds in bounds {
@@ -62,8 +62,8 @@ dispatched! {
                     }
                 }
             }
-            let [.., last, next] = highest else { return };
             told.clear();
+            let [.., last, next] = highest else { return };
             told.extend(bounds.iter().map(|bounds| {
                 let mut told = Told::default();
                 for n in 0..QUARTERS {

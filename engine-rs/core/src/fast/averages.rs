@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::abreast::{QUARTER, QUARTERS};
 use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
 use crate::interval::Interval;
@@ -97,6 +98,7 @@ impl<const N: usize> Lanes<N> {
     }
 
     /// §6.5: absorb the log range of an hour.
+    #[inline(always)]
     pub(super) fn absorb(&mut self, range: f64) {
         if range.is_finite() {
             self.value = self.after(&self.value, &[range; N]);
@@ -150,14 +152,18 @@ impl<'a> Columns<'a> {
 
 /// The averages of one coin.
 pub(super) struct Averages {
-    /// Of the close, at the start of the span; and at its end, once the walk through it was made.
+    /// Of the close and of what ranks, at the start of the span.
     prices: Lanes<PRICE_LANES>,
-    /// The greatest share of the closes of a span in each of these at its end: the rest is where it was at the start.
-    pull: [f64; PRICE_LANES],
-    prices_ended: Option<[f64; PRICE_LANES]>,
-    /// The same of volume and log range.
     ranking: Lanes<RANKING_LANES>,
-    ranking_ended: Option<[f64; RANKING_LANES]>,
+    /// The greatest share of the closes of a span in each price average at its end: the rest is where it was at the start.
+    pull: [f64; PRICE_LANES],
+    /// Their values at the end of the span, and at the end of each quarter but the last, once somebody looked ahead.
+    prices_ended: [f64; PRICE_LANES],
+    ranking_inner: [[f64; RANKING_LANES]; QUARTERS - 1],
+    ranking_ended: [f64; RANKING_LANES],
+    /// There are bands of each minute of the span, and what ranks the coin.
+    walked: bool,
+    ranked: bool,
     /// Of hourly log ranges (§6.5), by side.
     hourly: Lanes<2>,
 }
@@ -209,9 +215,12 @@ impl Averages {
             prices,
             // A little more, so that a bound's own rounding leaves it one, however far prices jump.
             pull: prices.weight.map(|weight| 1.0 - weight.powi(BLOCK as i32) + 1e-12),
-            prices_ended: None,
+            prices_ended: [0.0; PRICE_LANES],
+            ranking_inner: [[0.0; RANKING_LANES]; QUARTERS - 1],
             ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
-            ranking_ended: None,
+            ranking_ended: [0.0; RANKING_LANES],
+            walked: false,
+            ranked: false,
             hourly,
         }
     }
@@ -230,8 +239,7 @@ impl Averages {
         let (prices, ranking) = value.split_at(PRICES.end);
         self.prices.value[PRICES].copy_from_slice(prices);
         self.ranking.value.copy_from_slice(ranking);
-        self.prices_ended = None;
-        self.ranking_ended = None;
+        (self.walked, self.ranked) = (false, false);
     }
 
     /// What is left of average `number`, which ranks, after so many minutes of zero; None if it is no average of what was.
@@ -259,24 +267,50 @@ impl Averages {
     pub(super) fn begin_with(&mut self, prices: &[f64], hourly: &[f64]) {
         self.prices.value[PRICES].copy_from_slice(prices);
         self.hourly.value.copy_from_slice(hourly);
-        self.prices_ended = None;
+        self.walked = false;
     }
 
     /// True if there are bands of each minute of the span.
     pub(super) fn is_walked(&self) -> bool {
-        self.prices_ended.is_some()
+        self.walked
     }
 
     /// True if there is what ranks the coin in each minute of the span.
     pub(super) fn is_ranked(&self) -> bool {
-        self.ranking_ended.is_some()
+        self.ranked
     }
 
     /// What ranks a coin that does not live in the span: its last values, in every minute.
     pub(super) fn rest(&self, walk: &mut Walk) {
-        if self.ranking_ended.is_none() {
-            walk.ranking = self.ranking.value.map(|value| [value; BLOCK]);
-        }
+        walk.ranking = self.ranking.value.map(|value| [value; BLOCK]);
+    }
+
+    /// The coin does not live in the span at hand.
+    pub(super) fn stand(&mut self) {
+        self.prices_ended = self.prices.value;
+        self.ranking_inner = [self.ranking.value; QUARTERS - 1];
+        self.ranking_ended = self.ranking.value;
+    }
+
+    /// The span is over, and somebody looked ahead to its end.
+    pub(super) fn arrive(&mut self) {
+        (self.prices.value, self.ranking.value) = (self.prices_ended, self.ranking_ended);
+        (self.walked, self.ranked) = (false, false);
+    }
+
+    /// Average `number`, which ranks, at the start of the span and at the ends of its quarters, if somebody looked ahead.
+    #[inline(always)]
+    pub(super) fn marks(&self, number: usize) -> [f64; QUARTERS + 1] {
+        let n = number - PRICES.end;
+        let [a, b, c] = self.ranking_inner.map(|values| values[n]);
+        [self.ranking.value[n], a, b, c, self.ranking_ended[n]]
+    }
+
+    /// The same at start and end alone.
+    #[inline(always)]
+    pub(super) fn both(&self, number: usize) -> (f64, f64) {
+        let n = number - PRICES.end;
+        (self.ranking.value[n], self.ranking_ended[n])
     }
 
     /// The least average of a side at the start of the span.
@@ -301,32 +335,19 @@ impl Averages {
 
 /// Have the bands of every minute of a span.
 pub(super) fn walk<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
-    let waiting = coins.filter(|(averages, ..)| averages.prices_ended.is_none());
+    let waiting = coins.filter(|(averages, ..)| !averages.walked);
     in_groups(waiting, |group| walk_group(isa, group));
 }
 
 /// Have the volume and log-range averages of every minute of a span.
 pub(super) fn rank<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
-    let waiting = coins.filter(|(averages, ..)| averages.ranking_ended.is_none());
+    let waiting = coins.filter(|(averages, ..)| !averages.ranked);
     in_groups(waiting, |group| rank_group(isa, group));
 }
 
-/// Go on to the next span with coins that live in this one.
-pub(super) fn finish<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
-    let waiting = coins.filter_map(|(averages, walk, columns)| {
-        let mut rest = columns;
-        if let Some(value) = averages.prices_ended.take() {
-            averages.prices.value = value;
-            rest.close = &[];
-        }
-        if let Some(value) = averages.ranking_ended.take() {
-            averages.ranking.value = value;
-            rest.volume = &[];
-            rest.log_range = &[];
-        }
-        (!rest.close.is_empty() || !rest.volume.is_empty()).then_some((averages, walk, rest))
-    });
-    in_groups(waiting, |group| finish_group(isa, group));
+/// Look ahead to the end of the span with coins that live in it.
+pub(super) fn look_ahead<'a>(isa: Isa, coins: impl Iterator<Item = Moving<'a>>) {
+    in_groups(coins, |group| look_ahead_group(isa, group));
 }
 
 /// Averages of a coin, where their values of each minute go, and what they see.
@@ -373,7 +394,7 @@ pub(super) struct BandBounds {
 
 dispatched! { fn walk_group(group: &mut Group<'_>) = by_number!(walk_body) }
 dispatched! { fn rank_group(group: &mut Group<'_>) = by_number!(rank_body) }
-dispatched! { fn finish_group(group: &mut Group<'_>) = by_number!(finish_body) }
+dispatched! { fn look_ahead_group(group: &mut Group<'_>) = by_number!(look_ahead_body) }
 
 dispatched! {
     /// Advance chains of the same factors, each over closes of its own, all equally many.
@@ -420,26 +441,6 @@ fn advance_prices<const N: usize>(
     value
 }
 
-/// Averages of volumes and log ranges.
-#[inline(always)]
-fn advance_ranking<const N: usize>(
-    lanes: [Lanes<RANKING_LANES>; N],
-    columns: [Columns<'_>; N],
-    mut keep: impl FnMut(usize, usize, &[f64; RANKING_LANES]),
-) -> [[f64; RANKING_LANES]; N] {
-    let minutes = columns[0].volume.len().min(BLOCK);
-    let columns = columns.map(|c| (&c.volume[..minutes], &c.log_range[..minutes]));
-    let mut value = lanes.map(|lanes| lanes.value);
-    for n in 0..minutes {
-        for i in 0..N {
-            let (volume, log_range) = (columns[i].0[n], columns[i].1[n]);
-            value[i] = lanes[i].after(&value[i], &[volume, volume, log_range, log_range]);
-            keep(i, n, &value[i]);
-        }
-    }
-    value
-}
-
 #[inline(always)]
 fn walk_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
     let lanes = coins.each_ref().map(|(averages, ..)| averages.prices);
@@ -453,7 +454,7 @@ fn walk_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
         walk.upper[n] = std::array::from_fn(|side| most(most(a[side], b[side]), c[side]));
     });
     for ((averages, ..), ended) in coins.into_iter().zip(ended) {
-        averages.prices_ended = Some(ended);
+        (averages.prices_ended, averages.walked) = (ended, true);
     }
 }
 
@@ -493,34 +494,42 @@ fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
         }
     }
     for ((averages, ..), ended) in coins.into_iter().zip(value) {
-        averages.ranking_ended = Some(ended);
+        (averages.ranking_ended, averages.ranked) = (ended, true);
     }
 }
 
 #[inline(always)]
-fn finish_body<const N: usize>(coins: [&mut Moving<'_>; N]) {
+fn look_ahead_body<const N: usize>(coins: [&mut Moving<'_>; N]) {
     let prices = coins.each_ref().map(|(averages, ..)| averages.prices);
     let ranking = coins.each_ref().map(|(averages, ..)| averages.ranking);
     let columns = coins.each_ref().map(|(.., columns)| *columns);
-    let close = columns.map(|columns| columns.close);
-    let (prices, ranking) = if close[0].len() == columns[0].volume.len() {
-        // Both kinds in one loop wait for less.
-        let minutes = close[0].len().min(BLOCK);
-        let columns = columns.map(|c| (&c.close[..minutes], &c.volume[..minutes], &c.log_range[..minutes]));
-        let (mut price, mut rank) = (prices.map(|lanes| lanes.value), ranking.map(|lanes| lanes.value));
-        for n in 0..minutes {
+    if columns[0].volume.is_empty() {
+        let ended = advance_prices(prices, columns.map(|columns| columns.close), |_, _, _| {});
+        for ((averages, ..), ended) in coins.into_iter().zip(ended) {
+            averages.prices_ended = ended;
+        }
+        return;
+    }
+    // Both kinds in one loop wait for less.
+    let minutes = columns[0].close.len().min(BLOCK);
+    let columns = columns.map(|c| (&c.close[..minutes], &c.volume[..minutes], &c.log_range[..minutes]));
+    let (mut price, mut rank) = (prices.map(|lanes| lanes.value), ranking.map(|lanes| lanes.value));
+    for quarter in 0..QUARTERS {
+        for n in minutes.min(quarter * QUARTER)..minutes.min((quarter + 1) * QUARTER) {
             for i in 0..N {
                 let (close, volume, log_range) = (columns[i].0[n], columns[i].1[n], columns[i].2[n]);
                 price[i] = prices[i].after(&price[i], &[close; PRICE_LANES]);
                 rank[i] = ranking[i].after(&rank[i], &[volume, volume, log_range, log_range]);
             }
         }
-        (price, rank)
-    } else {
-        (advance_prices(prices, close, |_, _, _| {}), advance_ranking(ranking, columns, |_, _, _| {}))
-    };
+        if quarter < QUARTERS - 1 {
+            for i in 0..N {
+                coins[i].0.ranking_inner[quarter] = rank[i];
+            }
+        }
+    }
     for (i, (averages, ..)) in coins.into_iter().enumerate() {
-        averages.prices.value = prices[i];
-        averages.ranking.value = ranking[i];
+        averages.prices_ended = price[i];
+        averages.ranking_ended = rank[i];
     }
 }

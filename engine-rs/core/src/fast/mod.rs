@@ -127,7 +127,7 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         if let Some((Run { account, abreast: Some((abreast, _)), .. }, _)) = runs.first() {
             let mut abreast = abreast.borrow_mut();
             if let Some(hour) = block.hour {
-                abreast.absorb_hour(prepared, hour);
+                abreast.absorb_hour(isa, prepared, hour);
             }
             abreast.advance(isa, account.market.panel, prepared, block);
         }
@@ -152,8 +152,7 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
         if let Some((Run { abreast: Some((abreast, _)), .. }, _)) = runs.first() {
             abreast.borrow_mut().arrive();
         }
-        let alone = runs.iter_mut().filter(|(run, keep)| run.abreast.is_none() && !keep.stopped());
-        averages::finish(isa, alone.flat_map(|(run, _)| run.moving()));
+        runs.iter_mut().filter(|(run, _)| run.looks_ahead()).for_each(|(run, _)| run.arrive());
     }
 }
 
@@ -304,8 +303,11 @@ impl<'a> Run<'a> {
             if end == block.end {
                 return;
             }
-            (0..self.coins.len()).for_each(|i| self.begin_coin(i));
-            averages::finish(self.isa, self.moving());
+            if !self.looks_ahead() {
+                (0..self.coins.len()).for_each(|i| self.begin_coin(i));
+                averages::look_ahead(self.isa, self.moving());
+            }
+            self.arrive();
             start = end;
         }
     }
@@ -316,6 +318,10 @@ impl<'a> Run<'a> {
         if self.abreast.is_none() {
             // Of all coins at once, so that the memory is waited for once.
             (0..self.coins.len()).for_each(|i| self.begin_coin_anew(i));
+        }
+        if self.looks_ahead() {
+            self.coins.iter_mut().filter(|c| !c.valid(start)).for_each(|coin| coin.averages.stand());
+            averages::look_ahead(self.isa, self.moving());
         }
         for selection in &mut self.selection {
             selection.forget();
@@ -363,6 +369,17 @@ impl<'a> Run<'a> {
             let abreast = abreast.borrow();
             coin.averages.begin(&abreast.at_start(run, i), abreast.hourly(run, i));
         }
+    }
+
+    /// A run by itself over several coins knows how averages end before it goes through a span.
+    fn looks_ahead(&self) -> bool {
+        self.abreast.is_none() && self.coins.len() > 1
+    }
+
+    /// The span is over, and its end known.
+    fn arrive(&mut self) {
+        let start = self.span.start;
+        self.coins.iter_mut().filter(|c| c.valid(start)).for_each(|coin| coin.averages.arrive());
     }
 
     /// Averages of the coins that live in the span, which have yet to go on to the next one.

@@ -138,6 +138,21 @@ fn insertion_sort(list: &mut [usize], order: impl Fn(usize, usize) -> Ordering) 
     }
 }
 
+/// True if averages of members are above all others from start to end, given what is left of them.
+#[inline(always)]
+fn remain(members: &[u64], averages: impl Iterator<Item = (f64, f64)>, left: f64) -> bool {
+    let (mut least, mut most, mut known) = (f64::INFINITY, f64::NEG_INFINITY, true);
+    for (member, (start, end)) in members.iter().zip(averages) {
+        if *member != 0 {
+            least = lower(least, start);
+        } else {
+            most = higher(most, end);
+            known &= !end.is_nan();
+        }
+    }
+    known && apart::is_above(least * left, most)
+}
+
 impl Run<'_> {
     /// True if there are more coins than slots.
     pub(super) fn chooses<S: SideIndex>(&self) -> bool {
@@ -168,9 +183,8 @@ impl Run<'_> {
 
     /// True if bounds tell of averages without looking at each minute.
     pub(super) fn foresees<S: SideIndex>(&self) -> bool {
-        self.abreast.is_some()
-            && self.span.whole
-            && self.ranked
+        self.ranked
+            && (self.span.whole || self.looks_ahead())
             && self.selection[S::INDEX].left.is_some()
             && self.prepared.ordered()
     }
@@ -179,10 +193,15 @@ impl Run<'_> {
     fn bound<S: SideIndex>(&mut self, numbers: &Range<usize>, coins: impl Iterator<Item = usize>) {
         let selection = &mut self.selection[S::INDEX];
         selection.bounds.clear();
-        if let (Some((abreast, run)), Some(left)) = (self.abreast, selection.left) {
-            let (abreast, left) = (abreast.borrow(), left.quarter[usize::from(*numbers == LOG_RANGES)]);
-            let number = numbers.start + S::INDEX;
+        let Some(left) = selection.left else { return };
+        let left = left.quarter[usize::from(*numbers == LOG_RANGES)];
+        let number = numbers.start + S::INDEX;
+        if let Some((abreast, run)) = self.abreast {
+            let abreast = abreast.borrow();
             selection.bounds.extend(coins.map(|i| apart::bounds(&abreast.marks(run, number, i), left)));
+        } else {
+            let marks = |i: usize| self.coins[i].averages.marks(number);
+            selection.bounds.extend(coins.map(|i| apart::bounds(&marks(i), left)));
         }
     }
 
@@ -212,8 +231,13 @@ impl Run<'_> {
             minutes = told.iter().fold(0, |all, told| all | told.doubt()) & span;
             let steady = told.iter().all(|told| told.sure == u64::MAX || told.never == u64::MAX);
             selection.steady = steady.then_some(surviving);
+            for (member, told) in selection.members.iter_mut().zip(&selection.told_apart) {
+                *member = told.sure;
+            }
+            if minutes == 0 {
+                return;
+            }
             for (i, told) in selection.told_apart.iter().enumerate() {
-                selection.members[i] = told.sure;
                 if minutes & !told.sure == 0 {
                     places -= 1;
                 } else if minutes & !told.never != 0 {
@@ -223,31 +247,21 @@ impl Run<'_> {
         } else {
             selection.doubtful.extend_from_slice(&selection.by_volume);
         }
-        if minutes != 0 {
-            self.find_doubtful_members::<S>(places, minutes, foreseen);
-        }
+        self.find_doubtful_members::<S>(places, minutes, foreseen);
     }
 
     /// True if the coins that survive are for certain those of the span before, in all minutes, as nearly always.
     fn members_remain<S: SideIndex>(&self, surviving: usize) -> bool {
         let selection = &self.selection[S::INDEX];
-        let (Some((abreast, run)), Some(left)) = (self.abreast, selection.left) else { return false };
-        if selection.steady != Some(surviving) {
-            return false;
+        let Some(left) = selection.left.filter(|_| selection.steady == Some(surviving)) else { return false };
+        let number = VOLUMES.start + S::INDEX;
+        if let Some((abreast, run)) = self.abreast {
+            let abreast = abreast.borrow();
+            remain(&selection.members, abreast.both(run, number), left.volume)
+        } else {
+            let both = self.coins.iter().map(|coin| coin.averages.both(number));
+            remain(&selection.members, both, left.volume)
         }
-        let (mut least, mut most, mut known) = (f64::INFINITY, f64::NEG_INFINITY, true);
-        let abreast = abreast.borrow();
-        for (member, (start, end)) in
-            selection.members.iter().zip(abreast.both(run, VOLUMES.start + S::INDEX))
-        {
-            if *member != 0 {
-                least = lower(least, start);
-            } else {
-                most = higher(most, end);
-                known &= !end.is_nan();
-            }
-        }
-        known && apart::is_above(least * left.volume, most)
     }
 
     /// Of the coins that are in doubt those of most volume are members, in the minutes in which some are.
