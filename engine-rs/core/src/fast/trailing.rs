@@ -255,10 +255,15 @@ impl Run<'_> {
                 return 0;
             }
         }
-        // The extremes as they were before `from`; a fill at `from` itself leaves them reset.
-        let reach = followed.at(self.isa, &coin.candles, prepared, i, span.block, from - 1);
-        if !order.may_fill(&reach, extremes, &prepared.turns(i, span.block)) {
-            return 0;
+        let turns = prepared.turns(i, span.block);
+        let mut reach = Reach::reset(by_low);
+        // The extremes as they were before the span, then as they were before `from`; a fill at `from` itself leaves them
+        // reset.
+        for before in [start, from] {
+            reach = followed.at(self.isa, &coin.candles, prepared, i, span.block, before - 1);
+            if !order.may_fill(&reach, extremes, &turns) {
+                return 0;
+            }
         }
         let first = followed.until + 1;
         let c = coin.candles;
