@@ -61,7 +61,8 @@ impl Run<'_> {
         self.entering_known[S::INDEX] = true;
         self.scratch.entering[S::INDEX].clear();
         let later = self.span.minutes() & (u64::MAX << (from - self.span.start));
-        let foreseen = self.chooses::<S>() && self.foresees::<S>();
+        // Where entries are far from prices that is told sooner than who has a slot.
+        let foreseen = self.chooses::<S>() && self.foresees::<S>() && self.selection[S::INDEX].asked;
         if foreseen {
             self.find_flat::<S>();
         }
@@ -78,7 +79,8 @@ impl Run<'_> {
                 }
             }
         }
-        self.select::<S>();
+        self.selection[S::INDEX].asked = !self.scratch.entering[S::INDEX].is_empty();
+        self.select::<S>(foreseen);
         if self.scratch.entering[S::INDEX].iter().any(|entering| !entering.known) {
             return true;
         }

@@ -40,6 +40,8 @@ pub(super) struct Selection {
     pub(super) members: Vec<u64>,
     /// Minutes at which equal volumes leave open who survives.
     open: u64,
+    /// Some coin would have entered when it was last asked which.
+    pub(super) asked: bool,
     /// The two before are those of the span at hand.
     known: bool,
     /// What is left of any coin's averages after minutes that add nothing to them; None: nothing is known of that.
@@ -63,6 +65,7 @@ impl Selection {
             highest: Vec::new(),
             members: Vec::with_capacity(coins),
             open: 0,
+            asked: true,
             known: false,
             left,
             steady: None,
@@ -344,11 +347,11 @@ impl Run<'_> {
 
     /// Keep of the minutes at which flat coins may enter those at which they have a slot, in all minutes at once. Ties are
     /// left open.
-    pub(super) fn select<S: SideIndex>(&mut self) {
+    pub(super) fn select<S: SideIndex>(&mut self, foreseen: bool) {
         if !self.chooses::<S>() || self.scratch.entering[S::INDEX].is_empty() {
             return;
         }
-        if !self.foresees::<S>() {
+        if !foreseen {
             self.find_flat::<S>();
         }
         let mut entering = std::mem::take(&mut self.scratch.entering[S::INDEX]);
