@@ -7,8 +7,8 @@
 //!
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
 //! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks` and what is waited for in
-//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection`, averages (§6) in `averages`,
-//! `abreast`, `beside` and `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity
+//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection` with bounds in `apart`,
+//! averages (§6) in `averages`, `abreast`, `beside` and `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity
 //! (§15) in `keep`. Runs over a single coin walk in `lone`, past what `calm` tells to be quiet.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
