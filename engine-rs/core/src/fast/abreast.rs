@@ -113,41 +113,49 @@ impl Abreast {
     /// Go through a block; what was at its start stays known.
     pub(super) fn advance(&mut self, isa: Isa, panel: &Panel<'_>, prepared: &Prepared<'_>, block: &Block) {
         let (count, together) = (self.columns.len(), isa.chains().min(TOGETHER));
-        let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
-        let mut length = 0;
-        let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
-        let (mut strands, mut inner) = (strands, self.inner.iter_mut());
-        for (coin, candles) in panel.coins().iter().enumerate() {
-            let (first, last) = panel.life(coin);
-            let lives = (first..=last).contains(&block.start);
-            let minutes = block.start..block.end;
-            let closes = &candles.close[minutes.clone()];
-            let volumes = &candles.volume[minutes.clone()];
-            let log_ranges = &prepared.log_ranges(coin)[minutes];
-            for (number, ((lanes, start), end)) in strands.by_ref().take(count).enumerate() {
-                let inner = if number < self.prices { None } else { inner.next() };
-                if !lives {
-                    *end = *start;
-                    if let Some(inner) = inner {
-                        *inner = [*start; QUARTERS - 1];
+        // Those that rank apart from the others, which need not stop at quarters, unless a group is of more than a coin has.
+        let apart = together < TOGETHER;
+        for ranks in if apart { 0..2 } else { 1..2 } {
+            let part = if ranks == 1 { QUARTER } else { BLOCK };
+            let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
+            let mut length = 0;
+            let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
+            let (mut strands, mut inner) = (strands, self.inner.iter_mut());
+            for (coin, candles) in panel.coins().iter().enumerate() {
+                let (first, last) = panel.life(coin);
+                let lives = (first..=last).contains(&block.start);
+                let minutes = block.start..block.end;
+                let closes = &candles.close[minutes.clone()];
+                let volumes = &candles.volume[minutes.clone()];
+                let log_ranges = &prepared.log_ranges(coin)[minutes];
+                for (number, ((lanes, start), end)) in strands.by_ref().take(count).enumerate() {
+                    if apart && (number < self.prices) != (ranks == 0) {
+                        continue;
                     }
-                    continue;
-                }
-                let column = match self.columns[number] {
-                    Column::Close => closes,
-                    Column::Volume => volumes,
-                    Column::LogRange => log_ranges,
-                };
-                group[length] = Some(Moving { lanes, start, inner, end, column });
-                length += 1;
-                if length == together {
-                    advance(isa, &mut group);
-                    group = [const { None }; TOGETHER];
-                    length = 0;
+                    let inner = if number < self.prices { None } else { inner.next() };
+                    if !lives {
+                        *end = *start;
+                        if let Some(inner) = inner {
+                            *inner = [*start; QUARTERS - 1];
+                        }
+                        continue;
+                    }
+                    let column = match self.columns[number] {
+                        Column::Close => closes,
+                        Column::Volume => volumes,
+                        Column::LogRange => log_ranges,
+                    };
+                    group[length] = Some(Moving { lanes, start, inner, end, column });
+                    length += 1;
+                    if length == together {
+                        advance(isa, &mut group, part);
+                        group = [const { None }; TOGETHER];
+                        length = 0;
+                    }
                 }
             }
+            advance(isa, &mut group, part);
         }
-        advance(isa, &mut group);
     }
 
     /// The block is over.
@@ -206,26 +214,28 @@ dispatched! {
 }
 
 dispatched! {
-    fn advance(group: &mut [Option<Moving<'_>>; TOGETHER]) = |group: &mut [Option<Moving<'_>>; TOGETHER]| match group {
-        [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)] => body([a, b, c, d, e, f]),
-        [Some(a), Some(b), Some(c), Some(d), Some(e), _] => body([a, b, c, d, e]),
-        [Some(a), Some(b), Some(c), Some(d), ..] => body([a, b, c, d]),
-        [Some(a), Some(b), Some(c), ..] => body([a, b, c]),
-        [Some(a), Some(b), ..] => body([a, b]),
-        [Some(a), ..] => body([a]),
-        [None, ..] => {}
-    }
+    /// Advance a group, and know its values after every `part` minutes; six of them are always to be known at quarters.
+    fn advance(group: &mut [Option<Moving<'_>>; TOGETHER], part: usize) =
+        |group: &mut [Option<Moving<'_>>; TOGETHER], part: usize| match group {
+            [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)] => body([a, b, c, d, e, f], QUARTER),
+            [Some(a), Some(b), Some(c), Some(d), Some(e), _] => body([a, b, c, d, e], part),
+            [Some(a), Some(b), Some(c), Some(d), ..] => body([a, b, c, d], part),
+            [Some(a), Some(b), Some(c), ..] => body([a, b, c], part),
+            [Some(a), Some(b), ..] => body([a, b], part),
+            [Some(a), ..] => body([a], part),
+            [None, ..] => {}
+        }
 }
 
 #[inline(always)]
-fn body<const N: usize>(strands: [&mut Moving<'_>; N]) {
+fn body<const N: usize>(strands: [&mut Moving<'_>; N], part: usize) {
     let minutes = strands[0].column.len().min(BLOCK);
     let columns = strands.each_ref().map(|strand| &strand.column[..minutes]);
     let lanes = strands.each_ref().map(|strand| *strand.lanes);
     let mut value = strands.each_ref().map(|strand| *strand.start);
     for quarter in 0..QUARTERS {
         #[expect(clippy::needless_range_loop, reason = "several columns at once")]
-        for n in minutes.min(quarter * QUARTER)..minutes.min((quarter + 1) * QUARTER) {
+        for n in minutes.min(quarter * part)..minutes.min((quarter + 1) * part) {
             for i in 0..N {
                 value[i] = lanes[i].after(&value[i], &[columns[i][n]; LANES]);
             }
