@@ -9,7 +9,8 @@ from typing import Any
 
 from _bench_work import ROOT, SHARED
 
-CANDIDATES = 3000
+CANDIDATES = 6000
+"""Enough that the seconds in which Ray's own processes are still starting are few among them."""
 POPULATIONS = (60, 300)
 """Of the quick start, and of the template. A third of it may be in flight, which bounds the batches."""
 
