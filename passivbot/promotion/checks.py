@@ -179,8 +179,11 @@ def _judged(report: Report, scoring: Scoring, window: Traded) -> Check:
     text = (
         f"{window.days:.1f} days, {utc(window.first_ms)} to {utc(window.last_ms)}, {fills:,} fills: {figures}"
     )
+    gain = metrics.get("gain")
     if causes:
         text = f"{'; '.join(causes)} ({text})"
+    elif gain is not None and gain < 1:
+        text = f"the limits hold, but it loses {100 * (1 - gain):.2g} % ({text})"
     return check(
         "unseen data",
         not causes,

@@ -226,6 +226,18 @@ def test_a_candidate_that_trades_nothing_is_refused(study: Study, made: Made) ->
     assert "nothing is traded" in found.text
 
 
+def test_a_loss_within_the_limits_is_said(study: Study, made: Made) -> None:
+    config = frozen_config(study, made.good[1])
+    below_cost = {"close_grid_markup_start": -0.01, "close_grid_markup_end": -0.01}
+    side = config.bot.long.model_copy(update=below_cost)
+    losing = config.model_copy(update={"bot": config.bot.model_copy(update={"long": side})})
+    for tried in (config, losing):
+        found = unseen(study, tried)
+        assert found.state == "holds", found.text
+        assert ("the limits hold, but it loses" in found.text) is (found.figures["metrics"]["gain"] < 1)
+    assert found.figures["metrics"]["gain"] < 1
+
+
 # ---- exposure and cost
 
 
