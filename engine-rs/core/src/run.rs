@@ -117,13 +117,12 @@ pub fn evaluate_batch(
     let mut results = Vec::with_capacity(candidates.len());
     let mut rest = candidates;
     let interval = market.panel.interval();
-    let most = fast::together(market.panel.coins().len());
     while let Some(first) = rest.first() {
         let covered = |candidate: &&Candidate| {
             let daily_only = daily_only && candidate.stop.is_none_or(|limits| limits.is_daily());
             daily_only && fast::covers(&candidate.params, interval)
         };
-        let together = rest.iter().take(most).take_while(covered).count();
+        let together = rest.iter().take(fast::TOGETHER).take_while(covered).count();
         if let Some(prepared) = prepared.filter(|_| together > 0) {
             let group;
             (group, rest) = rest.split_at(together);

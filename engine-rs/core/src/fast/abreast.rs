@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::averages::{self, Averages, BLOCK, COUNT, Lanes};
+use super::prefetch::prefetch;
 use super::prepared::{Block, Prepared};
 use crate::candles::Panel;
 use crate::isa::{Isa, dispatched};
@@ -116,7 +117,6 @@ impl Abreast {
         // Those that rank apart from the others, which need not stop at quarters, unless a group is of more than a coin has.
         let apart = together < TOGETHER;
         for ranks in if apart { 0..2 } else { 1..2 } {
-            let part = if ranks == 1 { QUARTER } else { BLOCK };
             let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
             let mut length = 0;
             let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
@@ -125,6 +125,15 @@ impl Abreast {
                 let (first, last) = panel.life(coin);
                 let lives = (first..=last).contains(&block.start);
                 let minutes = block.start..block.end;
+                if let Some(next) = panel.coins().get(coin + 1).filter(|_| apart) {
+                    // Read in two turns, columns are more streams than a processor foresees by itself.
+                    if ranks == 0 {
+                        prefetch(next.close, minutes.clone());
+                    } else if count > self.prices {
+                        prefetch(next.volume, minutes.clone());
+                        prefetch(prepared.log_ranges(coin + 1), minutes.clone());
+                    }
+                }
                 let closes = &candles.close[minutes.clone()];
                 let volumes = &candles.volume[minutes.clone()];
                 let log_ranges = &prepared.log_ranges(coin)[minutes];
@@ -148,13 +157,13 @@ impl Abreast {
                     group[length] = Some(Moving { lanes, start, inner, end, column });
                     length += 1;
                     if length == together {
-                        advance(isa, &mut group, part);
+                        advance(isa, &mut group, ranks == 1);
                         group = [const { None }; TOGETHER];
                         length = 0;
                     }
                 }
             }
-            advance(isa, &mut group, part);
+            advance(isa, &mut group, ranks == 1);
         }
     }
 
@@ -214,37 +223,43 @@ dispatched! {
 }
 
 dispatched! {
-    /// Advance a group, and know its values after every `part` minutes; six of them are always to be known at quarters.
-    fn advance(group: &mut [Option<Moving<'_>>; TOGETHER], part: usize) =
-        |group: &mut [Option<Moving<'_>>; TOGETHER], part: usize| match group {
-            [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)] => body([a, b, c, d, e, f], QUARTER),
-            [Some(a), Some(b), Some(c), Some(d), Some(e), _] => body([a, b, c, d, e], part),
-            [Some(a), Some(b), Some(c), Some(d), ..] => body([a, b, c, d], part),
-            [Some(a), Some(b), Some(c), ..] => body([a, b, c], part),
-            [Some(a), Some(b), ..] => body([a, b], part),
-            [Some(a), ..] => body([a], part),
-            [None, ..] => {}
+    /// Advance a group, and know its values at quarters if some of them rank; of more than three some always do.
+    fn advance(group: &mut [Option<Moving<'_>>; TOGETHER], ranks: bool) =
+        |group: &mut [Option<Moving<'_>>; TOGETHER], ranks: bool| match (group, ranks) {
+            ([Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)], _) => body::<_, QUARTERS>([a, b, c, d, e, f]),
+            ([Some(a), Some(b), Some(c), Some(d), Some(e), _], _) => body::<_, QUARTERS>([a, b, c, d, e]),
+            ([Some(a), Some(b), Some(c), Some(d), ..], _) => body::<_, QUARTERS>([a, b, c, d]),
+            ([Some(a), Some(b), Some(c), ..], true) => body::<_, QUARTERS>([a, b, c]),
+            ([Some(a), Some(b), Some(c), ..], false) => body::<_, 1>([a, b, c]),
+            ([Some(a), Some(b), ..], true) => body::<_, QUARTERS>([a, b]),
+            ([Some(a), Some(b), ..], false) => body::<_, 1>([a, b]),
+            ([Some(a), ..], true) => body::<_, QUARTERS>([a]),
+            ([Some(a), ..], false) => body::<_, 1>([a]),
+            ([None, ..], _) => {}
         }
 }
 
+/// Advance strands, with a stop at the end of each quarter or none at all.
 #[inline(always)]
-fn body<const N: usize>(strands: [&mut Moving<'_>; N], part: usize) {
+fn body<const N: usize, const PARTS: usize>(strands: [&mut Moving<'_>; N]) {
     let minutes = strands[0].column.len().min(BLOCK);
     let columns = strands.each_ref().map(|strand| &strand.column[..minutes]);
     let lanes = strands.each_ref().map(|strand| *strand.lanes);
     let mut value = strands.each_ref().map(|strand| *strand.start);
-    for quarter in 0..QUARTERS {
+    for part in 0..PARTS {
+        let last = part == PARTS - 1;
+        let end = if last { minutes } else { minutes.min((part + 1) * QUARTER) };
         #[expect(clippy::needless_range_loop, reason = "several columns at once")]
-        for n in minutes.min(quarter * part)..minutes.min((quarter + 1) * part) {
+        for n in minutes.min(part * QUARTER)..end {
             for i in 0..N {
                 value[i] = lanes[i].after(&value[i], &[columns[i][n]; LANES]);
             }
         }
         for i in 0..N {
-            if quarter == QUARTERS - 1 {
+            if last {
                 *strands[i].end = value[i];
             } else if let Some(inner) = &mut strands[i].inner {
-                inner[quarter] = value[i];
+                inner[part] = value[i];
             }
         }
     }

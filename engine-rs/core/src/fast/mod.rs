@@ -106,12 +106,8 @@ pub(crate) fn run_days<'c>(
     runs.into_iter().map(|(_, keep)| keep.figures).collect()
 }
 
-/// How many runs over a panel of so many coins to put side by side: enough for the candles to be read once for several
-/// and for averages to keep the processor busy, few enough for their state to stay in its caches.
-pub(crate) fn together(coins: usize) -> usize {
-    // Those of a single coin go one after the other, with averages that lie side by side.
-    if coins == 1 { 8 } else { (128 / coins).clamp(1, 8) }
-}
+/// How many runs to put side by side: each lane of a vector has an average of a run, and the candles are read once for all.
+pub(crate) const TOGETHER: usize = 8;
 
 /// Walk through all blocks, in each through all runs that are not stopped.
 fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>, K)]) {
