@@ -136,8 +136,12 @@ impl Run<'_> {
     pub(super) fn wait<S: SideIndex>(&mut self, i: usize, position: &Position) {
         let situation = self.bare_situation::<S>(i);
         let alone = self.account.held[0].len() + self.account.held[1].len() == 1;
-        let make = if alone { Waiting::here::<S> } else { Waiting::around::<S> };
-        self.coins[i].sides[S::INDEX].waiting = Some(make(&situation, position));
+        let waiting = if alone {
+            Waiting::here::<S>(&situation, position)
+        } else {
+            Waiting::around::<S>(&situation, position, self.coins.len() > 1)
+        };
+        self.coins[i].sides[S::INDEX].waiting = Some(waiting);
     }
 
     /// A situation without book, bands and extremes.
