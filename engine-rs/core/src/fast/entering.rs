@@ -29,14 +29,17 @@ impl Run<'_> {
     pub(super) fn find_entering(&mut self, from: usize) {
         let asking = [self.may_enter::<Long>(from), self.may_enter::<Short>(from)];
         if asking.contains(&true) {
-            let (isa, columns, entering) = (self.isa, self.columns(), &self.scratch.entering);
+            let asked = &mut self.scratch.asked;
+            asked.clear();
+            asked.resize(self.coins.len(), false);
+            for s in [Long::INDEX, Short::INDEX] {
+                for &Entering { coin, .. } in &self.scratch.entering[s] {
+                    asked[coin] |= !self.coins[coin].sides[s].at_book;
+                }
+            }
+            let (isa, columns, asked) = (self.isa, self.columns(), &self.scratch.asked);
             let coins = self.coins.iter_mut().zip(&mut self.walks).enumerate();
-            let wanted = coins.filter(|(i, (coin, _))| {
-                let asks = |s: usize| {
-                    !coin.sides[s].at_book && entering[s].iter().any(|entering| entering.coin == *i)
-                };
-                asks(Long::INDEX) || asks(Short::INDEX)
-            });
+            let wanted = coins.filter(|(i, _)| asked[*i]);
             let moving = wanted.map(|(i, (c, walk))| (&mut c.averages, walk, columns(i, &c.candles)));
             averages::walk(isa, moving);
             if asking[Long::INDEX] {

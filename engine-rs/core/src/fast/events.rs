@@ -15,6 +15,8 @@ pub(super) struct Scratch {
     /// Coins with orders at this minute, by side.
     touched: [Vec<usize>; 2],
     stuck: Vec<StuckPosition>,
+    /// Coins of which the averages of each minute are asked.
+    pub(super) asked: Vec<bool>,
     /// Flat coins that enter in the span, by side.
     pub(super) entering: [Vec<Entering>; 2],
 }
