@@ -5,34 +5,62 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from _bench_work import ROOT, SHARED
+from _bench_work import ROOT, SHARED, YEAR
 
-CANDIDATES = 6000
-"""Enough that the seconds in which Ray's own processes are still starting are few among them."""
+from passivbot.market.synthetic import generate, write_folder
+
 POPULATIONS = (60, 300)
 """Of the quick start, and of the template. A third of it may be in flight, which bounds the batches."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A study: its candles and its size.
+
+    Attributes
+    ----------
+    candles
+        Folder.
+    candidates
+        Enough that the seconds in which Ray's own processes are still starting are few among them.
+    """
+
+    name: str
+    candles: Path
+    population: int
+    candidates: int
+
 
 _FINISHED = re.compile(r"finished: [\d,]+ candidates in [\d.]+ s, ([\d.]+)/s; ([\d.]+)% ")
 
 
 def bench_cluster(rounds: int) -> list[dict[str, Any]]:
     """Run the same studies with one worker and with two, as often; return a row for each."""
-    return [row for population in POPULATIONS for row in _population(population, rounds)]
+    small = [_Search("spot-2024", SHARED / "candles" / "spot-2024", size, 6000) for size in POPULATIONS]
+    rows = [row for search in small for row in _rows(search, rounds)]
+    with tempfile.TemporaryDirectory() as folder:
+        regimes = {f"C{n:02d}": ("calm", "trend", "crash")[n % 3] for n in range(20)}
+        tables, rules = generate(regimes, seed=7, minutes=YEAR)
+        write_folder(Path(folder), tables, rules, maker_fee=0.0002)
+        return rows + _rows(_Search("20 synthetic coins, a year", Path(folder), 300, 3000), rounds)
 
 
-def _population(population: int, rounds: int) -> list[dict[str, Any]]:
+def _rows(search: _Search, rounds: int) -> list[dict[str, Any]]:
     rates: dict[int, list[float]] = {1: [], 2: []}
     shares: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(rounds):
         for workers in (1, 2) if turn % 2 == 0 else (2, 1):
-            rate, share = _run(workers, population)
+            rate, share = _run(workers, search)
             rates[workers].append(rate)
             shares[workers].append(share)
     return [
         {
-            "population": population,
+            "candles": search.name,
+            "population": search.population,
             "workers": workers,
             "evaluations/s": statistics.median(rates[workers]),
             "least": min(rates[workers]),
@@ -44,13 +72,13 @@ def _population(population: int, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
-def _run(workers: int, population: int) -> tuple[float, float]:
+def _run(workers: int, search: _Search) -> tuple[float, float]:
     """Return evaluations a second and the percentage of time in the engine, as the program prints them."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "passivbot", "optimize", str(ROOT / "configs" / "quickstart.json")]
-        command += ["--candles", str(SHARED / "candles" / "spot-2024"), "--search", "nsga2"]
-        command += ["--iters", str(CANDIDATES), "--seed", "7", "--workers", str(workers)]
-        command += ["--optimize.population_size", str(population)]
+        command += ["--candles", str(search.candles), "--search", "nsga2"]
+        command += ["--iters", str(search.candidates), "--seed", "7", "--workers", str(workers)]
+        command += ["--optimize.population_size", str(search.population)]
         command += ["--study", f"{folder}/study"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         finished = _FINISHED.search(done.stdout)
