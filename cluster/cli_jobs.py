@@ -34,24 +34,25 @@ def submit(
 ) -> None:
     """Hand a search to a cluster: its driver runs on the head, and this terminal may go.
 
-    Takes what passivbot optimize takes: CONFIG and options. The configuration and --start go along; --candles
-    and --study are folders of the head, relative to its user's home or PASSIVBOT_HOME.
+    Takes what passivbot optimize takes: CONFIG and options. The configuration, --start, and the files that
+    --set or an option names go along; --candles and --study are folders of the head, relative to its user's
+    home or PASSIVBOT_HOME.
     """
     from cluster.jobs import parcel, runs, wait_until_started
     from cluster.jobs import submit as hand_in
     from cluster.reach import dashboard_address, reach
     from passivbot.cli.options import print_findings
 
-    given = _optimize_parameters(context)
+    given, options = _optimize_parameters(context)
     config = None
     if given.get("config") is not None:
         from passivbot.config import load_config
 
         # What is wrong in it is said here.
-        loaded = load_config(given["config"], sets=tuple(given.get("sets") or ()))
+        loaded = load_config(given["config"], sets=tuple(given.get("sets") or ()), options=options)
         print_findings(loaded.findings)
         config = loaded.config
-    packed = parcel(context.args, given, config)
+    packed = parcel(context.args, given, options, config)
     url = dashboard_address(address)
     board = None if "://" in address else reach(address)
     before = {} if board is None else runs(board)
@@ -160,16 +161,16 @@ def weight(
     typer.echo(f"{notice.name}: weight {value:g}")
 
 
-def _optimize_parameters(context: typer.Context) -> dict[str, Any]:
-    """Return the parameters of optimize that the arguments give; what it would refuse is refused."""
+def _optimize_parameters(context: typer.Context) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return parameters of optimize and options of the configuration; what it would refuse is refused."""
     from cluster.cli import optimize
-    from passivbot.cli.options import config_command
+    from passivbot.cli.options import config_command, given_options
 
     app = typer.Typer(add_completion=False)
     app.command("optimize", cls=config_command("optimize"))(optimize)
     command = typer.main.get_command(app)
     inner = command.make_context("optimize", list(context.args), parent=context)
-    return dict(inner.params)
+    return dict(inner.params), given_options(inner)
 
 
 def _print_all(notices: list["Notice"]) -> None:

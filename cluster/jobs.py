@@ -8,14 +8,15 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cluster.board import Board
-from passivbot.config import Config
+from passivbot.config import Config, load_config
+from passivbot.config.load import named_file, split_set
 from passivbot.errors import ClusterError, ConfigError, first_line
 
 HOME = "PASSIVBOT_HOME"
@@ -72,12 +73,17 @@ class Parcel:
     study: str
 
 
-def parcel(arguments: Sequence[str], given: Mapping[str, Any], config: Config | None = None) -> Parcel:
+def parcel(
+    arguments: Sequence[str],
+    given: Mapping[str, Any],
+    options: Mapping[str, str],
+    config: Config | None = None,
+) -> Parcel:
     """Return what has to be sent for ``passivbot optimize ARGUMENTS`` to run on the head.
 
     The configuration and starting configurations are files of this machine and go along; so do the lists of
-    coins and the coins' configurations that the former names, as it is sent as it was read here. Candles and
-    studies are folders of the head.
+    coins and the coins' configurations that the former names, as it is sent as it was read here, and those
+    that the command line names. Candles and studies are folders of the head.
 
     Parameters
     ----------
@@ -85,48 +91,86 @@ def parcel(arguments: Sequence[str], given: Mapping[str, Any], config: Config | 
         As typed.
     given
         The command's parameters, as read from them.
+    options
+        The configuration's options, as read from them: dotted key → text.
     config
         The configuration that they name, read; None if they name none.
 
     Raises
     ------
     ConfigError
-        A file is not there.
+        A file is not there, or a coin's configuration can't be read.
     """
     files: dict[str, Path] = {}
     texts: dict[str, str] = {}
     moved: dict[str, str] = {}
-    if config is not None:
-        name = Path(given["config"]).name  # the study is called by it
-        texts[name] = json.dumps(config.to_dict(), indent=2)
-        moved[str(given["config"])] = name
+    source = None if config is None else Path(given["config"])
+    if config is not None and source is not None:
+        # The study is called by its name.
+        texts[source.name] = _text(config)
+        moved[str(source)] = _there(source.name)
     for i, path in enumerate(given.get("start") or ()):
         if not Path(path).exists():
             raise ConfigError(f"{path}: no such file")
+        if str(path) in moved:
+            continue
         name = f"start-{i}" if Path(path).is_dir() else f"start-{i}{Path(path).suffix}"
         files[name] = Path(path)
-        moved[str(path)] = name
-    study = given.get("study")
+        moved[str(path)] = _there(name)
     more: list[str] = []
+    for entry, key, path, name in _named_files(given.get("sets") or (), options, source):
+        if key.startswith("live."):
+            files[name] = path
+        else:
+            texts[name] = _text(load_config(path).config)  # it may name files itself
+        if entry:
+            moved[entry] = f"{shlex.quote(f'{key}=')}{_there(name)}"
+        else:
+            more.append(f"--{key}={_there(name)}")  # of an option given twice the last counts
+    study = given.get("study")
     if study is None:
         stem = "template" if given.get("config") is None else Path(given["config"]).stem
         study = f"studies/{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{stem}"
-        more = ["--study", study]
-    words = [_quoted(word, moved) for word in [*arguments, *more]]
+        more += ["--study", shlex.quote(study)]
+    words = [*(_quoted(word, moved) for word in arguments), *more]
     command = (
         f'here=$PWD; cd "${{{HOME}:-$HOME}}" && exec passivbot optimize --address auto {" ".join(words)}'
     )
     return Parcel(files, texts, command, study)
 
 
+def _named_files(
+    sets: Sequence[str], options: Mapping[str, str], source: Path | None
+) -> Iterator[tuple[str, str, Path, str]]:
+    """Yield the files that keys on the command line name: text of ``--set`` or "", key, file, name there."""
+    entries = [(entry, *split_set(entry)) for entry in sets]
+    for i, (entry, key, text) in enumerate([*entries, *(("", *option) for option in options.items())]):
+        if path := named_file(key, text, source):
+            yield entry, key, path, f"named-{i}{path.suffix}"
+
+
 def _quoted(word: str, moved: Mapping[str, str]) -> str:
     """Return a word for the shell; one that names a file that goes along names it there."""
     option, equals, value = word.partition("=")
-    if word in moved:
-        return f'"$here"/{shlex.quote(moved[word])}'
-    if equals and word.startswith("-") and value in moved:
-        return f'{shlex.quote(option)}="$here"/{shlex.quote(moved[value])}'
+    if there := _moved(word, moved):
+        return there
+    if equals and word.startswith("-") and (there := _moved(value, moved)):
+        return f"{shlex.quote(option)}={there}"
     return shlex.quote(word)
+
+
+def _moved(text: str, moved: Mapping[str, str]) -> str | None:
+    """Return what stands for a text there; ``./my.json`` and ``front/`` are the paths that were read."""
+    return moved.get(text) or (moved.get(str(Path(text))) if text else None)
+
+
+def _there(name: str) -> str:
+    """Return a file that goes along as a word for the shell there."""
+    return f'"$here"/{shlex.quote(name)}'
+
+
+def _text(config: Config) -> str:
+    return json.dumps(config.to_dict(), indent=2)
 
 
 def submit(parcel: Parcel, url: str) -> Submission:

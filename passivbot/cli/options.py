@@ -203,7 +203,7 @@ def config_command(command: CommandName, named: str | None = None) -> type[Typer
     return ConfigCommand
 
 
-def given_options(context: typer.Context) -> dict[str, str]:
+def given_options(context: Any) -> dict[str, str]:
     """Return the configuration's options of this call: dotted key → text, for ``load_config(options=…)``."""
     return dict(context.meta.get(_META, {}))
 

@@ -60,15 +60,21 @@ def _side(value: Any, side: str, key: str, file: str, folders: Sequence[Path]) -
         value = [value]
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ConfigError(located(file, key, value, ALLOWED))
-    if len(value) == 1 and (path := _find(value[0], key, file, folders)):
+    if len(value) == 1 and (path := file_of_coins(value[0], key, file, folders)):
         names = _read(path, side)
     else:
         names = [name for item in value for name in item.split(",")]
     return sorted({coin_of(name) for name in names if name.strip()})
 
 
-def _find(text: str, key: str, file: str, folders: Sequence[Path]) -> Path | None:
-    """Return the file that a text names, or None if the text holds coins."""
+def file_of_coins(text: str, key: str, file: str, folders: Sequence[Path]) -> Path | None:
+    """Return the file that a text names, or None if the text holds coins; parameters as in :func:`resolve`.
+
+    Raises
+    ------
+    ConfigError
+        The text ends as a file's name does, and there is none.
+    """
     word = text.strip()
     if not word or len(word) > 1000 or "\n" in word:
         return None

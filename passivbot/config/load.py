@@ -8,7 +8,7 @@ from typing import Any
 
 from passivbot.config import later
 from passivbot.config import values as v
-from passivbot.config.coins import resolve, search_folders, without_ignored
+from passivbot.config.coins import file_of_coins, resolve, search_folders, without_ignored
 from passivbot.config.document import read_mapping
 from passivbot.config.findings import Finding
 from passivbot.config.migrate import RETIRED, migrate
@@ -32,6 +32,8 @@ from passivbot.errors import ConfigError, located
 COMMAND_LINE = "the command line"
 OVERRIDE_NAMES = ("lossless_close_trailing", "example")
 """Names that ``optimize.enable_overrides`` knows (optimizer-semantics §1.5)."""
+_COIN_LISTS = ("live.approved_coins", "live.ignored_coins")
+_OVERRIDE_FILE = "override_config_path"
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,50 @@ def load_mapping(
     loading.drop_unknown()
     loading.fill()
     loading.note_reversed_bounds(loading.raw["optimize"]["bounds"], str(file))
-    for key, text in (*(_split(entry) for entry in sets), *(options or {}).items()):
+    for key, text in (*(split_set(entry) for entry in sets), *(options or {}).items()):
         loading.put(key, text)
     config = loading.normalised()
     return Loaded(config, tuple(loading.findings), str(file))
 
 
-def _split(entry: str) -> tuple[str, str]:
+def named_file(key: str, text: str, source: Path | None) -> Path | None:
+    """Return the file that a value of the command line names, or None if it names none.
+
+    Those are files of coins, and configurations of single coins.
+
+    Parameters
+    ----------
+    key, text
+        As given to ``--set`` or as an option.
+    source
+        The configuration that is loaded with it; None for the shipped template.
+
+    Raises
+    ------
+    ConfigError
+        A file of coins is not there.
+    """
+    if key in _COIN_LISTS or key.rpartition(".")[0] in _COIN_LISTS:
+        return file_of_coins(text, key, COMMAND_LINE, search_folders(source))
+    if key.startswith("coin_overrides.") and key.endswith(f".{_OVERRIDE_FILE}"):
+        path = _override_file(text, source or configs_dir() / TEMPLATE)
+        return path if path.is_file() else None
+    return None
+
+
+def _override_file(name: str, source: Path) -> Path:
+    path = Path(name)
+    return path if path.is_file() else source.parent / name
+
+
+def split_set(entry: str) -> tuple[str, str]:
+    """Return key and text of one ``--set KEY=TEXT``.
+
+    Raises
+    ------
+    ConfigError
+        It has another form.
+    """
     key, equals, text = entry.partition("=")
     if not equals or not key.strip():
         raise ConfigError(located(COMMAND_LINE, "--set", entry, "key=value"))
@@ -175,7 +214,7 @@ class _Loading:
         if parent == "optimize.limits":
             limits = self._part("optimize.limits")
             limits[name] = self._read(v.NUMBER, key, text)
-        elif parent in ("live.approved_coins", "live.ignored_coins") and name in ("long", "short"):
+        elif parent in _COIN_LISTS and name in ("long", "short"):
             self._part(parent)[name] = text
         elif key.startswith("coin_overrides.") and key.count(".") >= 2:
             self._put_override(key, text)
@@ -208,7 +247,7 @@ class _Loading:
             section = section.setdefault(step, {})
             if not isinstance(section, dict):
                 raise ConfigError(unknown_key(COMMAND_LINE, key))
-        like = KINDS.get(".".join(parts[2:]), v.TEXT if parts[-1] == "override_config_path" else v.NUMBER)
+        like = KINDS.get(".".join(parts[2:]), v.TEXT if parts[-1] == _OVERRIDE_FILE else v.NUMBER)
         section[parts[-1]] = self._read(like, key, text)
 
     def _read(self, kind: v.Kind, key: str, text: str) -> Any:
@@ -226,8 +265,8 @@ class _Loading:
         """Validate and normalise what the layers gave."""
         raw = self.raw
         folders = search_folders(self.file)
-        for name in ("approved_coins", "ignored_coins"):
-            key = f"live.{name}"
+        for key in _COIN_LISTS:
+            name = key.removeprefix("live.")
             raw["live"][name] = resolve(raw["live"][name], key, self.where(key), folders)
         raw["optimize"]["limits"] = self._converted_limits()
         overrides = raw.pop("coin_overrides")
@@ -301,9 +340,7 @@ class _Loading:
 
     def _other(self, name: str) -> Config:
         """Load the configuration that a coin's ``override_config_path`` names (config-format §6, rule 1)."""
-        path = Path(name)
-        if not path.is_file():
-            path = self.file.parent / name
+        path = _override_file(name, self.file)
         # Its own overrides are not followed: nothing is taken of them, and a file that names itself would
         # never end.
         other = _Loading(raw=migrate(read_mapping(path), path), file=path)

@@ -261,6 +261,17 @@ def test_files_that_a_configuration_names_go_along(head: RunningHead, tmp_path: 
         assert log.definition.scenario["coins"] == ["BTC", "ETH"]
 
 
+def test_files_that_the_command_line_names_go_along(head: RunningHead, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("ETH BTC", encoding="utf-8")
+    about = ("--study", "named", "--iters", "20", "--candles", "demo", "--no-page")
+    done = head.run("submit", QUICKSTART, *about, "--set", f"live.approved_coins={tmp_path / 'mine.txt'}")
+    assert done.returncode == 0, done.stderr
+    found = head.wait(lambda found: "named" in found and not found["named"]["live"])
+    assert found["named"]["state"] == "finished"
+    with StudyLog.open(head.home / "named") as log:
+        assert log.definition.scenario["coins"] == ["BTC", "ETH"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -271,6 +282,7 @@ def test_files_that_a_configuration_names_go_along(head: RunningHead, tmp_path: 
         (("submit", QUICKSTART, "--itres", "5"), "itres"),
         (("submit", QUICKSTART, "--set", "optimize.scoring=[\"none\"]", "--study", "x"), "optimize.scoring"),
         (("submit", QUICKSTART, "--candles", "/nowhere", "--study", "x"), "/nowhere"),
+        (("submit", QUICKSTART, "--set", "live.approved_coins=no.txt", "--study", "x"), "no.txt"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_done_is_one_line(head: RunningHead, args: tuple[str, ...], message: str) -> None:
