@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.cli_options import INTERRUPTED, ClusterOption, PopulationOption, StartOption, WorkersOption
+from cluster.cli_options import (
+    INTERRUPTED,
+    ClusterOption,
+    PopulationOption,
+    StartOption,
+    WorkersOption,
+    asked_workers,
+)
 from passivbot.cli.options import config_command, given_options, with_interval
 from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption, coins_of
 
@@ -178,11 +185,9 @@ def optimize(
     )
     plan = plan_resumed(request) if resume else plan_new(request)
     _introduce(plan)
-    if workers is None and "optimize.n_cpus" in options:
-        workers = plan.scenario.config.optimize.n_cpus
     log, outcome = execute(
         plan,
-        workers=workers,
+        workers=asked_workers(workers, options, plan.scenario.config),
         batch=batch,
         lag=lag,
         address=address,

@@ -5,14 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.cli_options import INTERRUPTED, ClusterOption, PopulationOption, StartOption, WorkersOption
+from cluster.cli_options import (
+    INTERRUPTED,
+    ClusterOption,
+    PopulationOption,
+    StartOption,
+    WorkersOption,
+    asked_workers,
+)
 from passivbot.cli.options import config_command, given_options, with_interval
 from passivbot.cli.shared import CandlesOption, CoinsOption, IntervalOption, SetsOption, coins_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from cluster.walk import Step
+    from cluster.prepare import Request
+    from cluster.walk import Fold, Step
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +62,13 @@ def walk(
         int | None, typer.Option(min=1, help="Candidates of each search. Default: optimize.iters.")
     ] = None,
     workers: WorkersOption = None,
+    side_by_side: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many searches run at once. Default: as many as keep the workers busy, and have room.",
+        ),
+    ] = None,
     population: PopulationOption = None,
     seed: Annotated[
         int | None,
@@ -69,10 +84,12 @@ def walk(
     Says what the whole procedure would have earned on days that no search saw. Each search is a study of its
     own below --out. Ctrl-C ends it; the same command goes on.
     """
+    from cluster.folds import Searches, ground
     from cluster.prepare import Request
-    from cluster.run import execute
+    from cluster.run import estimated
     from cluster.walk import folds as cut
-    from cluster.walk import judge, period, plan, write
+    from cluster.walk import judge, period, plan, study_folder, write
+    from passivbot.study import StudyLog
     from passivbot.study.select import check_method
     from passivbot.study.study import STUDIES
 
@@ -93,11 +110,57 @@ def walk(
     folder = out or STUDIES / f"walk-{'template' if config is None else config.stem}"
     typer.echo(f"walk: {len(steps)} folds of {train} + {test} days, pick {pick}; {folder}")
     done: list[Step] = []
-    for fold in steps:
+
+    def searched(fold: "Fold") -> None:
+        with StudyLog.open(study_folder(folder, fold)) as log:
+            done.append(judge(log, fold, pick))
+        _print([done[-1]], heading=False)
+
+    latest = plan(request, folder, steps[-1])  # it has the most coins
+    if latest.log is not None:
+        latest.log.close()
+    for warning in latest.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    workers = asked_workers(workers, request.options or {}, latest.scenario.config)
+    need, lag = estimated(latest, workers, local=address is None), latest.settings.lag
+    del latest  # its candles
+    with ground(
+        need,
+        lag,
+        folds=len(steps),
+        wanted=side_by_side,
+        workers=workers,
+        address=address,
+        say=typer.echo,
+    ) as shared:
+        if shared is None:
+            ended = _one_by_one(request, folder, steps, searched, workers, address)
+        else:
+            ended = Searches(request, folder, shared, typer.echo).run(steps, searched)
+    if not ended:
+        typer.echo("stopped; the same command goes on")
+        raise typer.Exit(INTERRUPTED)
+    done.sort(key=lambda step: step.fold.number)
+    path = write(folder, done, pick)
+    typer.echo("")
+    _print(done, heading=True)
+    typer.echo(f"\nall figures: {path}\n\nnext:\n  passivbot pareto {folder} --serve")
+
+
+def _one_by_one(
+    request: "Request",
+    folder: Path,
+    folds: "Sequence[Fold]",
+    searched: "Callable[[Fold], None]",
+    workers: int | None,
+    address: str | None,
+) -> bool:
+    """Search one fold after the other in this process; return whether none was stopped."""
+    from cluster.run import execute
+    from cluster.walk import plan
+
+    for fold in folds:
         prepared = plan(request, folder, fold)
-        if fold.number == 1:
-            for warning in prepared.warnings:
-                typer.echo(f"warning: {warning}", err=True)
         typer.echo(f"\n{fold}; {prepared.folder}, {prepared.ends}")
         log, outcome = execute(
             prepared,
@@ -108,16 +171,11 @@ def walk(
             page=False,
             say=typer.echo if fold.number == 1 else _quiet,
         )
-        with log:
-            if outcome is not None and not outcome.finished:
-                typer.echo("stopped; the same command goes on")
-                raise typer.Exit(INTERRUPTED)
-            done.append(judge(log, fold, pick))
-        _print([done[-1]], heading=False)
-    path = write(folder, done, pick)
-    typer.echo("")
-    _print(done, heading=True)
-    typer.echo(f"\nall figures: {path}\n\nnext:\n  passivbot pareto {folder} --serve")
+        log.close()
+        if outcome is not None and not outcome.finished:
+            return False
+        searched(fold)
+    return True
 
 
 def _quiet(text: str) -> None:
@@ -138,7 +196,10 @@ def _print(steps: "Sequence[Step]", *, heading: bool) -> None:
             f"{name} {number(float(step.seen.metric(name)[0]))} → {number(float(step.there.metric(name)[0]))}"
             for name, _ in objectives
         )
-        typer.echo(f"chosen: {step.candidate} of a front of {step.front}; {figures}; {step.verdict}")
+        typer.echo(
+            f"fold {step.fold.number}: chosen {step.candidate} of a front of {step.front}; {figures}; "
+            f"{step.verdict}"
+        )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("searched", "judged until", "chosen"):

@@ -87,6 +87,19 @@ class Estimate:
         """The same with the candles elsewhere."""
         return replace(self, candles=0)
 
+    def side_by_side(self, count: int) -> "Estimate":
+        """Return what so many such runs take over one Ray and the same workers, each driven by a process.
+
+        Each has its candles in the object store, and in its own memory as it read them; this process looks
+        after all.
+        """
+        return replace(
+            self,
+            candles=self.candles * count,
+            head=_HEAD + (self.head + self.candles) * count,
+            log=self.log * count,
+        )
+
     @property
     def head_only(self) -> "Estimate":
         """What the machine needs that drives the study and computes nothing."""
@@ -103,9 +116,10 @@ class Estimate:
         return megabytes(self.log)
 
     def __str__(self) -> str:
+        each = megabytes(self.worker)
         parts = [
             f"candles {megabytes(self.candles)} once",
-            f"{self.workers} worker{'s' if self.workers > 1 else ''} of {megabytes(self.worker)}",
+            *([f"{self.workers} worker{'s' if self.workers > 1 else ''} of {each}"] if self.workers else []),
             f"head {megabytes(self.head)}",
             *([f"Ray {megabytes(self.ray)}"] if self.ray else []),
         ]

@@ -90,18 +90,7 @@ def execute(
         seconds = plan.ends.seconds_left(log)
         if missing(log, plan.budget) == 0 or (seconds is not None and seconds <= 0):
             return log, None
-    panel, btc_usd = plan.scenario.panel, plan.scenario.btc_usd
-    table = panel.table
-    size = int(panel_bytes(table, btc_usd) * (1.0 + prepared_share(panel.interval_minutes)))
-    here = workers or usable_cpus()
-    estimate = Estimate.of(
-        candles=size,
-        bars=panel.bars,
-        workers=here,
-        budget=plan.budget,
-        width=len(plan.definition.space.names) + len(plan.definition.metrics),
-        local=address is None,
-    )
+    estimate = estimated(plan, workers, local=address is None)
     place = site(estimate, address=address, workers=workers, panels=panels, say=say)
     new = log is None
     if log is None:
@@ -121,7 +110,8 @@ def execute(
             link = stack.enter_context(published(log, weight)) if address is not None else None
             if page:
                 stack.enter_context(shown(plan.folder, local=address is None, say=say))
-            shared = joined.place(table, btc_usd, plan.scenario.engine().prepare())
+            scenario = plan.scenario
+            shared = joined.place(scenario.panel.table, scenario.btc_usd, scenario.engine().prepare())
             factory = EngineFactory.of(
                 plan.scenario, plan.space, plan.definition.metrics, shared, plan.stop_limits
             )
@@ -155,6 +145,20 @@ def execute(
             _discard(log)
         raise
     return log, outcome
+
+
+def estimated(plan: Plan, workers: int | None, *, local: bool) -> Estimate:
+    """Return what a plan needs of this machine's memory; ``local``: Ray is started for it."""
+    panel = plan.scenario.panel
+    candles = panel_bytes(panel.table, plan.scenario.btc_usd)
+    return Estimate.of(
+        candles=int(candles * (1.0 + prepared_share(panel.interval_minutes))),
+        bars=panel.bars,
+        workers=workers or usable_cpus(),
+        budget=plan.budget,
+        width=len(plan.definition.space.names) + len(plan.definition.metrics),
+        local=local,
+    )
 
 
 def _discard(log: StudyLog) -> None:

@@ -120,13 +120,18 @@ def period(request: Request) -> tuple[int, int]:
     return max(scenario.panel.first_ms, scenario.requested_start_ms), scenario.panel.last_ms
 
 
+def study_folder(folder: Path, fold: Fold) -> Path:
+    """Return where a fold's study lies, below the folder of the walk."""
+    return folder / f"fold-{fold.number}-{day(fold.train_end_ms)}"
+
+
 def plan(request: Request, folder: Path, fold: Fold) -> Plan:
     """Return the plan of a fold's study, which is resumed where it exists."""
     dates = {
         "backtest.end_date": day(fold.train_end_ms),
         "backtest.start_date": day(fold.train_start_ms),
     }
-    study = folder / f"fold-{fold.number}-{day(fold.train_end_ms)}"
+    study = study_folder(folder, fold)
     exists = (study / LOG_FILE).is_file()
     asked = replace(request, study=str(study), options={**(request.options or {}), **dates}, resume=exists)
     return plan_resumed(asked) if exists else plan_new(asked)

@@ -19,6 +19,8 @@ import pytest
 
 from cluster.launch import prepare_environment
 from passivbot.config.resources import configs_dir
+from passivbot.config.values import date_ms
+from passivbot.market.synthetic import generate, write_folder
 from passivbot.study import StudyLog
 from tests.ray_head import HOST, free_ports, ray_head
 
@@ -270,6 +272,34 @@ def test_files_that_the_command_line_names_go_along(head: RunningHead, tmp_path:
     assert found["named"]["state"] == "finished"
     with StudyLog.open(head.home / "named") as log:
         assert log.definition.scenario["coins"] == ["BTC", "ETH"]
+
+
+def test_folds_of_a_walk_share_the_cluster(head: RunningHead) -> None:
+    candles = head.home.parent / "candles"
+    start = date_ms("2025-01-01")
+    write_folder(
+        candles, *generate({"BTC": "calm", "ETH": "trend"}, seed=5, minutes=24 * 1440, start_ms=start)
+    )
+    about = ("walk", QUICKSTART, "--candles", str(candles), "--train", "8", "--test", "7", "--iters", "80")
+    about += ("--seed", "3", "--population", "24")
+    beside = head.run(*about, "--out", "beside", "--side-by-side", "2")
+    assert beside.returncode == 0, beside.stderr
+    assert "workers: 4, on the cluster, for 2 searches side by side" in beside.stdout
+    names = ("fold-1-2025-01-11", "fold-2-2025-01-18")
+    found = head.wait(lambda found: all(found.get(name, {}).get("state") == "finished" for name in names))
+    folds = [found[name] for name in names]
+    assert folds[0]["pid"] != folds[1]["pid"]
+
+    # By itself it feeds the four workers: then one after the other, as ever.
+    single = head.run(*about, "--out", "single")
+    assert single.returncode == 0, single.stderr
+    assert "side by side" not in single.stdout
+    one, other = (head.home.parent / name / "walk.json" for name in ("beside", "single"))
+    assert one.read_bytes() == other.read_bytes()
+
+    refused = head.run(*about, "--out", "refused", address="127.0.0.1:1")
+    assert (refused.returncode, refused.stderr.count("error: ")) == (2, 1)
+    assert "no Ray head answers there" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import json
 import math
+import os
 import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.walk import Fold, folds
@@ -14,11 +16,14 @@ from passivbot.cli.main import main
 from passivbot.config.values import date_ms
 from passivbot.errors import ConfigError
 from passivbot.market.synthetic import generate, write_folder
+from passivbot.study import StudyLog
 from passivbot.study.export import evaluated_config
+from passivbot.study.lock import holder
 from passivbot.study.study import Study
 from passivbot.times import DAY_MS, MINUTE_MS, day
 from tests.cluster.test_holdout import QUICKSTART, program
-from tests.cluster.test_optimize import PROGRAM, wait_for_rows
+from tests.cluster.test_optimize import PROGRAM, gone_within, started, wait_for_rows
+from tests.cluster.test_several import rows
 
 FIRST, DAYS = date_ms("2025-01-01"), 24
 
@@ -54,19 +59,37 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_walk_that_is_stopped_ends_as_one_that_is_not(candles: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def place(candles: Path) -> Path:
+    return candles.parent
+
+
+@pytest.fixture(scope="module")
+def about(candles: Path) -> tuple[str, ...]:
     about = ("walk", QUICKSTART, "--candles", str(candles), "--train", "8", "--test", "7")
-    about += ("--iters", "300", "--seed", "3", "--population", "24")
-    whole = program(*about, "--out", "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    stopped = subprocess.Popen([PROGRAM, *about, "--out", "parts"], cwd=tmp_path, start_new_session=True)
-    wait_for_rows(stopped, tmp_path / "parts" / "fold-1-2025-01-11", 1)
+    return (*about, "--iters", "300", "--seed", "3", "--population", "24")
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path, about: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    done = program(*about, "--side-by-side", "1", "-c", "1", "--out", "whole", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "workers: 1, on this machine" in done.stdout
+    return done
+
+
+def test_a_walk_that_is_stopped_ends_as_one_that_is_not(
+    candles: Path, place: Path, about: tuple[str, ...], whole: subprocess.CompletedProcess[str]
+) -> None:
+    about = (*about, "--side-by-side", "1", "--out", "parts")
+    stopped = subprocess.Popen([PROGRAM, *about], cwd=place, start_new_session=True)
+    wait_for_rows(stopped, place / "parts" / "fold-1-2025-01-11", 1)
     stopped.send_signal(signal.SIGKILL)
     stopped.wait(30)
-    again = program(*about, "--out", "parts", cwd=tmp_path)
+    again = program(*about, cwd=place)
     assert again.returncode == 0, again.stderr
-    found = json.loads((tmp_path / "whole" / "walk.json").read_text())
-    assert found == json.loads((tmp_path / "parts" / "walk.json").read_text())
+    found = json.loads((place / "whole" / "walk.json").read_text())
+    assert found == json.loads((place / "parts" / "walk.json").read_text())
 
     assert [(step["train"], step["test"]) for step in found["folds"]] == [
         (["2025-01-03", "2025-01-11"], ["2025-01-11", "2025-01-18"]),
@@ -81,13 +104,58 @@ def test_a_walk_that_is_stopped_ends_as_one_that_is_not(candles: Path, tmp_path:
     assert found["efficiency_of"] == "adg"
     # What is judged is the chosen member alone on the days after its search.
     step = found["folds"][1]
-    with Study.open(tmp_path / "whole" / "fold-2-2025-01-18") as study:
+    with Study.open(place / "whole" / "fold-2-2025-01-18") as study:
         assert study.definition.scenario["window"]["last_ms"] == date_ms("2025-01-18")
         config = evaluated_config(study, study.row(step["candidate"]).parameters[0])
     dates = {"start_date": "2025-01-18T00:01", "end_date": "2025-01-25"}
     config = config.model_copy(update={"backtest": config.backtest.model_copy(update=dates)})
     metrics = run_backtest(Scenario.prepare(config, candles)).metrics
     assert step["unseen"] == {name: metrics[name] for name in step["unseen"]}
+
+
+def test_searches_side_by_side_end_as_those_one_by_one(
+    place: Path, about: tuple[str, ...], whole: subprocess.CompletedProcess[str]
+) -> None:
+    about = (*about, "--side-by-side", "2", "--workers", "2", "--out", "beside")
+    first, second = place / "beside" / "fold-1-2025-01-11", place / "beside" / "fold-2-2025-01-18"
+    walk = started(*about, cwd=place)
+    for study in (first, second):
+        wait_for_rows(walk, study, 1)
+    searches = [one for one in psutil.Process(walk.pid).children() if "-P" in one.cmdline()]
+    assert len(searches) == 2
+    # One is lost: the other goes on to its end.
+    holder_of(first).kill()
+    text = walk.communicate(timeout=240)[0]
+    assert walk.returncode == 2, text
+    errors = [line for line in text.splitlines() if line.startswith("error: ")]
+    assert errors == [f"error: fold 1: the search ended by signal 9; its output: beside/{first.name}.txt"]
+    assert "fold 2: chosen" in text
+    assert gone_within(searches, 1) < 1
+
+    # Ctrl-C as a terminal sends it.
+    walk = started(*about, cwd=place)
+    with StudyLog.open(first) as log:
+        before = log.count()
+    wait_for_rows(walk, first, before + 1)
+    os.killpg(walk.pid, signal.SIGINT)
+    text = walk.communicate(timeout=120)[0]
+    assert walk.returncode == 130, text
+    assert text.endswith("stopped; the same command goes on\n")
+
+    again = program(*about, cwd=place)
+    assert again.returncode == 0, again.stderr
+    names = ("whole", "beside")
+    one_by_one, beside = ((place / name / "walk.json").read_text() for name in names)
+    assert beside == one_by_one
+    for study in (first, second):
+        assert rows(study) == rows(place / "whole" / study.name)
+
+
+def holder_of(study: Path) -> psutil.Process:
+    """The process that has the lock of a study: "pid N on HOST"."""
+    held = holder(study)
+    assert held is not None
+    return psutil.Process(int(held.split()[1]))
 
 
 def test_an_option_that_is_none_is_said_of_this_command(capsys: pytest.CaptureFixture[str]) -> None:
