@@ -96,12 +96,15 @@ def execute(
     if log is None:
         log = StudyLog.create(plan.folder, plan.definition)
     try:
+        if new:
+            # Before Ray starts, which takes a while: a study that is killed meanwhile is to go on as asked.
+            if plan.holdout is not None:
+                log.event(HOLDOUT, {"days": plan.holdout})
+            log.event(EVENT, plan.ends.payload())
         with place as joined, ExitStack() as stack:
             if not new:
                 log.event("resumed", {"logged": log.count()})
-            elif plan.holdout is not None:
-                log.event(HOLDOUT, {"days": plan.holdout})
-            log.event(EVENT, plan.ends.payload())
+                log.event(EVENT, plan.ends.payload())
             if lag is not None and not new:
                 change_lag(log, lag)
             if mirror is not None:

@@ -3,12 +3,19 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cluster.budget import Budget, resumed
+from cluster.holdout import held_out
+from cluster.prepare import Request, plan_new
+from cluster.run import execute
 from passivbot.config.resources import configs_dir
+from passivbot.study import StudyLog
 from passivbot.study.study import Study
 from passivbot.study.unseen import holding, needed
 from passivbot.times import utc
@@ -47,6 +54,31 @@ def test_the_front_is_tried_on_what_was_kept(place: Path, run: subprocess.Comple
         kept = members.numbers[holding(found, members)]
     printed = program("pareto", "held", "--holds", "--json", cwd=place)
     assert np.array_equal([record["candidate"] for record in json.loads(printed.stdout)], kept)
+
+
+def test_a_study_killed_while_ray_starts_knows_what_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def starting(*args: object, **kwargs: object) -> Iterator[None]:
+        with StudyLog.open(tmp_path / "killed") as log:
+            assert held_out(log) == 7
+            assert resumed(log.events(), iters=None, hours=None, until=None, default=1) == Budget(50, 2.0)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("cluster.run.site", starting)
+    asked = Request(
+        config=Path(QUICKSTART),
+        candles=Path("demo"),
+        study=str(tmp_path / "killed"),
+        iters=50,
+        hours=2.0,
+        holdout=7,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        execute(plan_new(asked), workers=1, batch=None, lag=None, address=None, say=lambda line: None)
+    assert not (tmp_path / "killed").exists()
 
 
 def test_a_resume_keeps_the_days_out(place: Path, run: subprocess.CompletedProcess[str]) -> None:
