@@ -22,6 +22,7 @@ from passivbot.backtest.candles import DEMO
 from passivbot.config import Config, ParameterSpace, Scoring, load_config
 from passivbot.config.coins import side_notes
 from passivbot.config.load import load_mapping
+from passivbot.config.schema import Optimize
 from passivbot.config.seeds import read_seeds
 from passivbot.errors import CandleError, ConfigError, StudyError, located
 from passivbot.study import Definition, Space, StudyLog
@@ -331,6 +332,9 @@ def _varied(settings: Settings, config: Config) -> Settings:
 def _variation_warnings(config: Config, source: str) -> tuple[str, ...]:
     crossover = config.optimize.crossover_probability
     mutation = config.optimize.mutation_probability
+    builtin = Optimize()
+    if (crossover, mutation) == (builtin.crossover_probability, builtin.mutation_probability):
+        return ()  # nobody has to be told what nobody said
     if crossover + mutation <= 1.0 + 1e-9:
         return ()
     return (

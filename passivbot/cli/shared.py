@@ -19,9 +19,24 @@ CoinsOption = Annotated[
     str | None, typer.Option(metavar="all|A,B,…", help="Coins in place of the approved ones.")
 ]
 
+
+def _checked_sets(sets: list[str] | None) -> list[str] | None:
+    """Refuse ``--set KEY VALUE`` before the value is taken for a file."""
+    from passivbot.config.load import split_set
+
+    for entry in sets or ():
+        split_set(entry)
+    return sets
+
+
 SetsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set one key, dotted; may be given several times."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set one key, dotted; may be given several times.",
+        callback=_checked_sets,
+    ),
 ]
 
 IntervalOption = Annotated[
@@ -71,6 +86,9 @@ def coins_of(text: str | None) -> tuple[str, ...] | None:
     coins = tuple(name.strip() for name in text.split(",") if name.strip())
     if not coins:
         raise ConfigError(located("the command line", "--coins", text, "coins such as BTC,ETH"))
+    if Path(text).is_file():
+        allowed = "coins such as BTC,ETH; a file of coins goes with --live.approved_coins"
+        raise ConfigError(located("the command line", "--coins", text, allowed))
     return coins
 
 

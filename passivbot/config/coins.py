@@ -11,6 +11,7 @@ from passivbot.config.schema import SIDES, Config
 from passivbot.errors import ConfigError, located
 
 ALLOWED = "a list of coins, a text BTC,ETH, a path to a file of coins, or {long, short} of these"
+_COMMENT = re.compile(r"(?m)(#|//).*$")
 _FILE_ENDINGS = (".json", ".hjson", ".txt")
 
 
@@ -90,7 +91,8 @@ def file_of_coins(text: str, key: str, file: str, folders: Sequence[Path]) -> Pa
 def _read(path: Path, side: str) -> list[str]:
     """Return the coins of a file: a list, an object with both sides, or words."""
     text = read_text(path)
-    words = re.split(r"[\s,]+", re.sub(r"[\[\]\"']", " ", text))
+    plain = _COMMENT.sub("", text)
+    words = re.split(r"[\s,;]+", re.sub(r"[\[\]\"']", " ", plain))
     if not text.lstrip().startswith(("[", "{")):
         return words
     try:

@@ -357,7 +357,18 @@ def validated(model: type[_M], data: Mapping[str, Any], origins: Mapping[str, st
         key = ".".join(parts)
         cause = first.get("ctx", {}).get("error")
         allowed = str(cause) if isinstance(cause, ValueError) else "a mapping"
-        raise ConfigError(located(origins.get(key, str(file)), key, plain(first["input"]), allowed)) from None
+        value = plain(first["input"])
+        if isinstance(value, str) and "number" in allowed and _is_number(value):
+            allowed += ", without quotes"
+        raise ConfigError(located(origins.get(key, str(file)), key, value, allowed)) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def plain(value: Any) -> Any:
@@ -424,8 +435,14 @@ def suggestion(key: str) -> str:
         if k.rpartition(".")[0] == parent
     }
     near = nearest(name, siblings)
-    found = siblings[near] if near else nearest(key, KINDS)
+    found = siblings[near] if near else _elsewhere(key, name)
     return f" (nearest known key: {found})" if found else ""
+
+
+def _elsewhere(key: str, name: str) -> str | None:
+    """Return the nearest key of another section whose last name is near: that of sections says nothing."""
+    near = nearest(name, {known.rpartition(".")[2] for known in KINDS})
+    return nearest(key, [known for known in KINDS if known.rpartition(".")[2] == near]) if near else None
 
 
 def missing_bound(name: str, file: str | Path) -> str:

@@ -86,7 +86,7 @@ def _notes(count: int, vectors: int, outside: "Counter[str]") -> tuple[str, ...]
     if not count:
         return ()
     files = "1 configuration" if count == 1 else f"{count} configurations"
-    notes = [f"starts: {files}, {vectors} different candidates of them"]
+    notes = [f"starts: {files}, {vectors} different candidate{'' if vectors == 1 else 's'} of them"]
     if outside:
         named = ", ".join(f"{name} ({times})" for name, times in outside.most_common(3))
         more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""

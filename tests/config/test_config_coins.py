@@ -57,11 +57,13 @@ BOTH = {"long": ("BTC", "ETH"), "short": ("BTC", "ETH")}
         ["coins.json"],
         "sides.hjson",
         "quoted.txt",
+        "commented.txt",
     ],
 )
 def test_forms_of_coin_lists(value: Any, tmp_path: Path) -> None:
     (tmp_path / "coins.txt").write_text("BTC ETH\n")
     (tmp_path / "quoted.txt").write_text("['BTC',\n \"ETHUSDT\"]")
+    (tmp_path / "commented.txt").write_text("# my coins\nBTC; // XRP\n#SOL\nETH\n")
     (tmp_path / "coins.json").write_text('["BTC", "ETH"]')
     (tmp_path / "sides.hjson").write_text('{long: ["BTC", "ETH"]\n short: ["ETHUSDT", "BTC"] // both\n}')
     assert lists(value, tmp_path / "c.json") == BOTH

@@ -29,7 +29,10 @@ def message(raw: dict[str, Any], sets: tuple[str, ...] = ()) -> str:
         ({"bot": {"long": {"ema_span_0": True}}}, "bot.long.ema_span_0 is True; allowed is a number"),
         ({"bot": {"short": {"ema_span_0": None}}}, "bot.short.ema_span_0 is None; allowed is a number"),
         ({"bot": {"long": {"ema_span_0": [3]}}}, "bot.long.ema_span_0 is [3]; allowed is a number"),
-        ({"bot": {"long": {"n_positions": "5"}}}, "bot.long.n_positions is '5'; allowed is a number"),
+        (
+            {"bot": {"long": {"n_positions": "5"}}},
+            "bot.long.n_positions is '5'; allowed is a number, without quotes",
+        ),
         ({"bot": {"long": {"ema_span_0": float("nan")}}}, "bot.long.ema_span_0 is nan; allowed is a number"),
         (
             {"bot": {"long": {"enforce_exposure_limit": "yes"}}},

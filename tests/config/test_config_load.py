@@ -109,6 +109,12 @@ def test_private_keys_are_kept_everywhere() -> None:
             "(nearest known key: optimize.bounds.long_ema_span_0)",
         ),
         ({"live": {"xyz": 1}}, "c.json: live.xyz: is unknown and left out"),
+        ({"bot": {"long": {"//note": 1}}}, "c.json: bot.long.//note: is unknown and left out"),
+        ({"optimize": {"comment": "x"}}, "c.json: optimize.comment: is unknown and left out"),
+        (
+            {"live": {"start_date": "2024"}},
+            "c.json: live.start_date: is unknown and left out (nearest known key: backtest.start_date)",
+        ),
         (
             {"backtest.start_date": "2024"},
             "c.json: backtest.start_date: is unknown and left out (known is start_date inside backtest)",
