@@ -18,7 +18,7 @@ from passivbot.market.holding import Holding
 from passivbot.market.listings import Markets
 from passivbot.market.spans import Span, minus
 from passivbot.market.store import Coverage, Store, exchange_name
-from passivbot.market.store_panel import coverages
+from passivbot.market.store_panel import coverages, ends_of
 from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 _BTC_EXCHANGE = "binance"
@@ -87,7 +87,8 @@ def prepare_from_store(
         raise CandleError(_lack_message(store, lacks))
     held, refused = choice.holdings, _refused(store, exchanges, choice, known, window, coin_start_ms)
     if not any(start_ms is None or h.last_ms >= start_ms for h in held.values()):
-        raise CandleError(_nothing(store, wanted, window, start_ms, refused))
+        more = f"; {_lack_command(lacks)} brings more" if lacks else ""
+        raise CandleError(f"{_nothing(store, wanted, window, start_ms, refused, known)}{more}")
     if coins is not None and [name.lower() for name in coins] != ["all"]:
         for coin, why in refused.items():
             raise CandleError(f"{store.root}: {coin}: {why}; leave it out of --coins")
@@ -280,15 +281,18 @@ def _lacking(
 
 
 def _lack_message(store: Store, lacks: Lacks) -> str:
-    exchanges = tuple(dict.fromkeys(exchange for _, on, _ in lacks for exchange in on))
     parts = [f"{coin} {span}" for coin, _, span in lacks]
     shown = "; ".join(parts if len(parts) <= 4 else [*parts[:3], f"{len(parts) - 3} more coins"])
-    whole = Span(min(span.begin_ms for *_, span in lacks), max(span.end_ms for *_, span in lacks))
-    coins = [coin for coin, *_ in lacks]
     return (
-        f"{store.root}: lacks candles of the period: {shown}; {_command(exchanges, coins, whole)} brings "
-        f"them, --candles {store.root} runs on what is there"
+        f"{store.root}: lacks candles of the period: {shown}; {_lack_command(lacks)} brings them, "
+        f"--candles {store.root} runs on what is there"
     )
+
+
+def _lack_command(lacks: Lacks) -> str:
+    exchanges = tuple(dict.fromkeys(exchange for _, on, _ in lacks for exchange in on))
+    whole = Span(min(span.begin_ms for *_, span in lacks), max(span.end_ms for *_, span in lacks))
+    return _command(exchanges, [coin for coin, *_ in lacks], whole)
 
 
 def _lack_note(lacks: Lacks) -> str:
@@ -346,13 +350,22 @@ def _held_back(
 
 
 def _nothing(
-    store: Store, coins: Sequence[str], window: Span, start_ms: int | None, refused: Mapping[str, str]
+    store: Store,
+    coins: Sequence[str],
+    window: Span,
+    start_ms: int | None,
+    refused: Mapping[str, str],
+    known: Mapping[tuple[str, str], Coverage],
 ) -> str:
     if refused:
         coin, why = next(iter(refused.items()))
-        more = f" (and {len(coins) - 1} more coins)" if len(coins) > 1 else ""
-        return f"{store.root}: {coin}{more}: {why}, {Span(start_ms or window.begin_ms, window.end_ms)}"
-    return f"{store.root}: no candles of {listed(list(coins))} from the start date on"
+        others = len(coins) - 1
+        more = f" (and {others} more coin{'s' if others > 1 else ''})" if others else ""
+        text = f"{store.root}: {coin}{more}: {why}, {Span(start_ms or window.begin_ms, window.end_ms)}"
+    else:
+        text = f"{store.root}: no candles of {listed(list(coins))} from the start date on"
+    ends = ends_of(known.values())
+    return text if ends is None else f"{text}; the store's run from {utc(ends[0])} to {utc(ends[1])}"
 
 
 def _rules(

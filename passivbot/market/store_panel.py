@@ -1,7 +1,7 @@
 """The panel of a store: months of each coin's exchange, decoded side by side into the panel's columns."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -171,6 +171,16 @@ def coverages(
     """Return what the store has of some markets: (exchange, coin) → coverage, empty where nothing."""
     pairs = [(exchange, coin) for exchange in exchanges for coin in coins]
     return {pair: store.coverage(*pair) for pair in pairs}
+
+
+def ends_of(known: Iterable[Coverage]) -> tuple[int, int] | None:
+    """Return the first and the last minute of some markets, UTC milliseconds; None without a candle."""
+    ends = [
+        (each.first_ms, each.last_ms)
+        for each in known
+        if each.first_ms is not None and each.last_ms is not None
+    ]
+    return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
 
 def _notes(holdings: Mapping[str, Holding]) -> list[str]:

@@ -140,7 +140,20 @@ def test_a_period_before_the_listing_says_so(store: Store, write_config: Any) ->
         Scenario.prepare(config)
     assert str(caught.value) == (
         "candles: BTC (and 2 more coins): first traded 2025-03-03 00:00, after the period, "
-        "2024-01-01 00:00 … 2024-02-01 00:00"
+        "2024-01-01 00:00 … 2024-02-01 00:00; the store's run from 2025-03-03 00:00 to 2025-03-08 23:59"
+    )
+
+
+def test_a_period_that_was_never_fetched_says_what_there_is_and_what_brings_it(
+    store: Store, write_config: Any
+) -> None:
+    config = load(write_config, backtest={"start_date": "2024-01-01", "end_date": "2024-02-01"})
+    with pytest.raises(CandleError) as caught:
+        Scenario.prepare(config, store.root, coins=["BTC", "ETH"])
+    assert str(caught.value).endswith(
+        ": BTC (and 1 more coin): no candles in the window, 2024-01-01 00:00 … 2024-02-01 00:00; the store's "
+        "run from 2025-03-03 00:00 to 2025-03-08 23:59; `passivbot data download --exchange binance --coins "
+        "BTC,ETH --from 2024-01-01 --to 2024-02-01` brings more"
     )
 
 
