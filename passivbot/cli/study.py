@@ -137,7 +137,12 @@ def _facts(opened: "Study") -> list[tuple[str, str]]:
 
 def export(
     study: StudyArgument,
-    form: Annotated[str, typer.Option("--format", help="csv, parquet or json.")] = "csv",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="csv, parquet or json. Default: as the file ends, else csv."
+        ),
+    ] = None,
     candidate: Annotated[
         int | None,
         typer.Option(
@@ -151,7 +156,7 @@ def export(
     """Write all evaluations of a study as a table, or one candidate as a configuration."""
     from passivbot.study.export import candidate_text, write_text
     from passivbot.study.study import Study
-    from passivbot.study.table import export_table
+    from passivbot.study.table import FORMATS, export_table
 
     with Study.open(study) as opened:
         if candidate is not None:
@@ -162,6 +167,9 @@ def export(
                 write_text(out, text)
                 typer.echo(f"{out}: candidate {candidate}")
             return
+        if form is None:
+            ending = "" if out is None else out.suffix[1:].lower()
+            form = ending if ending in FORMATS else FORMATS[0]
         count = export_table(opened, form, out)
     if out is not None:
         typer.echo(f"{out}: {count:,} candidates")

@@ -214,6 +214,17 @@ def test_candidate_that_has_no_metrics_is_not_exported(
     assert "candidate 40 is not in the log" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("a.csv", b"candidate,"), ("a.parquet", b"PAR1"), ("a.JSON", b"["), ("a", b"candidate,")],
+)
+def test_the_end_of_the_name_says_the_format(
+    example: Example, tmp_path: Path, name: str, begins: bytes
+) -> None:
+    assert main(["study", "export", str(example.folder), "--out", str(tmp_path / name)]) == 0
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
 def test_full_disk_leaves_no_half_export(small_disk: Path, example: Example) -> None:
     with Study.open(example.folder) as study:
         everything = study.results(study.log.read())
