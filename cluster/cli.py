@@ -253,9 +253,13 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
     from passivbot.study.publish import default_marks, publish
     from passivbot.study.study import Study
     from passivbot.study.terminal import console, render_front
+    from passivbot.study.unseen import may_find
 
+    budget = max(plan.budget, log.count())
     if outcome is None:
         done = f"all {plan.budget:,} candidates are in the log already"
+        if budget > plan.budget:
+            done = f"the log has {budget:,} candidates already, more than {plan.budget:,}"
         typer.echo(f"finished: {done if missing(log, plan.budget) == 0 else 'its hours are spent'}")
     else:
         rate = outcome.evaluated / outcome.seconds if outcome.seconds else 0.0
@@ -287,11 +291,12 @@ def _conclude(plan: "Plan", log: "StudyLog", outcome: "Outcome | None") -> None:
     if best is not None:
         typer.echo(f"  passivbot pareto {name}{' --holds' if tried else ''} --pick knee")
         if not tried and ended:
-            typer.echo(f"  passivbot study unseen {name}")
+            other = "" if may_find(study) else " --candles OTHER"
+            typer.echo(f"  passivbot study unseen {name}{other}")
         # What was screened on longer bars is confirmed on minutes.
         fine = " --interval 1" if plan.scenario.panel.interval_minutes > 1 else ""
         typer.echo(f"  passivbot backtest {plan.folder / 'front' / f'{best:07d}.json'}{fine}")
-    more = "" if outcome is not None and not outcome.finished else f" --iters {plan.budget * 2}"
+    more = "" if outcome is not None and not outcome.finished else f" --iters {budget * 2}"
     if more and plan.ends.hours is not None and missing(log, plan.budget):
         more = f" --hours {plan.ends.hours * 2:g}"
     typer.echo(f"  passivbot optimize --study {name} --resume{more}")

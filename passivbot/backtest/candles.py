@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from passivbot.errors import CandleError
 from passivbot.market import CandleFolder, Panel, build_panel, carried_forward, demo_folder
-from passivbot.market.clean import Floats
+from passivbot.market.clean import Floats, read_timestamps
 from passivbot.market.holding import Holding, hold
 from passivbot.market.panel_cache import cached_panel
 from passivbot.market.spans import Span
 from passivbot.market.store import VARIABLE, Store, default_root, is_store
-from passivbot.market.store_panel import store_prices
+from passivbot.market.store_panel import ends_of, store_prices
 from passivbot.times import MINUTE_MS
 
 DEMO = "demo"
@@ -46,6 +46,9 @@ class Candles(Protocol):
 
     def btc_usd(self, panel: Panel) -> tuple[Floats, tuple[str, ...]]:
         """Return BTC's closes on a panel's bars, float64 (T,), and notes."""
+
+    def ends(self, coins: Sequence[str]) -> tuple[int, int] | None:
+        """Return the first and the last minute that any of the coins has, UTC milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class FolderCandles:
         if "BTC" not in self.folder.coins:
             raise CandleError(f"{self.path}: backtest.use_btc_collateral needs BTC.parquet in it")
         return carried_forward(self.folder, "BTC", panel.first_ms, panel.bars, panel.interval_minutes)
+
+    def ends(self, coins: Sequence[str]) -> tuple[int, int] | None:
+        """Return first and last minute; see :class:`Candles`."""
+        minutes = [read_timestamps(self.folder.file(coin)) for coin in coins]
+        return min(int(m[0]) for m in minutes), max(int(m[-1]) for m in minutes)
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,10 @@ class StoreCandles:
             self.store, self.btc_exchanges, "BTC", panel.first_ms, panel.bars, panel.interval_minutes
         )
         return prices, (f"BTC/USD: closes of {exchange}", *notes)
+
+    def ends(self, coins: Sequence[str]) -> tuple[int, int] | None:
+        """Return first and last minute; see :class:`Candles`."""
+        return ends_of(self.store.coverage(self.chosen[coin][0], coin) for coin in coins)
 
 
 def place_of(candles: str | Path | None) -> str:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passivbot.backtest.candidates import Candidates
-from passivbot.backtest.candles import DEMO, place_of
+from passivbot.backtest.candles import DEMO, place_of, recorded
 from passivbot.backtest.outside import LEAST_DAYS, Traded, after, before, between, traded
 from passivbot.backtest.scenario import Scenario
-from passivbot.config import Config
+from passivbot.config import Config, warmup_minutes
 from passivbot.config.schema import SIDES
 from passivbot.config.values import date_ms, is_open
 from passivbot.engine import __version__ as engine_version
@@ -29,13 +29,13 @@ from passivbot.study.export import write_text
 from passivbot.study.page_data import plain
 from passivbot.study.select import matching
 from passivbot.study.study import Results, Study
-from passivbot.times import utc
+from passivbot.times import DAY_MS, MINUTE_MS, utc
 
 FILE = "unseen.json"
 UNSEEN = "unseen."
 """Before the name of a metric: its value on unseen candles."""
 _BATCH = 16  # members of one call: so long a Ctrl-C waits
-_ACTIVITY = "volume_pct_per_day_avg"  # logged with every candidate
+_ACTIVITY, _GAIN = "volume_pct_per_day_avg", "gain"  # logged with every candidate
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +114,11 @@ def idle(there: Results) -> NDArray[np.bool_]:
 def holds(there: Results) -> NDArray[np.bool_]:
     """Return the mask (n,) of candidates that keep all limits of the study there, and trade."""
     return there.feasible & ~idle(there)
+
+
+def losses(there: Results) -> NDArray[np.float64]:
+    """Return what part of its equity each candidate lost, float64 (n,); 0 or less: nothing; NaN: unknown."""
+    return 1.0 - there.metric(_GAIN) if _GAIN in there.metric_names else np.full(len(there), np.nan)
 
 
 def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
@@ -226,6 +231,25 @@ def unseen_scenario(
         f"are {LEAST_DAYS}; --candles names a folder or store with more, `passivbot optimize --holdout DAYS` "
         f"keeps some from the search{''.join(f'; {cause}' for cause in causes)}"
     )
+
+
+def may_find(study: Study) -> bool:
+    """Return whether :func:`unseen_scenario` may find enough of the study's own candles; reads none.
+
+    A study that has searched all there is has nothing to be tried on but other candles.
+    """
+    facts = study.definition.scenario
+    place, window = str(facts["candles"]), facts["window"]
+    first_ms = max(int(window["requested_start_ms"]), int(window["first_ms"]))
+    warmup_ms = warmup_minutes(study.config, tuple(facts["coins"]))[0] * MINUTE_MS
+    try:
+        ends = recorded(place, facts).ends(facts["coins"])
+    except (CandleError, KeyError, TypeError, ValueError):
+        return False
+    if ends is None:
+        return False
+    after, before = ends[1] - int(window["last_ms"]), first_ms - warmup_ms - ends[0]
+    return max(after, before) >= LEAST_DAYS * DAY_MS - MINUTE_MS
 
 
 def _require_date(name: str, text: str | None) -> None:

@@ -13,15 +13,19 @@ from passivbot.backtest.scenario import Scenario
 from passivbot.study.page_data import plain
 from passivbot.study.study import Results, Study
 from passivbot.study.terminal import chosen, number, tell_shown
-from passivbot.study.unseen import Unseen, examine, holds, idle, known, rank_correlation
+from passivbot.study.unseen import Unseen, examine, holds, idle, known, losses, rank_correlation
 
 
 def summary(found: Unseen, members: Results) -> str:
-    """Return one line: how many members were tried, keep the limits there, trade nothing."""
+    """Return one line: how many members were tried, keep the limits there, lose, trade nothing."""
     _, there = found.of(members)
     parts = [f"{len(there):,} of {len(members):,} members tried"]
     limits = "keep all limits and trade" if there.scoring.limits else "trade"
-    parts.append(f"{int(holds(there).sum()):,} {limits} there")
+    kept = holds(there)
+    losing = int((kept & (losses(there) > 0)).sum())
+    parts.append(
+        f"{int(kept.sum()):,} {limits} there" + (f" ({losing:,} of them at a loss)" if losing else "")
+    )
     if silent := int(idle(there).sum()):
         parts.append(f"{silent:,} trade nothing")
     return ", ".join(parts)
@@ -107,13 +111,16 @@ def _members(seen: Results, there: Results, rows: int, marks: Mapping[int, str])
 
 
 def verdict(there: Results, i: int) -> str:
-    """Return in words how one candidate did on unseen candles: holds, the limit it breaks, or idle."""
+    """Return in words how one candidate did on unseen candles: holds, the limit it breaks, idle; a loss."""
     if idle(there)[i]:
         return "trades nothing"
     for limit, excess in zip(there.scoring.limits, there.violations[i].tolist(), strict=True):
         if excess > 0:
             return f"breaks {limit.metric}: {number(float(there.metric(limit.metric)[i]))}"
-    return "holds" if there.feasible[i] else "not scored"
+    if not there.feasible[i]:
+        return "not scored"
+    lost = losses(there)[i]
+    return f"holds, but loses {100 * lost:.2g} %" if lost > 0 else "holds"
 
 
 def briefly(study: Study, members: Results) -> dict[str, dict[str, Any]]:

@@ -272,6 +272,12 @@ def test_resume_of_a_finished_study_prints_its_front(
     text = capsys.readouterr().out
     assert f"finished: all {BUDGET} candidates are in the log already" in text
     assert "front of" in text
+    # Candles that it has not seen are none of these, and fewer candidates than there are can't be asked for.
+    assert "passivbot study unseen a --candles OTHER" in text
+    assert main(["optimize", "--study", "a", "--resume", "--iters", "5"]) == 0
+    text = capsys.readouterr().out
+    assert f"finished: the log has {BUDGET} candidates already, more than 5" in text
+    assert f"--resume --iters {2 * BUDGET}" in text
 
 
 @pytest.mark.parametrize(
@@ -307,6 +313,14 @@ def test_resume_of_a_finished_study_prints_its_front(
         ((*ARGUMENTS, "--study", "x", "--address", "127.0.0.1:1"), "no Ray head answers there"),
         ((*ARGUMENTS, "--study", "x", "--candles", "nowhere"), "nowhere"),
         ((QUICKSTART, "--study", "x", "--coins", "NOCOIN"), "NOCOIN"),
+        (
+            (QUICKSTART, "--study", "x", "--set", "backtest.end_date", "2025"),
+            "--set is 'backtest.end_date'; allowed is key=value",
+        ),
+        (
+            (QUICKSTART, "--study", "x", "--coins", QUICKSTART),
+            "a file of coins goes with --live.approved_coins",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(

@@ -22,12 +22,13 @@ from passivbot.study.unseen import (
     holds,
     known,
     matching_there,
+    may_find,
     needed,
     rank_correlation,
     save,
     unseen_scenario,
 )
-from passivbot.study.unseen_table import verdict
+from passivbot.study.unseen_table import summary, verdict
 from tests.short_study import write_short
 
 
@@ -125,6 +126,30 @@ def test_verdicts_name_the_limit(study: Study) -> None:
     assert verdict(there, 0) == "breaks drawdown_worst: 0.75"
     assert verdict(there, 1) == "trades nothing"
     assert holds(there).tolist()[:2] == [False, False]
+
+
+def test_a_loss_that_keeps_all_limits_is_said(study: Study) -> None:
+    members = study.members()
+    found = examine(study, members, unseen_scenario(study))
+    first = int(np.flatnonzero(holding(found, members))[0])
+    gain = found.metric_names.index("gain")
+    found.metrics[:, gain] = 1.2
+    assert "at a loss" not in summary(found, members)
+    found.metrics[first, gain] = 0.958
+    assert verdict(found.of(members)[1], first) == "holds, but loses 4.2 %"
+    assert " keep all limits and trade there (1 of them at a loss)" in summary(found, members)
+
+
+def test_whether_there_are_unseen_candles_is_known_before_they_are_read(study: Study, tmp_path: Path) -> None:
+    assert may_find(study)  # the last eight days
+    write_short(tmp_path / "before", 4, "backtest.start_date=2025-03-11", end="")
+    with Study.open(tmp_path / "before") as before:
+        assert may_find(before)
+    write_short(tmp_path / "all", 4, end="")
+    with Study.open(tmp_path / "all") as everything:
+        assert not may_find(everything)
+        with pytest.raises(CandleError, match="days that the study has not seen"):
+            unseen_scenario(everything)
 
 
 def test_rank_correlation() -> None:
