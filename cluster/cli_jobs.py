@@ -38,7 +38,7 @@ def submit(
     --set or an option names go along; --candles and --study are folders of the head, relative to its user's
     home or PASSIVBOT_HOME.
     """
-    from cluster.jobs import parcel, runs, wait_until_started
+    from cluster.jobs import introduction, parcel, runs, wait_until_started
     from cluster.jobs import submit as hand_in
     from cluster.reach import dashboard_address, reach
     from passivbot.cli.options import print_findings
@@ -59,7 +59,10 @@ def submit(
     submission = hand_in(packed, url)
     typer.echo(f"submitted: {submission.study} on the head, job {submission.job}")
     wait_until_started(submission, url, board, before, typer.echo)
-    named = "" if address == "auto" or "://" in address else f" --address {address}"
+    for line in introduction(submission, url):  # which candles are meant, only the head knows
+        typer.echo(line)
+    # Who reached the dashboard alone knows where the head is; HEAD:6379 is as the documents name it.
+    named = "" if address == "auto" else f" --address {'HEAD:6379' if '://' in address else address}"
     typer.echo(
         f"\nnext:\n  passivbot attach {submission.name}{named}\n  passivbot stop {submission.name}{named}"
     )

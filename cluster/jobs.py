@@ -28,6 +28,7 @@ _START_SECONDS = 120.0
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private")
 _AGENT_SECONDS = 180.0  # a head takes jobs some time after it answers, a loaded one later
 _TOKEN_BYTES = 3
+_INTRODUCING = ("note: ", "search: ", "candles: ", "objectives: ", "held out: ", "stopped early: ")
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ def wait_until_started(
     while time.monotonic() < until:
         status = str(getattr(client.get_job_status(submission.job), "value", ""))
         if status in ("FAILED", "STOPPED"):
-            raise ClusterError(f"job {submission.job}: {_cause(client, submission.job)}")
+            raise ClusterError(f"job {submission.job}, on the head: {_cause(client, submission.job)}")
         if status == "SUCCEEDED" or (board is None and status == "RUNNING"):
             return
         if board is not None and any(
@@ -263,6 +264,18 @@ def wait_until_started(
             return
         time.sleep(_POLL_SECONDS)
     say(f"note: job {submission.job} has not begun yet; the cluster may be busy")
+
+
+def introduction(submission: Submission, url: str) -> tuple[str, ...]:
+    """Return what the driver has said of its study so far: search, candles, and what it assumed.
+
+    Raises
+    ------
+    ClusterError
+        The dashboard can't be reached.
+    """
+    lines = str(_client(url).get_job_logs(submission.job)).splitlines()
+    return tuple(line for line in lines if line.startswith(_INTRODUCING))
 
 
 def _cause(client: Any, job: str) -> str:

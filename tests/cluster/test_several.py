@@ -70,6 +70,7 @@ class RunningHead:
         assert done.returncode == 0, done.stderr
         assert f"submitted: {study} on the head, job {study}-" in done.stdout
         assert f"passivbot attach {study} --address {self.address}" in done.stdout
+        assert "\ncandles: BTC, " in done.stdout
 
     def notices(self) -> dict[str, dict[str, Any]]:
         return {notice["name"]: notice for notice in json.loads(self.seen[-1])} if self.seen else {}
