@@ -300,7 +300,7 @@ class Exchange(Dialect):
         return f"{what}: set"
 
     async def _tickers(self, symbols: list[str] | None) -> dict[str, Ticker]:
-        found = await self.client.fetch_tickers(symbols)
+        found = await self.read_tickers(symbols)
         return {
             self._coins[symbol]: ticker
             for symbol, row in found.items()

@@ -4,6 +4,7 @@ Fills are asked for by market (``userTrades`` wants a symbol); which markets had
 tells.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -97,6 +98,20 @@ class Binance(Exchange):
         """Read the account: the wallet of cross margin, which holds no unrealised profit."""
         info = row["info"]
         return Balance(float(info["totalCrossWalletBalance"]), float(info["totalMarginBalance"]))
+
+    async def read_tickers(self, symbols: list[str] | None) -> Mapping[str, Mapping[str, Any]]:
+        """Ask for the book and the last prices: ccxt asks for a day's figures, which have no bid and no ask.
+
+        Together they weigh 7 of a minute's 2400; a day's figures of all markets weigh 40.
+        """
+        books, prices = await asyncio.gather(
+            self.client.fetch_bids_asks(symbols), self.client.fetch_last_prices(symbols)
+        )
+        return {
+            symbol: {**row, "last": prices[symbol]["price"]}
+            for symbol, row in books.items()
+            if symbol in prices
+        }
 
     async def read_hedge_mode(self) -> bool | None:
         """Ask whether the account is in hedge mode."""

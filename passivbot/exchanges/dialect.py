@@ -165,6 +165,11 @@ class Dialect:
 
     # ---- requests that read
 
+    async def read_tickers(self, symbols: list[str] | None) -> Mapping[str, Mapping[str, Any]]:
+        """Ask for the best prices and the last ones, as ccxt's tickers by symbol; None: of all markets."""
+        found: Mapping[str, Mapping[str, Any]] = await self.client.fetch_tickers(symbols)
+        return found
+
     async def read_balance(self) -> Balance:
         """Ask for the balance."""
         return self.parse_balance(await self.client.fetch_balance())

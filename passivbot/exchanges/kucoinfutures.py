@@ -107,6 +107,13 @@ class Kucoin(Exchange):
         equity = float(row["accountEquity"])
         return Balance(equity - float(row.get("unrealisedPNL") or 0.0), equity)
 
+    async def read_tickers(self, symbols: list[str] | None) -> Mapping[str, Mapping[str, Any]]:
+        """Ask for the tickers: ccxt would ask for the contracts, which have no bid and no ask."""
+        found: Mapping[str, Mapping[str, Any]] = await self.client.fetch_tickers(
+            symbols, {"method": "futuresPublicGetAllTickers"}
+        )
+        return found
+
     async def read_open_orders(self) -> list[OpenOrder]:
         """Ask for the open orders, all pages of them."""
         rows = await self._pages(self.client.futuresPrivateGetOrders, {"status": "active"})

@@ -506,6 +506,8 @@ def test_candles_and_tickers_are_the_markets(name: str) -> None:
         assert whole[:, 5] == pytest.approx(expected[: len(whole), 5], rel=1e-3)
         tickers = await b.exchange.tickers(["BTC"])
         assert tickers["BTC"].last == pytest.approx(60_000.0)
+        # Entries stand at the one, closes at the other: a last price in their place would take, not make.
+        assert tickers["BTC"].bid < tickers["BTC"].ask
 
     play(name, scene)
 

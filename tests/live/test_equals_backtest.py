@@ -75,7 +75,7 @@ async def live_fills(
     async with rig(
         name, folder, source=source, config=config, policy=policy, start_minute=start, balance=BALANCE
     ) as r:
-        # The backtest's book has one price, the close; this dialect's has a step between bid and ask.
+        # The backtest's book has one price, the close; these dialects' have a step between bid and ask.
         r.venue.faults.add("tickers", "edit", times=10**9, edit=one_price)
         await r.start()
         await r.settle()
@@ -106,6 +106,9 @@ def one_price(body: Any) -> Any:
     rows = body["result"]["list"] if isinstance(body, dict) and "result" in body else []
     for row in rows:
         row["ask1Price"] = row["bid1Price"]
+    for row in body if isinstance(body, list) else []:
+        if "askPrice" in row:
+            row["askPrice"] = row["bidPrice"]
     return body
 
 

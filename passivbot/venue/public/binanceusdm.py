@@ -1,5 +1,6 @@
 """Binance USDⓈ-M futures: ``fapi.binance.com``, public endpoints."""
 
+from collections.abc import Callable
 from typing import Any
 
 from passivbot.times import DAY_MS
@@ -31,6 +32,8 @@ class BinancePublic(PublicDialect):
         self.add("markets", HOST, "/fapi/v1/exchangeInfo", self._exchange_info)
         self.add("candles", HOST, "/fapi/v1/klines", self._klines)
         self.add("tickers", HOST, "/fapi/v1/ticker/24hr", self._tickers)
+        self.add("tickers", HOST, "/fapi/v1/ticker/bookTicker", self._books)
+        self.add("tickers", HOST, "/fapi/v2/ticker/price", self._prices)
         self.add("time", HOST, "/fapi/v1/time", self._time)
         BinanceFiles(self)
 
@@ -171,7 +174,16 @@ class BinancePublic(PublicDialect):
         )
 
     async def _tickers(self, call: Call) -> Reply:
-        tickers = [self._ticker(market.coin) for market in self.listed() if market.active]
+        return self._each(call, self._ticker)
+
+    async def _books(self, call: Call) -> Reply:
+        return self._each(call, self._book)
+
+    async def _prices(self, call: Call) -> Reply:
+        return self._each(call, self._price)
+
+    def _each(self, call: Call, row: Callable[[str], dict[str, Any]]) -> Reply:
+        tickers = [row(market.coin) for market in self.listed() if market.active]
         wanted = call.query.get("symbol")
         if wanted is None:
             return Reply(tickers)
@@ -200,6 +212,23 @@ class BinancePublic(PublicDialect):
             "lastId": 2,
             "count": 2,
         }
+
+    def _book(self, coin: str) -> dict[str, Any]:
+        last = self.source.last_price(coin, self.clock.now_ms)
+        tick = self.source.market(coin).rules.price_step
+        return {
+            "symbol": self.symbol(coin),
+            "bidPrice": plain(last),
+            "bidQty": "1",
+            "askPrice": plain(round(last + tick, 12)),
+            "askQty": "1",
+            "time": self.clock.now_ms,
+            "lastUpdateId": 1,
+        }
+
+    def _price(self, coin: str) -> dict[str, Any]:
+        last = self.source.last_price(coin, self.clock.now_ms)
+        return {"symbol": self.symbol(coin), "price": plain(last), "time": self.clock.now_ms}
 
 
 def install(venue: Venue) -> PublicDialect:

@@ -91,7 +91,7 @@ class HyperliquidPublic(PublicDialect):
             "oraclePx": price,
             "markPx": price,
             "midPx": price,
-            "impactPxs": [price, price],
+            "impactPxs": [price, plain(round(last + self.source.market(coin).rules.price_step, 12))],
             "dayBaseVlm": plain(coins),
         }
 
