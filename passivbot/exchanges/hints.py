@@ -5,7 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
-from passivbot.exchanges.errors import shortened
+import ccxt  # type: ignore[import-untyped]
+
+from passivbot.exchanges.errors import retry_after, shortened
 from passivbot.exchanges.types import Hint
 
 _FIRST_PAUSE_S = 0.5
@@ -48,9 +50,10 @@ async def _keep(
     forget_key: Callable[[], None],
 ) -> None:
     while True:
-        tasks = [asyncio.create_task(_follow(client.watch_orders, "order", coins, queue))]
+        tasks = [asyncio.create_task(_follow(client, client.watch_orders, "order", coins, queue))]
         if client.has.get("watchPositions"):
-            tasks.append(asyncio.create_task(_follow(client.watch_positions, "position", coins, queue)))
+            following = _follow(client, client.watch_positions, "position", coins, queue)
+            tasks.append(asyncio.create_task(following))
         try:
             await renew.wait()
         finally:
@@ -67,7 +70,11 @@ async def _keep(
 
 
 async def _follow(
-    watch: Any, kind: Literal["order", "position"], coins: Mapping[str, str], queue: asyncio.Queue[Hint]
+    client: Any,
+    watch: Any,
+    kind: Literal["order", "position"],
+    coins: Mapping[str, str],
+    queue: asyncio.Queue[Hint],
 ) -> None:
     pause = _FIRST_PAUSE_S
     while True:
@@ -80,5 +87,7 @@ async def _follow(
             raise
         except Exception as error:  # whatever broke: hints may fail, the bot looks by REST
             queue.put_nowait(Hint("lost", text=f"{kind}: {shortened(error)}"))
-            await asyncio.sleep(pause)
+            # A stream's key and address come by REST, which may be asked for a rest.
+            limited = isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded)
+            await asyncio.sleep(max(pause, retry_after(client.limit_headers) if limited else 0.0))
             pause = min(2 * pause, _LONGEST_PAUSE_S)

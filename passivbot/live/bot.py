@@ -219,7 +219,9 @@ class Bot:
             pending=accounts.pending,
             others=accounts.manual,
             cap=self._cap(),
-            waiting=accounts.open | frozenset(sender.held(now)) | drifting,
+            waiting=accounts.open | drifting,
+            held=frozenset(sender.held(now)),
+            short=frozenset(sender.short(now)),
             may_unstuck=self._ledger.complete and not drifting,
         )
         decided = time.perf_counter()
@@ -245,6 +247,9 @@ class Bot:
         p = self.parts
         _, sender = self._running()
         cancelled = await sender.cancel(decision.cancel, now)
+        if p.pace.wait_seconds() > 0.0:
+            # Not even a question is allowed now.
+            return replace(report, cancelled=cancelled.cancelled, again=True, settled=False)
         dirty = set(cancelled.dirty)
         keys = {rest.key for rest in decision.cancel} - dirty
         if keys and decision.create:

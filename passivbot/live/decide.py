@@ -41,8 +41,10 @@ class Known:
     universe
         Modes.
     waiting
-        Coins and sides where nothing may be placed: an order of unknown fate, a position that does not fit
-        its fills, a refusal a moment ago.
+        Coins and sides where nothing may be placed until the next look, which comes soon: an order of unknown
+        fate, a position that does not fit its fills.
+    held, short
+        Coins and sides where nothing, or no entry, may be placed for a minute: it was refused a moment ago.
     untouched
         Coins and sides whose orders may not even be cancelled.
     pending
@@ -67,6 +69,8 @@ class Known:
     universe: Universe
     now_ms: int
     waiting: frozenset[Key] = frozenset()
+    held: frozenset[Key] = frozenset()
+    short: frozenset[Key] = frozenset()
     untouched: frozenset[Key] = frozenset()
     pending: tuple[Intent, ...] = ()
     others: tuple[OpenOrder, ...] = ()
@@ -160,12 +164,17 @@ def decide(
     cancel += limits.above_exposure(entries, room, tell)
     later = cancel[most:]
     # What is in the way of a cancelled order waits for the cancel.
-    blocked = {rest.key for rest in later} | known.waiting
+    blocked = {rest.key for rest in later} | known.waiting | known.held
     wanted = sorted(difference.create, key=lambda order: urgency(order, prices))
     wanted = limits.within_reach(
         wanted, prices, live.price_distance_threshold, lambda key: key not in known.positions
     )
-    create = [order for order in wanted if (order.coin, order.side) not in blocked]
+    create = [
+        order
+        for order in wanted
+        if (order.coin, order.side) not in blocked
+        and (order.reduces or (order.coin, order.side) not in known.short)
+    ]
     create = churn.calm(create, known.now_ms)
     create = limits.within_exposure(create, room, tell)
     create = limits.within_count(create, len(known.resting) - len(cancel[:most]), policy, tell)

@@ -69,7 +69,11 @@ class Fates:
     def missing(self, snapshot: Snapshot) -> bool:
         """Return whether an order that rested is not told any more, or has filled in part."""
         told = {order.client_id: order for order in snapshot.orders}
-        return any(intent.id not in told or told[intent.id].filled > 0 for intent in self._journal.live())
+        return any(
+            intent.id not in told or told[intent.id].filled > 0
+            for intent in self._journal.live()
+            if intent.coin in self._exchange.markets
+        )
 
     async def account(self, snapshot: Snapshot, fills: Mapping[str, list[Fill]], now_ms: int) -> Accounts:
         """Account for every order.
@@ -116,8 +120,8 @@ class Fates:
             if intent.id in seen:
                 continue
             if intent.coin not in self._exchange.markets:
-                # The exchange does not list the market any more, nor its orders.
-                open_keys.add((intent.coin, intent.side))
+                # The exchange does not list the market any more, nor its orders: nothing can be asked, nor
+                # placed. Should the market come back, they are looked up.
                 continue
             found, state, why = await self._look(intent, fills)
             if found is not None and found.left:

@@ -64,9 +64,12 @@ class BalanceGuard:
         expected = self._last
         if expected is not None:
             expected += explained
-        plausible = told > 0.0 and (
-            expected is None or abs(told - expected) <= self._policy.balance_jump * abs(expected)
-        )
+        if told > 0.0:
+            plausible = expected is None or abs(told - expected) <= self._policy.balance_jump * abs(expected)
+        else:
+            # An account that is empty indeed was believed before.
+            last = self._last
+            plausible = last is not None and last <= 0.0 and abs(told - last) <= _SAME * abs(last)
         if not plausible:
             if self._doubtful and abs(told - self._doubtful[-1]) > _SAME * max(abs(told), 1e-9):
                 self._doubtful = []

@@ -297,7 +297,8 @@ async def supervise(
             watch.now_ms = clock.now_ms()
             if isinstance(error, ExchangeFault) and error.failure in _OUTAGES:
                 outages = outages + 1 if clock.now_ms() - began < _LONG_MS else 1
-                pause = restart_pause(outages)
+                # A ban may be longer than any pause of ours, and begin anew with each request.
+                pause = max(restart_pause(outages), error.retry_after_s or 0.0)
                 watch.unreachable(error.text, pause)
             else:
                 log.exception("the loop broke")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from passivbot.errors import LiveError
 from passivbot.exchanges.base import Exchange
 from passivbot.exchanges.types import Failure, NewOrder, Outcome, Position
+from passivbot.live.clock import minute_of
 from passivbot.live.fate import Fates
 from passivbot.live.guards import Pace
 from passivbot.live.journal import Intent, Journal, State
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 Tell = Callable[[str, str], None]
 
 _STATES: Mapping[Failure, State] = {Failure.EXISTS: "open", Failure.UNKNOWN: "unknown"}
-_HOLD_MS = MINUTE_MS
 _CLOSED_MS = HOUR_MS
 
 
@@ -68,6 +68,8 @@ class Sender:
         self._exchange, self._journal, self._fates, self._pace = exchange, journal, fates, pace
         self._tell, self._note = tell, note
         self._held: dict[Key, int] = {}
+        self._short: dict[Key, int] = {}
+        self._useless: dict[Key, int] = {}
         self._closed: dict[str, int] = {}
         self.stop_asked = False
         """No further batch: the process has to end."""
@@ -79,9 +81,14 @@ class Sender:
         """The clock is off: it is measured again."""
 
     def held(self, now_ms: int) -> set[Key]:
-        """Return coins and sides that were refused for want of margin, or by rules, a moment ago."""
+        """Return coins and sides whose orders were refused a moment ago, as they would be again."""
         self._held = {key: until for key, until in self._held.items() if until > now_ms}
         return set(self._held)
+
+    def short(self, now_ms: int) -> set[Key]:
+        """Return coins and sides that there was no margin for a moment ago: no entry, but closes."""
+        self._short = {key: until for key, until in self._short.items() if until > now_ms}
+        return set(self._short)
 
     def restricted(self, now_ms: int) -> frozenset[str]:
         """Return coins whose market took no entry a while ago."""
@@ -104,7 +111,7 @@ class Sender:
             else:
                 # Gone: it filled, or was cancelled by somebody; the next look tells.
                 sent.dirty.add(rest.key)
-                self._failed("cancel", rest.key, outcome, sent, now_ms)
+                self._failed("cancel", rest.key, rest.reduces, outcome, sent, now_ms)
             self._note("cancel", outcome.failure or "ok")
         self._journal.settle(changes, now_ms)
         return sent
@@ -162,15 +169,20 @@ class Sender:
             if outcome.ok:
                 sent.created += 1
             if outcome.failure is not None:
-                self._failed("create", key, outcome, sent, now_ms)
+                self._failed("create", key, request.reduce_only, outcome, sent, now_ms)
             self._note("create", outcome.failure or "ok")
         self._journal.settle(changes, now_ms)
 
-    def _failed(self, action: str, key: Key, outcome: Outcome, sent: Sent, now_ms: int) -> None:
+    def _failed(
+        self, action: str, key: Key, reduces: bool, outcome: Outcome, sent: Sent, now_ms: int
+    ) -> None:
         failure = outcome.failure
         if failure is None or failure is Failure.EXISTS:
             return
+        # Each minute has a cycle: by then the same may be taken.
+        next_minute = minute_of(now_ms) + MINUTE_MS
         sent.failures[failure] = sent.failures.get(failure, 0) + 1
+        first = key not in sent.dirty
         sent.dirty.add(key)
         facts = {"coin": key[0], "side": key[1], "failure": str(failure), "text": outcome.text}
         log.info("%s was not carried out", action, extra=facts)
@@ -191,15 +203,32 @@ class Sender:
             self._tell(
                 "market", f"{key[0]}: the market takes no entry ({outcome.text}); only closes for an hour"
             )
+            if action == "create" and reduces and first and self._again(key, next_minute):
+                # Nor closes, as it seems: whether it is traded at all stands among the rules.
+                self._held[key] = next_minute
+                self.stale_rules = True
+        elif action == "create" and failure is Failure.REDUCE_ONLY:
+            # Once, its position was closed a moment ago; again, somebody else's orders close it already.
+            if first and self._again(key, next_minute):
+                self._held[key] = next_minute
+                self._tell("refused", f"{key[0]} {key[1]}: {outcome.text}; it waits for the next minute")
         elif action == "create" and failure is Failure.FUNDS:
-            self._held[key] = now_ms + _HOLD_MS
-            self._tell("margin", f"{key[0]} {key[1]}: not enough margin; it waits a minute")
+            (self._held if reduces else self._short)[key] = next_minute
+            what = "it waits" if reduces else "its entries wait"
+            self._tell("margin", f"{key[0]} {key[1]}: not enough margin; {what} for the next minute")
         elif action == "create" and failure is Failure.REFUSED:
-            self._held[key] = now_ms + _HOLD_MS
+            self._held[key] = next_minute
             self.stale_rules = True
             self._tell(
-                "refused", f"{key[0]} {key[1]}: {outcome.text}; rules are read again, it waits a minute"
+                "refused",
+                f"{key[0]} {key[1]}: {outcome.text}; rules are read again, it waits for the next minute",
             )
+
+    def _again(self, key: Key, next_minute: int) -> bool:
+        """Note that a close was refused; tell whether one was in another cycle not long ago."""
+        before = self._useless.get(key, 0)
+        self._useless[key] = next_minute + MINUTE_MS
+        return next_minute <= before
 
 
 def _request(intent: Intent, post_only: bool) -> NewOrder:

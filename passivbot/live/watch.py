@@ -1,6 +1,7 @@
 """What the bot tells of itself: to the log and the journal, and to whoever watches it."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from passivbot.planner import SIDES, Plan
 
 log = logging.getLogger(__name__)
 _REPEAT_MS = 300_000
+_NUMBERS = re.compile(r"\d{12,}")
 _MOST = 6
 
 
@@ -66,11 +68,13 @@ class Watch:
 
     def tell(self, guard: str, text: str) -> None:
         """A guard did something; the same words are told at most every five minutes."""
-        last = self._told.get((guard, text))
+        # Exchanges put the time and the request's number into their words: the same said again is the same.
+        key = guard, _NUMBERS.sub("…", text)
+        last = self._told.get(key)
         if last is not None and 0 <= self.now_ms - last < _REPEAT_MS:
             return
-        self._told = {key: ms for key, ms in self._told.items() if self.now_ms - ms < _REPEAT_MS}
-        self._told[guard, text] = self.now_ms
+        self._told = {other: ms for other, ms in self._told.items() if self.now_ms - ms < _REPEAT_MS}
+        self._told[key] = self.now_ms
         log.warning("guard %s: %s", guard, text)
         self._journal.tripped(guard, text, self.now_ms)
         if self._ops is not None:
