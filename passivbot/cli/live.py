@@ -1,6 +1,6 @@
 """``passivbot live NAME|CONFIG --account ACCOUNT``: trade; ``passivbot live status``: how the bots are."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -45,6 +45,10 @@ def live(
     clear_loss_stop: Annotated[
         bool, typer.Option("--clear-loss-stop", help="Place entries again after a loss stop.")
     ] = False,
+    mode: Annotated[
+        Literal["panic", "tp_only", "graceful_stop", "manual"] | None,
+        typer.Option(help="Force a mode on every coin and side: panic closes all by market orders."),
+    ] = None,
     strategy: Annotated[
         str, typer.Option(help="Strategy; others come from other packages.")
     ] = "trailing_grid",
@@ -61,11 +65,13 @@ def live(
     from passivbot.live.policy import Policy
     from passivbot.live.start import Order, open_source, trade
     from passivbot.ops.run import Settings
+    from passivbot.planner import Mode
 
     source = open_source(name, folder)
     print_findings(source.findings)
     settings = Settings.from_environment(root=folder, level=source.now.logging.level)
-    policy = replace(Policy(), max_exposure=max_exposure, loss_stop=loss_stop)
+    forced = None if mode is None else Mode[mode.upper()]
+    policy = replace(Policy(), max_exposure=max_exposure, loss_stop=loss_stop, mode=forced)
     asyncio.run(
         trade(
             Order(

@@ -60,6 +60,8 @@ def status(
                 typer.echo(f"{bot.account}: not entered: {len(idle) - _MOST_IDLE} more, which --json names")
             for guard in bot.document.get("guards", ()):
                 typer.echo(f"{bot.account}: {guard}")
+            if mode := bot.document.get("mode"):
+                typer.echo(f"{bot.account}: mode {mode} on every coin and side, by --mode")
             if bot.document.get("loss_stop"):
                 typer.echo(f"{bot.account}: a loss stop holds: no entries, until --clear-loss-stop")
     if not all(bot.well for bot in found):

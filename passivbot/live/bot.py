@@ -200,6 +200,7 @@ class Bot:
             resting={rest.key for rest in accounts.resting},
             entries=entries,
             hedge=p.exchange.hedge,
+            forced=p.policy.mode,
         )
         touched = {coin for coin, _ in seen.positions} | {rest.order.coin for rest in accounts.resting}
         # Nothing is on its way here, so nothing is lost by an end.
@@ -299,6 +300,7 @@ class Bot:
             "dry_run": self.parts.dry_run,
             "max_exposure": self._cap(),
             "loss_stop": self._loss.stopped,
+            "mode": self.parts.policy.mode.name.lower() if self.parts.policy.mode is not None else None,
         }
         self.parts.watch.cycle(
             report, time.perf_counter() - began, seen, balance, plan, self.parts.exchange.markets, facts

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from passivbot.planner import Mode
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -31,6 +33,8 @@ class Policy:
     balance_jump
         A balance that differs by more than this fraction from the last one, without fills that explain it,
         is not believed until it was read ``balance_reads`` times.
+    mode
+        Forced on every coin and side, before what the configuration forces; None: nothing is.
     loss_stop
         Loss of equity since its peak, as a fraction, after which no entry is placed any more; None: off.
     permissions_hours
@@ -57,6 +61,7 @@ class Policy:
     max_exposure: float | None = None
     balance_jump: float = 0.25
     balance_reads: int = 3
+    mode: Mode | None = None
     loss_stop: float | None = None
     permissions_hours: float = 6.0
     fills_minutes: float = 5.0

@@ -95,6 +95,7 @@ def survey(
     resting: Collection[Key] = (),
     entries: bool = True,
     hedge: bool = True,
+    forced: Mode | None = None,
 ) -> Universe:
     """Decide the mode of each coin and side.
 
@@ -122,6 +123,8 @@ def survey(
         False: no side enters anything.
     hedge
         False: a coin can't be held long and short at once; the side that is held, else long, is traded.
+    forced
+        Mode of every coin and side that is not somebody else's; None: what the configuration says.
     """
     modes: dict[Key, Mode] = {}
     preferred: set[Key] = set()
@@ -141,12 +144,12 @@ def survey(
             if coin not in wanted and holds and not own(key):
                 reasons[key] = "its position is not the bot's"
                 continue
-            forced = forced_mode(config, coin, side)
-            if forced is not None:
-                modes[key] = forced
-                if forced is Mode.NORMAL:
+            mode = forced_mode(config, coin, side) if forced is None else forced
+            if mode is not None:
+                modes[key] = mode
+                if mode is Mode.NORMAL:
                     preferred.add(key)
-                if forced is Mode.NORMAL and not enabled:
+                if mode is Mode.NORMAL and not enabled:
                     modes[key] = Mode.GRACEFUL_STOP
             elif coin not in wanted or not enabled:
                 # Without a position that only ends what rests there.

@@ -21,6 +21,7 @@ from passivbot.live.strategy import Strategy, trailing_grid
 from passivbot.ops.keys import Keys
 from passivbot.ops.run import Settings
 from passivbot.ops.status import bot_folder
+from passivbot.planner import Mode
 from passivbot.venue import Venue
 from passivbot.venue.account import ApiKey
 from tests.live.rig import ACCOUNT, BOTH, EAGER, START_MS, Rig, VenueClock, config_of, rig, walk_source
@@ -196,6 +197,37 @@ async def test_modes_are_taken_over_between_cycles(tmp_path: Path) -> None:
             await r.look()
         assert not r.core.positions
         assert not r.core.open_orders
+
+
+@pytest.mark.parametrize("name", BOTH)
+async def test_panic_by_hand_closes_all_that_is_the_bots(name: str, tmp_path: Path) -> None:
+    """Whatever the configuration forces; the next start without it trades on."""
+    config = config_of(coins=("DOGE",), live__forced_mode_long="n")
+    async with rig(name, tmp_path, config=config) as r:
+        for coin, qty in (("BTC", 0.001), ("DOGE", 2000.0)):
+            r.core.create(client_id="", coin=coin, side="buy", qty=qty, price=None, position_side="long")
+        await r.start()
+        await r.settle()
+        assert {o.closes for o in r.core.open_orders} == {True, False}
+        r.policy = replace(EAGER, mode=Mode.PANIC)
+        await r.start()
+        await r.settle()
+        assert set(r.core.positions) == {("BTC", "long")}, "somebody else's"
+        assert not r.core.open_orders
+        r.policy = EAGER
+        await r.start()
+        await r.settle()
+        assert any(not o.closes for o in r.core.open_orders)
+        r.check_books()
+
+
+def test_a_mode_by_hand_is_one_of_four(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(written(tmp_path, config_of()))
+    command = ["live", path, "--account", "no_such_account", "--dir", str(tmp_path), "--mode"]
+    assert main([*command, "normal"]) == 2
+    assert "'panic', 'tp_only', 'graceful_stop', 'manual'" in capsys.readouterr().err
+    assert main([*command, "panic"]) == 2
+    assert "no_such_account" in capsys.readouterr().err
 
 
 async def test_a_coin_that_is_no_longer_approved_is_wound_down(tmp_path: Path) -> None:

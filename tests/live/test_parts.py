@@ -145,6 +145,17 @@ def test_modes_of_a_coin_and_side() -> None:
     assert surveyed(config, held, restricted=frozenset({"BTC"})).mode(("BTC", "long")) is Mode.TP_ONLY
 
 
+def test_a_mode_by_hand_goes_before_the_configuration_but_not_to_what_is_somebody_elses() -> None:
+    config = config_of(coins=("BTC", "DOGE"), coin_overrides={"DOGE": {"live": {"forced_mode_long": "n"}}})
+    held = {("BTC", "long"): 1.0, ("DOGE", "long"): 1.0, ("ETH", "long"): 1.0}
+    found = surveyed(config, held, forced=Mode.PANIC, own=lambda key: False)
+    assert found.mode(("BTC", "long")) is found.mode(("DOGE", "long")) is Mode.PANIC
+    assert found.mode(("DOGE", "short")) is Mode.PANIC
+    assert found.mode(("ETH", "long")) is Mode.MANUAL
+    assert not found.preferred
+    assert surveyed(config, held, forced=Mode.PANIC).mode(("ETH", "long")) is Mode.PANIC
+
+
 def test_a_side_that_is_off_is_wound_down_and_enters_nothing() -> None:
     config = config_of(bot__short__n_positions=0.0)
     found = surveyed(config, {("BTC", "short"): -1.0})

@@ -148,7 +148,7 @@ BOT = """
         async with operating("okx_01", "main", Settings(root=Path(sys.argv[1]), console=None)) as ops:
             ops.health.beat(configuration="main version 2", balance=54321.0, positions=["ETH short -2"])
             ops.health.status["guards"] = ["balance: it fell to 0, not believed yet"]
-            ops.health.beat(max_exposure=1.75, loss_stop=True)
+            ops.health.beat(max_exposure=1.75, loss_stop=True, mode="tp_only")
             ops.health.beat(idle=[f"{coin} long: too dear" for coin in "ABCDEFGH"])
             print("ready", flush=True)
             await asyncio.sleep(600)
@@ -171,6 +171,7 @@ def test_a_bot_of_another_process_is_seen_alive_and_dead(
         assert "ETH short -2" in shown
         assert "okx_01: balance: it fell to 0, not believed yet" in shown
         assert "okx_01: a loss stop holds: no entries, until --clear-loss-stop" in shown
+        assert "okx_01: mode tp_only on every coin and side, by --mode" in shown
         assert "1.75" in shown, "the cap"
         assert "54,321.00" in shown
         assert "okx_01: not entered: F long: too dear\n" in shown
