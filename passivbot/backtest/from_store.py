@@ -375,9 +375,12 @@ def _rules(
     markets = {exchange: store.markets(exchange) for exchange in set(exchange_of.values())}
     rules: dict[str, MarketRules] = {}
     fees: dict[str, float] = {}
-    missing = []
+    missing, gone = [], []
     for coin, exchange in exchange_of.items():
         market = markets[exchange].by_coin.get(coin)
+        if market is None and (known := store.market(exchange, coin)) is not None:
+            day, market = known
+            gone.append(f"{coin} ({exchange} {day})")
         rules[coin] = market.rules if market else DEFAULT_RULES
         if market is None:
             missing.append(coin)
@@ -393,6 +396,8 @@ def _rules(
     dates = [f"{exchange} {of.date}" for exchange, of in sorted(markets.items()) if of.date]
     if dates:
         notes.append(f"market rules as of {', '.join(dates)}")
+    if gone:
+        notes.append(f"not listed any more, market rules as they were last: {listed(gone)}")
     fee = fees.get(first, DEFAULT_MAKER_FEE)
     if first not in fees:
         notes.append(f"maker fee assumed: {fee}")

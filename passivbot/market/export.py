@@ -87,12 +87,12 @@ def _write_rules(store: Store, exchange: str, coins: Sequence[str], out: Path) -
     import json
     from datetime import UTC, datetime
 
-    markets = store.markets(exchange).by_coin
     document: dict[str, dict[str, object]] = {}
     for coin in coins:
-        market = markets.get(coin)
-        if market is None:
+        known = store.market(exchange, coin)
+        if known is None:
             continue
+        _, market = known
         document[coin] = dict(asdict(market.rules))
         fee = market.maker_fee_on(exchange)
         if fee is not None:

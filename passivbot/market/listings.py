@@ -94,8 +94,7 @@ class Markets:
         CandleError
             A file of them is not readable.
         """
-        days = sorted(path.stem for path in (folder / FOLDER).glob("????-??-??.json"))
-        days = [day for day in days if date is None or day <= date]
+        days = [day for day in _days(folder) if date is None or day <= date]
         if not days:
             return cls("", {})
         path = folder / FOLDER / f"{days[-1]}.json"
@@ -123,3 +122,29 @@ class Markets:
         text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
         replace_file(folder / FOLDER / f"{self.date}.json", text.encode())
         return True
+
+
+def last_known(folder: Path, coin: str) -> tuple[str, Market] | None:
+    """Return the newest that an exchange's folder has of a market, and of which day; None: nothing.
+
+    The day is an older one where the exchange does not list the market any more: its rules stay as they were.
+
+    Raises
+    ------
+    CandleError
+        As :meth:`Markets.read`.
+    """
+    for day in reversed(_days(folder)):
+        # Each file has hundreds of markets: whether one is among them is told without reading it whole.
+        path = folder / FOLDER / f"{day}.json"
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise CandleError(f"{path}: is not readable ({error})") from None
+        if json.dumps(coin) in text and (market := Markets.read(folder, day).by_coin.get(coin)):
+            return day, market
+    return None
+
+
+def _days(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / FOLDER).glob("????-??-??.json"))

@@ -28,7 +28,7 @@ import pyarrow as pa
 from passivbot.errors import CandleError, nearest
 from passivbot.market.clean import Ints
 from passivbot.market.files import locked, make_folder, replace_file
-from passivbot.market.listings import Market, Markets
+from passivbot.market.listings import Market, Markets, last_known
 from passivbot.market.month import (
     COLUMNS,
     SCHEMA,
@@ -387,6 +387,10 @@ class Store:
     def markets(self, exchange: str, date: str | None = None) -> Markets:
         """Return the newest known markets of an exchange, or the newest that are not after a day."""
         return Markets.read(self.root / exchange_name(exchange), date)
+
+    def market(self, exchange: str, coin: str) -> tuple[str, Market] | None:
+        """Return the newest that is known of a market, listed or not any more, and of which day."""
+        return last_known(self.root / exchange_name(exchange), coin)
 
     def write_markets(self, exchange: str, markets: Mapping[str, Market], date: str | None = None) -> bool:
         """Keep what an exchange says of its markets; False if that is what the store knows already.

@@ -96,19 +96,19 @@ def print_market(store: Store, exchange: str, coin: str) -> None:
     for facts in coverage.months:
         for line in facts.repairs:
             console.print(f"repaired: {facts.month}: {line}", markup=False)
-    markets = store.markets(exchange)
-    market = markets.by_coin.get(coin)
-    if market is None:
+    newest, known = store.markets(exchange).date, store.market(exchange, coin)
+    if known is None:
         console.print("market rules: not known; `passivbot data download` brings them", markup=False)
         return
+    date, market = known
     fee = market.maker_fee_on(exchange)
     listed = "" if market.listing_ms is None else f", listed {utc(market.listing_ms)[:10]}"
     console.print(
-        f"market rules of {markets.date}: {market.symbol}: quantity step {market.rules.qty_step:g}, "
+        f"market rules of {date}: {market.symbol}: quantity step {market.rules.qty_step:g}, "
         f"price step {market.rules.price_step:g}, smallest quantity {market.rules.min_qty:g}, smallest cost "
         f"{market.rules.min_cost:g}, contract {market.rules.c_mult:g}, maker fee "
         f"{'not published' if fee is None else f'{fee:g}'}{listed}"
-        f"{'' if market.active else ', not traded now'}",
+        f"{'' if market.active and date == newest else ', not traded now'}",
         markup=False,
         soft_wrap=True,
     )

@@ -146,7 +146,6 @@ class MarketSource:
         CandleError
             The store has no candles of a coin in the window.
         """
-        known = store.markets(exchange).by_coin
         markets, candles, assumed = [], {}, []
         for coin in sorted(coins):
             rows = _rows(store.read(exchange, coin, begin_ms, end_ms))
@@ -156,11 +155,12 @@ class MarketSource:
                 )
             candles[coin] = rows
             listed_ms = store.coverage(exchange, coin).listed_ms or VenueMarket.listed_ms
-            if coin not in known:
+            known = store.market(exchange, coin)
+            if known is None:
                 assumed.append(coin)
                 markets.append(VenueMarket(coin, DEFAULT_RULES, listed_ms=listed_ms))
                 continue
-            market = known[coin]
+            _, market = known
             maker, taker = market.maker_fee_on(exchange), market.taker_fee
             markets.append(
                 VenueMarket(

@@ -130,6 +130,19 @@ def test_a_start_before_the_store_is_lacking_and_one_before_the_listing_is_not(
     assert Scenario.prepare(config, coins=["BTC", "ETH"]).panel.first_ms == START_MS
 
 
+def test_a_delisted_market_keeps_its_rules(store: Store, write_config: Any) -> None:
+    config = load(write_config)
+    before = Scenario.prepare(config)
+    listed = dict(store.markets("binance").by_coin)
+    del listed["ETH"]
+    store.write_markets("binance", listed, "2025-04-02")
+    found = Scenario.prepare(config)
+    assert found.markets == before.markets
+    assert found.maker_fee == before.maker_fee
+    assert "not listed any more, market rules as they were last: ETH (binance 2025-04-01)" in found.notes
+    assert not any("assumed" in note for note in found.notes)
+
+
 def test_a_period_before_the_listing_says_so(store: Store, write_config: Any) -> None:
     markets = dict(store.markets("binance").by_coin)
     for coin in ("BTC", "ETH"):

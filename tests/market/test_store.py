@@ -310,6 +310,11 @@ def test_markets_are_kept_by_day_where_they_change(store: Store) -> None:
         "2025-01-01",
         "",
     )
+    assert store.market("binance", "BTC") == ("2025-01-03", dearer)
+    assert store.write_markets("binance", {"ETH": market}, "2025-01-04")
+    assert "BTC" not in store.markets("binance").by_coin
+    assert store.market("binance", "BTC") == ("2025-01-03", dearer), "it is not listed any more"
+    assert store.market("binance", "XRP") is store.market("bybit", "BTC") is None
     assert store.coins("binance") == ()
     (store.root / "binance/.markets/2025-01-04.json").write_text("{")
     with pytest.raises(CandleError, match=r"2025-01-04\.json: is not readable"):
