@@ -170,6 +170,10 @@ class Bot:
 
     async def _cycle(self, now: int, began: float) -> Report:
         p = self.parts
+        if isinstance(p.clock, WallClock) and p.clock.stepped:
+            # By a clock that was set ahead, the minute that runs would be taken for over.
+            await self._set_clock()
+            now = p.watch.now_ms = p.clock.now_ms()
         await self._renew(now)
         seen = await snapshot.take(p.exchange, self._priced())
         fates, sender = self._running()
@@ -394,7 +398,7 @@ class Bot:
         """Measure how far the clock is off; a market that is replayed has a time of its own."""
         ahead = await self.parts.exchange.clock_difference_ms()
         if isinstance(self.parts.clock, WallClock):
-            self.parts.clock.ahead_ms = ahead
+            self.parts.clock.measured(ahead)
 
     def _tell_changes(self, before: Mapping[str, Market], after: Mapping[str, Market]) -> None:
         for coin in self.parts.feed.coins:

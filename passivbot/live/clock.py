@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from passivbot.times import MINUTE_MS
 
+_STEP_SECONDS = 0.5
+
 
 class Clock(Protocol):
     """What the bot asks for the time: the wall's, or that of a market that is replayed."""
@@ -23,8 +25,19 @@ class Clock(Protocol):
 class WallClock:
     """Real time as the exchange has it: by a clock that is ahead, minutes would be over too soon."""
 
-    ahead_ms = 0
-    """How far this machine's clock is ahead of the exchange's."""
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+        """How far this machine's clock is ahead of the exchange's."""
+        self._offset = _offset()
+
+    def measured(self, ahead_ms: int) -> None:
+        """Go by what was measured just now."""
+        self.ahead_ms, self._offset = ahead_ms, _offset()
+
+    @property
+    def stepped(self) -> bool:
+        """Whether this machine's clock was set, or the machine slept, since that was measured."""
+        return abs(_offset() - self._offset) > _STEP_SECONDS
 
     def now_ms(self) -> int:
         """Return UTC ms."""
@@ -37,6 +50,11 @@ class WallClock:
                 await wake.wait()
         except TimeoutError:
             pass
+
+
+def _offset() -> float:
+    """Return what only a step of the wall's clock changes."""
+    return time.time() - time.monotonic()
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

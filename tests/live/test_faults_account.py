@@ -136,6 +136,25 @@ async def test_the_bots_minutes_are_the_exchanges(name: str, tmp_path: Path) -> 
         assert clock.now_ms() / 1000 == pytest.approx(time.time() - 25, abs=5)
 
 
+async def test_a_clock_that_is_set_meanwhile_is_measured_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the exchange would take requests by it, and before a minute is taken for over."""
+    async with rig(name, tmp_path) as r:
+        clock = WallClock()
+        await r.start(clock=clock)
+        assert r.bot is not None
+        asked = r.venue.counts[name, "time"]
+        await r.look()
+        assert r.venue.counts[name, "time"] == asked
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 4.0)
+        r.failed.clear()
+        await r.look()
+        assert r.venue.counts[name, "time"] == asked + 1
+        assert not clock.stepped
+
+
 async def test_fault_17_a_row_without_position_side(name: str, tmp_path: Path) -> None:
     def sideless(row: dict[str, Any]) -> None:
         row.pop("positionSide", None)
