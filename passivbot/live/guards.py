@@ -4,6 +4,7 @@ A guard holds back or stops, never trades, and says what it did by its ``tell``:
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ LOSS = "loss_stop"
 PACE = "request_budget"
 _SAME = 0.01
 _LOOK_SECONDS = 1.0
+_BAN_SECONDS, _AGAIN_SECONDS, _LONGEST_SECONDS = 5.0, 60.0, 300.0
 
 
 class BalanceGuard:
@@ -152,7 +154,7 @@ class Pace:
     def __init__(self, policy: Policy, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._tell, self._clock = policy.requests_per_minute, tell, clock
         self._sent: deque[float] = deque()
-        self._until = 0.0
+        self._until, self._blocked = -math.inf, 0.0
         self.total = 0
 
     def trace(self) -> aiohttp.TraceConfig:
@@ -171,8 +173,17 @@ class Pace:
         self._sent.append(self._clock())
 
     def block(self, seconds: float) -> None:
-        """Send nothing for so long: the exchange said so."""
-        self._until = max(self._until, self._clock() + seconds)
+        """Send nothing for so long: the exchange said so, or what is usual where it did not.
+
+        One that says so again right after the wait wants a longer one than it says: an address that is banned
+        for minutes is told no time by some.
+        """
+        now = self._clock()
+        if seconds >= _BAN_SECONDS and 0.0 <= now - self._until < _AGAIN_SECONDS:
+            seconds = max(seconds, min(2.0 * self._blocked, _LONGEST_SECONDS))
+        if now >= self._until:
+            self._blocked = seconds
+        self._until = max(self._until, now + seconds)
         self._tell(PACE, f"the exchange wants no request for {seconds:g} s: none is sent")
 
     def wait_seconds(self) -> float:

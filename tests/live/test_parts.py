@@ -403,6 +403,26 @@ async def test_candles_wait_for_the_request_budget() -> None:
     assert asked[3][1] - began >= 50.0
 
 
+def test_a_rate_limit_that_comes_again_at_once_is_waited_out_longer() -> None:
+    now = [1000.0]
+    pace = Pace(Policy(), lambda guard, text: None, lambda: now[0])
+    waits = []
+    for _ in range(7):
+        for _ in range(3):  # one for each order of a batch
+            pace.block(10.0)
+        waits.append(pace.wait_seconds())
+        now[0] += waits[-1] + 1.0
+    assert waits == [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
+    pace.block(7200.0)
+    assert pace.wait_seconds() == 7200.0
+    now[0] += 7200.0 + 60.0
+    pace.block(10.0)
+    assert pace.wait_seconds() == 10.0, "long after the last"
+    now[0] += 10.0
+    pace.block(2.0)
+    assert pace.wait_seconds() == 2.0, "a window of seconds passes by itself"
+
+
 def test_a_loss_stop_does_not_go_by_half_an_equity(tmp_path: Path) -> None:
     """Prices of some coins may be missing for a moment: their profit is not gone."""
     journal = Journal(tmp_path / "journal.sqlite", "a_01")
