@@ -105,6 +105,7 @@ class Publisher:
         )
         self._progress: Progress | None = None
         self._front: Front | None = None
+        self._last_front: Front | None = None
         self._sent_front: tuple[int, int] | None = None
         self._next_front = 0.0
         self._wishes = Wishes()
@@ -134,15 +135,17 @@ class Publisher:
         with self._mutex:
             self._progress = progress
             self._notice = replace(self._notice, state=state, demand=demand, workers=progress.workers_ready)
+            self._last_front = front
             if self._with_front and time.monotonic() >= self._next_front:
                 self._front = front.snapshot()
         return self._wishes
 
     def close(self) -> None:
-        """Say how the study ended, and end the thread."""
+        """Say how the study ended and what its front is then, and end the thread."""
         with self._mutex:
             self._notice = replace(self._notice, state=self.state)
-        self._next_front = 0.0
+            if self._with_front and self._last_front is not None:
+                self._front = self._last_front.snapshot()
         self._closing.set()
         self._thread.join(_CLOSING_SECONDS)
 
@@ -160,9 +163,9 @@ class Publisher:
                 self._metrics = self._make_metrics(self._notice.name)
         while not self._closing.wait(SECONDS):
             self._tell()
-        self._tell()
+        self._tell(last=True)
 
-    def _tell(self) -> None:
+    def _tell(self, *, last: bool = False) -> None:
         with self._mutex:
             notice = self._notice = replace(
                 self._notice,
@@ -179,7 +182,7 @@ class Publisher:
         if progress is not None:
             with self._trying("the job"):
                 _note_in_job(progress)
-        if front is not None and time.monotonic() >= self._next_front:
+        if front is not None and (last or time.monotonic() >= self._next_front):
             with self._trying("the front"):
                 self._send_front(front)
 

@@ -168,6 +168,28 @@ def test_the_front_goes_along_as_the_page_shows_it(log: StudyLog) -> None:
     publisher.close()
 
 
+def test_the_front_of_the_end_is_sent_however_short_ago_another_was(
+    log: StudyLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_FRONT_SECONDS", 600.0)
+    board = Memory()
+    publisher = Publisher(board, log, metrics=None)
+    scoring = Scoring.from_config(config())
+    rows = log.read()
+    objectives, _, total = scoring.evaluate(log.definition.metrics, rows.metrics)
+    front = Front(3, population=24)
+    front.add(rows.numbers[:20], objectives[:20], total[:20])
+    publisher.exchange(PROGRESS, front, demand=0)
+    wait_for(lambda: board.get("front", publisher.id) is not None)
+    before = front.numbers.tolist()
+    front.add(rows.numbers[20:], objectives[20:], total[20:])
+    publisher.exchange(PROGRESS, front, demand=0)
+    publisher.close()
+    assert front.numbers.tolist() != before
+    sent = json.loads(board.get("front", publisher.id) or b"")
+    assert sent["front"]["candidate"] == front.numbers.tolist()
+
+
 def test_wishes_are_heard(log: StudyLog) -> None:
     board = Memory()
     board.put("control", study_id(log.folder, socket.gethostname()), b'{"stop": true, "weight": 9}')
