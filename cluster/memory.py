@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -200,14 +201,29 @@ def _room(folder: Path) -> int:
 
 
 def _control_group(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Return what a container's limit leaves, nothing without one."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    """Return what a container's limit leaves, nothing without one.
+
+    Pages of files that were read count as used, and are given up as soon as somebody needs the room: without
+    that a container would be full once it has read its candles.
+    """
+    for limit, used, pages, name in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file",
+        ),
     ):
         try:
             most, now = (root / limit).read_text().strip(), (root / used).read_text().strip()
         except OSError:
             continue
-        return [max(0, int(most) - int(now))] if most.isdigit() else []
+        if not most.isdigit():
+            return []
+        spare = 0
+        with suppress(OSError):
+            stat = dict(line.split() for line in (root / pages).read_text().splitlines())
+            spare = int(stat.get(name, 0))
+        return [max(0, int(most) - max(0, int(now) - spare))]
     return []

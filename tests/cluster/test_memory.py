@@ -49,8 +49,20 @@ def test_limit_of_the_control_group_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("400000\n")
     assert memory._control_group(tmp_path) == [600000]
+    # Pages of files that nobody uses any more are free for whoever wants them.
+    (tmp_path / "memory.stat").write_text("anon 100000\ninactive_file 250000\nactive_file 50000\n")
+    assert memory._control_group(tmp_path) == [850000]
+    (tmp_path / "memory.stat").unlink()
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._control_group(tmp_path) == []
+
+
+def test_limit_of_an_older_kernel_s_control_group_counts(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000000\n")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("900000\n")
+    (tmp_path / "memory" / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 300000\n")
+    assert memory._control_group(tmp_path) == [400000]
 
 
 def test_store_goes_where_there_is_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
