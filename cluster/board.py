@@ -127,9 +127,18 @@ class Hearing:
 
 
 class Board:
-    """The store, seen from a process that is joined to the cluster (a driver or a worker)."""
+    """The store, seen from a process that is joined to the cluster (a driver or a worker), or that reads it.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    head
+        ``HOST:PORT`` of the cluster's head, for one that only reads; None if Ray watches it.
+    """
+
+    head: str | None = None
+
+    def __init__(self, head: str | None = None) -> None:
+        self.head = head
         self._hearing = Hearing()
         # Not public; the calls are the same from Ray 2.46 to 2.60.
         self._kv = importlib.import_module("ray.experimental.internal_kv")

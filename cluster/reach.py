@@ -7,10 +7,12 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from cluster.board import Board, Notice
 from cluster.launch import head_address, prepare_environment
+from cluster.watch import watched
 from passivbot.errors import ClusterError, StudyError, nearest
 
 _DASHBOARD_NAMESPACE = b"dashboard"
@@ -34,7 +36,7 @@ def reach(address: str) -> Board:
     kv = importlib.import_module("ray.experimental.internal_kv")
     raylet = importlib.import_module("ray._raylet")
     kv._initialize_internal_kv(raylet.GcsClient(address=found))
-    return Board()
+    return Board(found)
 
 
 def dashboard_address(address: str) -> str:
@@ -94,13 +96,17 @@ def wish(board: Board, notice: Notice, **wanted: Any) -> None:
 
 
 def follow(board: Board, study: str, seen: Callable[[Notice], None], seconds: float = 1.0) -> Notice:
-    """Call ``seen`` with what a study says, again and again; return what it said last, when it has ended."""
-    while True:
-        notice = find(board.studies(), study)
-        seen(notice)
-        if not notice.live:
-            return notice
-        time.sleep(seconds)
+    """Call ``seen`` with what a study says, again and again; return what it said last, when it has ended.
+
+    If the head of the cluster is lost meanwhile, this process ends with a message.
+    """
+    with watched(board.head) if board.head else nullcontext():
+        while True:
+            notice = find(board.studies(), study)
+            seen(notice)
+            if not notice.live:
+                return notice
+            time.sleep(seconds)
 
 
 def state_text(notice: Notice) -> str:

@@ -15,6 +15,7 @@ _CONNECT_SECONDS = 1.0
 # silence may pass. Ray ends the process after 10 s (RAY_gcs_rpc_server_reconnect_timeout_s).
 _REFUSALS = 2
 _SILENCES = 4
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
@@ -39,6 +40,8 @@ def _watch(address: str, over: threading.Event) -> None:
         step = _missing(address)
         missed = missed + step if step else 0.0
         if missed >= 1.0 and not over.is_set():
+            if sys.stdout.isatty():
+                print(_SHOW_CURSOR, end="", flush=True)  # a live table hides it
             print(
                 f"\nerror: the head of the cluster, {address}, is gone; what was evaluated is in the study: "
                 "start the head again, and go on with `passivbot optimize --study STUDY --resume`",
