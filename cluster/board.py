@@ -27,6 +27,8 @@ STALE_SECONDS = 15.0
 _SKEW_SECONDS = 3600.0
 """No clock of a cluster is off by more."""
 _AGAIN_SECONDS = 3.0
+KEPT_SECONDS = 7 * 86_400.0
+"""So long after its last word a study that does not run any more is forgotten."""
 
 State = Literal["starting", "running", "stopping", "finished", "stopped", "failed"]
 LIVE: tuple[State, ...] = ("starting", "running", "stopping")
@@ -165,6 +167,12 @@ class Board:
             time.sleep(_AGAIN_SECONDS)
             notices = self.studies()
         return notices
+
+    def tidy(self) -> None:
+        """Forget studies that ended long ago: the store is in the head's memory, and each driver reads it."""
+        for notice in self.studies():
+            if not notice.live and time.time() - notice.updated > KEPT_SECONDS:
+                self.forget(notice.id)
 
     def forget(self, study: str) -> None:
         """Remove all keys of a study."""

@@ -155,6 +155,7 @@ class Publisher:
             self._board.put("control", self.id, b"{}")
             self._board.put("definition", self.id, self._definition.to_json().encode())
             self._board.put("study", self.id, self._notice.to_json())
+            self._board.tidy()
             self._listen()
 
     def _run(self) -> None:

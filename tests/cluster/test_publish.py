@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cluster import publish
-from cluster.board import STALE_SECONDS, Board, Hearing, Notice, key
+from cluster.board import KEPT_SECONDS, KINDS, STALE_SECONDS, Board, Hearing, Notice, key
 from cluster.display import Progress, progress_of
 from cluster.nodes import Machine
 from cluster.publish import Publisher, Wishes
@@ -76,6 +76,10 @@ class Memory(Board):
         found = [Notice.from_json(v) for k, v in sorted(self.kept.items()) if k.startswith(b"study/")]
         self.looks += 1
         return [self._hearing(notice) for notice in found]
+
+    def forget(self, study: str) -> None:
+        for kind in KINDS:
+            self.kept.pop(key(kind, study), None)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for the reader, who looks again and again meanwhile."""
@@ -188,6 +192,22 @@ def test_the_front_of_the_end_is_sent_however_short_ago_another_was(
     assert front.numbers.tolist() != before
     sent = json.loads(board.get("front", publisher.id) or b"")
     assert sent["front"]["candidate"] == front.numbers.tolist()
+
+
+def test_studies_that_ended_long_ago_are_forgotten(log: StudyLog) -> None:
+    board = Memory()
+    now = time.time()
+    one = Notice(id="old", name="o", folder="/o", host="h", pid=1, state="finished", updated=now)
+    ages = {"old": KEPT_SECONDS + 60, "lost": KEPT_SECONDS + 60, "lately": KEPT_SECONDS - 60}
+    for name, age in ages.items():
+        state = "running" if name == "lost" else "finished"
+        board.put("study", name, replace(one, id=name, updated=now - age, state=state).to_json())
+        board.put("front", name, b"{}")
+    publisher = Publisher(board, log, metrics=None)
+    publisher.close()
+    assert {notice.id for notice in board.studies()} == {"lately", publisher.id}
+    assert board.get("front", "old") is None
+    assert board.get("front", "lately") == b"{}"
 
 
 def test_wishes_are_heard(log: StudyLog) -> None:
