@@ -196,10 +196,16 @@ def _upload(path: Path, shared: SharedFile, store: str) -> None:
         # An object appears when it is complete; a file of a disk, when it is renamed.
         local = isinstance(system, pa.fs.LocalFileSystem)
         written = f"{target}.{secrets.token_hex(4)}{PART}" if local else target
-        with path.open("rb") as source, system.open_output_stream(written) as sink:
-            _copy(source, sink)
-        if local:
-            system.move(written, target)
+        try:
+            with path.open("rb") as source, system.open_output_stream(written) as sink:
+                _copy(source, sink)
+            if local:
+                system.move(written, target)
+        except BaseException:
+            if local:  # on a full disk it would keep what is left of it
+                with suppress(OSError):
+                    system.delete_file(written)
+            raise
     except (OSError, pa.ArrowException) as error:
         raise CandleError(f"--panels {store}: can't be written ({error})") from None
 
