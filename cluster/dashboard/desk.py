@@ -47,7 +47,7 @@ class ClusterDesk(Desk):
         self._asked = 0.0
         self._notices: dict[str, Notice] = {}
         self._here: dict[tuple[str, float], bool] = {}  # (id, start of the run) → whether it is here
-        self._remote: dict[str, RemoteView] = {}
+        self._remote: dict[str, tuple[float, RemoteView]] = {}  # id → start of the run, and its view
         self._board_mutex = threading.Lock()
 
     def notices(self) -> dict[str, Notice]:
@@ -60,7 +60,7 @@ class ClusterDesk(Desk):
 
     def places(self) -> dict[str, Path]:
         """Return id → folder of every study that is on this machine."""
-        local = {key: folder for key in self.notices() if (folder := self._folder(key))}
+        local = {key: folder for key, notice in self.notices().items() if (folder := self._folder(notice))}
         named = {folder.resolve() for folder in local.values()}
         beside = sorted(
             {folder.absolute().parent for folder in local.values()} - {r.absolute() for r in self.roots}
@@ -86,19 +86,20 @@ class ClusterDesk(Desk):
 
     def _view(self, key: str) -> Shown:
         notice = self.notices().get(key)
-        if notice is None or self._folder(key):
+        if notice is None or self._folder(notice):
             return super()._view(key)
         with self._board_mutex:
-            view = self._remote.get(key)
-            if view is None:
+            started, view = self._remote.get(key, (0.0, None))
+            if view is None or started != notice.started:  # it may be another study by now, in that folder
                 read = partial(self._board.get, "front", key)
-                view = self._remote[key] = RemoteView(self._definition(notice), Path(notice.folder), read)
+                view = RemoteView(self._definition(notice), Path(notice.folder), read)
+                self._remote[key] = notice.started, view
             return view
 
     def progress(self, key: str) -> dict[str, Any]:
         """Return how far a running study is, by its own account; nothing of one that does not run."""
         notice = self.notices().get(key)
-        if notice is None or (not notice.live and self._folder(key)):
+        if notice is None or (not notice.live and self._folder(notice)):
             return {}
         told = notice.progress
         rate, left = told.get("rate"), told.get("left")
@@ -112,24 +113,23 @@ class ClusterDesk(Desk):
             "seconds_left": left / rate if rate and left is not None else None,
         }
 
-    def _folder(self, key: str) -> Path | None:
+    def _folder(self, notice: Notice) -> Path | None:
         """Return the folder of a study on the board if it is this very study's on this machine."""
-        notice = self._notices[key]
         folder = Path(notice.folder)
         if not folder.is_absolute() or not (folder / LOG_FILE).is_file():
             return None
-        run = (key, notice.started)
+        run = (notice.id, notice.started)
         if run not in self._here:
-            self._here[run] = self._same(notice, folder)
+            try:
+                self._here[run] = self._same(notice, folder)
+            except PassivbotError:
+                return None  # a log that can't be read now may be later
         return folder if self._here[run] else None
 
     def _same(self, notice: Notice, folder: Path) -> bool:
         text = self._board.get("definition", notice.id)
-        try:
-            with StudyLog.open(folder) as log:
-                return text is None or log.definition.to_json() == _canonical(text)
-        except PassivbotError:
-            return False
+        with StudyLog.open(folder) as log:
+            return text is None or log.definition.to_json() == _canonical(text)
 
     def _definition(self, notice: Notice) -> Definition:
         text = self._board.get("definition", notice.id)
