@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -252,7 +253,7 @@ def wait_until_started(
     client = _client(url)
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
-        status = str(getattr(client.get_job_status(submission.job), "value", ""))
+        status = _status(client, submission.job)
         if status in ("FAILED", "STOPPED"):
             raise ClusterError(f"job {submission.job}, on the head: {_cause(client, submission.job)}")
         if status == "SUCCEEDED" or (board is None and status == "RUNNING"):
@@ -269,22 +270,37 @@ def wait_until_started(
 def introduction(submission: Submission, url: str) -> tuple[str, ...]:
     """Return what the driver has said of its study so far: search, candles, and what it assumed.
 
+    Nothing if the dashboard does not say it: the study runs.
+
     Raises
     ------
     ClusterError
         The dashboard can't be reached.
     """
-    lines = str(_client(url).get_job_logs(submission.job)).splitlines()
+    lines: list[str] = []
+    client = _client(url)
+    with suppress(RuntimeError, OSError, ValueError):
+        lines = str(client.get_job_logs(submission.job)).splitlines()
     return tuple(line for line in lines if line.startswith(_INTRODUCING))
+
+
+def _status(client: Any, job: str) -> str:
+    """Return the state of a job, nothing while the dashboard can't say it: the job is handed in."""
+    with suppress(RuntimeError, OSError, ValueError):
+        return str(getattr(client.get_job_status(job), "value", ""))
+    return ""
 
 
 def _cause(client: Any, job: str) -> str:
     """Return why a job failed: what the program said, else what Ray says."""
-    lines = [line.strip() for line in str(client.get_job_logs(job)).splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    if errors:
-        return errors[-1].removeprefix("error: ")
-    message = client.get_job_info(job).message or "failed"
+    try:
+        lines = [line.strip() for line in str(client.get_job_logs(job)).splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("error: ")]
+        if errors:
+            return errors[-1].removeprefix("error: ")
+        message = client.get_job_info(job).message or "failed"
+    except (RuntimeError, OSError, ValueError) as error:
+        return f"failed; its output can't be had: {_told(error)}"
     return " ".join(f"{message} {lines[-1] if lines else ''}".split())[:300]
 
 

@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import typer
 
+from cluster import jobs
 from cluster.cli_jobs import _optimize_parameters
-from cluster.jobs import Parcel, parcel
+from cluster.jobs import Parcel, Submission, introduction, parcel, wait_until_started
 from passivbot.config import load_config
 from passivbot.config.resources import configs_dir, write_template
-from passivbot.errors import ConfigError
+from passivbot.errors import ClusterError, ConfigError
 
 
 def packed(*arguments: str) -> Parcel:
@@ -119,3 +121,36 @@ def test_a_file_that_is_not_there_is_named(here: Path) -> None:
 def test_a_shipped_list_of_coins_goes_along(here: Path) -> None:
     name = "approved_coins_top23mcap.json"
     assert packed("--set", f"live.approved_coins={name}").files["named-0.json"] == configs_dir() / name
+
+
+class Busy:
+    """A dashboard that does not answer some questions."""
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self._answers = list(answers)
+
+    def get_job_status(self, job: str) -> Any:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return type("Status", (), {"value": answer})()
+
+    def get_job_logs(self, job: str) -> NoReturn:
+        raise RuntimeError("Request failed with status code 500: no agent")
+
+
+def test_a_dashboard_that_does_not_answer_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_POLL_SECONDS", 0.0)
+    said: list[str] = []
+    client = Busy(ConnectionError("refused"), RuntimeError("status code 503"), "PENDING", "RUNNING")
+    monkeypatch.setattr(jobs, "_client", lambda url: client)
+    wait_until_started(Submission("studies/a", "a-1"), "http://h:1", None, {}, said.append)
+    assert not client._answers
+    assert not said
+    assert introduction(Submission("studies/a", "a-1"), "http://h:1") == ()
+    # It says that the job failed, and can't say why.
+    client._answers = ["FAILED"]
+    with pytest.raises(
+        ClusterError, match="job a-1, on the head: failed; its output can't be had: Request failed"
+    ):
+        wait_until_started(Submission("studies/a", "a-1"), "http://h:1", None, {}, said.append)
