@@ -172,6 +172,9 @@ const RANGES: [(f64, f64); SIDE_COMPONENTS] = [
 fn side() -> impl Strategy<Value = SideParams> {
     // The ends and the middle of a range are where formulas change: zero ratios, full closes, spans of one minute.
     let share = prop_oneof![1 => Just(0.0), 1 => Just(0.5), 1 => Just(1.0), 12 => 0.0..1.0f64];
+    // Boxed: by value, 29 trees of such a choice are 66 KB, and code that is not optimised copies them until the stack of a
+    // test is full.
+    let share = share.boxed();
     (proptest::array::uniform29(share), any::<bool>()).prop_map(|(shares, enforce)| {
         let values = std::array::from_fn(|i| RANGES[i].0 + (RANGES[i].1 - RANGES[i].0) * shares[i]);
         SideParams::from_components(&values, enforce)
