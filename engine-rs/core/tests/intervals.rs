@@ -110,8 +110,8 @@ fn a_run_is_the_same_at_another_pace() {
     }
 }
 
-/// First minute at which there is a fill; the price falls by a tenth with each bar.
-fn first_fill(minutes: usize, warmup: Warmup, requested_ms: i64) -> usize {
+/// First minute at which there is a fill, if there is one; the price falls by a hundredth with each bar.
+fn first_fill(minutes: usize, warmup: Warmup, requested_ms: i64) -> Option<usize> {
     let close: Vec<f64> = (0..200).map(|k| 1000.0 * 0.99_f64.powi(k)).collect();
     let columns = [[close.clone(), close.iter().map(|c| c * 0.985).collect(), close.clone(), close]];
     let bot = BotParams { long: side(60.0), short: SideParams { n_positions: 0.0, ..side(60.0) } };
@@ -119,22 +119,37 @@ fn first_fill(minutes: usize, warmup: Warmup, requested_ms: i64) -> usize {
     let plain = run(&panel, bot, Some(warmup.clone()), requested_ms, false);
     let fast = run(&panel, bot, Some(warmup), requested_ms, true);
     assert_eq!(plain.fills, fast.fills);
-    plain.fills[0].minute
+    plain.fills.first().map(|fill| fill.minute)
+}
+
+fn warmup(global: usize, coin: usize) -> Warmup {
+    Warmup { global, coins: vec![coin] }
 }
 
 #[test]
 fn warm_ups_and_start_are_rounded_up_to_bars() {
-    let warmup = |global: usize, coin: usize| Warmup { global, coins: vec![coin] };
     // Orders from the bar after the warm-up on, filled one later.
-    assert_eq!(first_fill(1, warmup(31, 0), FIRST_MS), 33);
-    assert_eq!(first_fill(15, warmup(31, 0), FIRST_MS), (3 + 2) * 15);
-    assert_eq!(first_fill(15, warmup(30, 0), FIRST_MS), (2 + 2) * 15);
+    assert_eq!(first_fill(1, warmup(31, 0), FIRST_MS), Some(33));
+    assert_eq!(first_fill(15, warmup(31, 0), FIRST_MS), Some((3 + 2) * 15));
+    assert_eq!(first_fill(15, warmup(30, 0), FIRST_MS), Some((2 + 2) * 15));
     // A coin's own warm-up: orders from its last bar on.
-    assert_eq!(first_fill(15, warmup(1, 91), FIRST_MS), (7 + 1) * 15);
+    assert_eq!(first_fill(15, warmup(1, 91), FIRST_MS), Some((7 + 1) * 15));
     // The start: orders from the first bar on that does not begin before it.
-    assert_eq!(first_fill(15, warmup(1, 0), FIRST_MS + 91 * 60_000), (7 + 1) * 15);
-    assert_eq!(first_fill(15, warmup(1, 0), FIRST_MS + 90 * 60_000), (6 + 1) * 15);
-    assert_eq!(first_fill(60, warmup(1, 0), FIRST_MS), (1 + 2) * 60);
+    assert_eq!(first_fill(15, warmup(1, 0), FIRST_MS + 91 * 60_000), Some((7 + 1) * 15));
+    assert_eq!(first_fill(15, warmup(1, 0), FIRST_MS + 90 * 60_000), Some((6 + 1) * 15));
+    assert_eq!(first_fill(60, warmup(1, 0), FIRST_MS), Some((1 + 2) * 60));
+}
+
+#[test]
+fn times_beyond_every_calendar_are_kept_too() {
+    for minutes in [1, 15] {
+        let first = Some((1 + 2) * minutes);
+        // A span of 1e30 minutes makes such a warm-up.
+        assert_eq!(first_fill(minutes, warmup(1e30 as usize, 0), FIRST_MS), None);
+        assert_eq!(first_fill(minutes, warmup(1, usize::MAX), FIRST_MS), None);
+        assert_eq!(first_fill(minutes, warmup(1, 0), i64::MAX), None);
+        assert_eq!(first_fill(minutes, warmup(1, 0), i64::MIN), first);
+    }
 }
 
 /// What the hourly average has seen of an hour shows in the distance of the first re-entry. It is the hour's range,

@@ -237,3 +237,17 @@ fn candles_that_do_not_follow_are_refused() {
     }
     live.absorb(0, 2 * MINUTE, [row]).unwrap();
 }
+
+#[test]
+fn any_number_of_minutes_may_be_kept() {
+    let mut r = Random(1);
+    let world = World::new(&mut r);
+    let bot = world.candidate(&mut r).params[0];
+    for kept in [0, 1, usize::MAX / 2 + 1, usize::MAX] {
+        let mut live = Live::new(bot, vec![(world.rules[0], bot)], 0, kept);
+        for start in 0..5 {
+            live.absorb(0, start * MINUTE, [[101.0, 99.0, 100.0, 1000.0]]).unwrap();
+            assert_eq!(live.next_ms(0), Some((start + 1) * MINUTE));
+        }
+    }
+}

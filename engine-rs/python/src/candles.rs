@@ -102,7 +102,7 @@ fn axis(batch: &RecordBatch) -> PyResult<(i64, Interval)> {
     let Some(&first) = stamps.first() else {
         return Err(refused("candles: the table has no row; at least one minute is needed"));
     };
-    let distances = || stamps.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    let distances = || stamps.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
     let shortest = distances().filter(|&ms| ms > 0).min().unwrap_or(MINUTE_MS);
     let interval = usize::try_from(shortest / MINUTE_MS)
         .ok()

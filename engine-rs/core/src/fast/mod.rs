@@ -215,9 +215,8 @@ impl<'a> Run<'a> {
         let count = panel.coins().len();
         let coins: Vec<_> = (0..count).map(|i| Coin::new(panel, i, &params[i], warmup.coins[i])).collect();
         let interval = panel.interval();
-        let requested = (market.requested_start_ms - panel.first_ms()).max(0);
-        let requested =
-            usize::try_from((requested + interval.ms() - 1) / interval.ms()).unwrap_or(usize::MAX);
+        let requested = market.requested_start_ms.saturating_sub(panel.first_ms()).max(0);
+        let requested = usize::try_from(requested).unwrap_or(usize::MAX).div_ceil(interval.ms() as usize);
         let first_order_minute = warmup.first_order_bar(params, interval).max(requested);
         let mut splits: Vec<usize> = coins.iter().flat_map(|coin| [coin.start, coin.last + 1]).collect();
         splits.push(first_order_minute);

@@ -82,7 +82,7 @@ impl Warmup {
     /// The first bar that orders may be placed at, as far as the warm-up decides (§7.2).
     pub(crate) fn first_order_bar(&self, params: &[BotParams], interval: Interval) -> usize {
         let minutes = if self.global > 0 { self.global } else { longest_span(params) };
-        interval.bars(minutes).max(1) + 1
+        interval.bars(minutes).max(1).saturating_add(1)
     }
 
     /// §7.3: the longest span of any indicator, for all coins alike.

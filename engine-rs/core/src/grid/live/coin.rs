@@ -121,7 +121,7 @@ impl LiveCoin {
 
     /// Forget all but the last `kept` minutes; in pieces, so that the list does not move with every minute.
     pub(super) fn forget(&mut self, kept: usize) {
-        if self.history.len() >= kept * 2 {
+        if self.history.len() / 2 >= kept {
             let dropped = self.history.len() - kept;
             self.history.drain(..dropped);
             self.history_ms += dropped as i64 * MINUTE_MS;
