@@ -5,8 +5,7 @@
 
 /// An instruction set that this processor has.
 ///
-/// A value of this type is the proof of that: it can only be had from [`Isa::available`], [`Isa::detect`] and
-/// [`Isa::BASELINE`].
+/// A value of this type is the proof of that: beside [`Isa::BASELINE`] there are only those that [`Isa::available`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 

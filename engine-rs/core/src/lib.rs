@@ -1,7 +1,8 @@
 //! The engine: candles in, fills and metrics out; and the order planner that a live bot calls.
 //!
 //! Section numbers in the documentation are those of the specification: `trading-semantics` unless another text
-//! is named. What the specification calls a minute is a bar of the panel ([`interval`]). Nothing here knows Python, files or threads.
+//! is named. What the specification calls a minute is a bar of the panel ([`interval`]). Nothing here knows Python or
+//! files, and nothing but the room for fills (`analysis::spare`) threads.
 
 pub mod analysis;
 pub mod candles;

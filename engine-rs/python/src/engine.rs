@@ -128,7 +128,7 @@ impl Engine {
         tables::to_arrow(py, tables.as_ref(), &self.coins)
     }
 
-    /// First and last valid minute, by coin.
+    /// First and last bar of each coin's life.
     fn lives(&self) -> PyResult<Vec<(usize, usize)>> {
         let panel = self.candles.panel()?;
         Ok((0..self.coins.len()).map(|coin| panel.life(coin)).collect())

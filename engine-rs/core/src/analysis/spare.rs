@@ -6,9 +6,10 @@
 use std::cell::RefCell;
 
 use super::FillFacts;
+use crate::fast::TOGETHER;
 
 /// Lists that are kept: as many as runs go side by side.
-const LISTS: usize = 8;
+const LISTS: usize = TOGETHER;
 
 /// Fills of the longest list that is kept, 768 KiB: a run with more has more to do than to grow a list.
 const FILLS: usize = 1 << 14;

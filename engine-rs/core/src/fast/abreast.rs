@@ -1,7 +1,7 @@
 //! Averages of several runs over the same coins side by side: all lanes of a register see the same candle.
 //!
-//! Where runs go side by side, this is how averages go on from block to block. What is wanted of one coin and run inside a
-//! block starts from its lanes.
+//! A *strand* is eight averages that see one column of one coin, whichever runs they are of. Where runs go side by side,
+//! this is how averages go on from block to block. What is wanted of one coin and run inside a block starts from its lanes.
 
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ pub(super) struct Abreast {
     inner: Vec<Inner>,
     /// Strands of a coin that do not.
     prices: usize,
-    /// The lane of each average of a run, counted through the strands of a coin.
+    /// The lane of each average of each run, counted through the strands of a coin.
     places: Vec<[usize; COUNT]>,
     /// Averages of hourly log ranges, coin by coin, run by run, of both sides each.
     hourly: Vec<Lanes<LANES>>,
@@ -114,9 +114,11 @@ impl Abreast {
     /// Go through a block; what was at its start stays known.
     pub(super) fn advance(&mut self, isa: Isa, panel: &Panel<'_>, prepared: &Prepared<'_>, block: &Block) {
         let (count, together) = (self.columns.len(), isa.chains().min(TOGETHER));
-        // Those that rank apart from the others, which need not stop at quarters, unless a group is of more than a coin has.
+        // Averages of closes need not stop at quarters. Where groups are small they go in a turn of their own, before those
+        // that rank; a group of six is filled by both, in one turn.
         let apart = together < TOGETHER;
-        for ranks in if apart { 0..2 } else { 1..2 } {
+        let turns: &[bool] = if apart { &[false, true] } else { &[true] };
+        for &ranks in turns {
             let mut group: [Option<Moving<'_>>; TOGETHER] = [const { None }; TOGETHER];
             let mut length = 0;
             let strands = self.strands.iter().zip(&self.starts).zip(&mut self.ends);
@@ -127,7 +129,7 @@ impl Abreast {
                 let minutes = block.start..block.end;
                 if let Some(next) = panel.coins().get(coin + 1).filter(|_| apart) {
                     // Read in two turns, columns are more streams than a processor foresees by itself.
-                    if ranks == 0 {
+                    if !ranks {
                         prefetch(next.close, minutes.clone());
                     } else if count > self.prices {
                         prefetch(next.volume, minutes.clone());
@@ -138,7 +140,7 @@ impl Abreast {
                 let volumes = &candles.volume[minutes.clone()];
                 let log_ranges = &prepared.log_ranges(coin)[minutes];
                 for (number, ((lanes, start), end)) in strands.by_ref().take(count).enumerate() {
-                    if apart && (number < self.prices) != (ranks == 0) {
+                    if apart && (number < self.prices) == ranks {
                         continue;
                     }
                     let inner = if number < self.prices { None } else { inner.next() };
@@ -157,13 +159,13 @@ impl Abreast {
                     group[length] = Some(Moving { lanes, start, inner, end, column });
                     length += 1;
                     if length == together {
-                        advance(isa, &mut group, ranks == 1);
+                        advance(isa, &mut group, ranks);
                         group = [const { None }; TOGETHER];
                         length = 0;
                     }
                 }
             }
-            advance(isa, &mut group, ranks == 1);
+            advance(isa, &mut group, ranks);
         }
     }
 
@@ -223,7 +225,7 @@ dispatched! {
 }
 
 dispatched! {
-    /// Advance a group, and know its values at quarters if some of them rank; of more than three some always do.
+    /// Advance a group, and know its values at quarters if some of them rank; of more than three some may.
     fn advance(group: &mut [Option<Moving<'_>>; TOGETHER], ranks: bool) =
         |group: &mut [Option<Moving<'_>>; TOGETHER], ranks: bool| match (group, ranks) {
             ([Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)], _) => body::<_, QUARTERS>([a, b, c, d, e, f]),

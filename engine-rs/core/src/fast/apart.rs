@@ -5,6 +5,7 @@
 //! quarter if its start × the weight of all minutes is above the end of the other.
 
 use super::abreast::{QUARTER, QUARTERS};
+use super::masks::insert_among;
 use crate::isa::dispatched;
 
 /// An average in each quarter: from below, then from above.
@@ -54,13 +55,7 @@ dispatched! {
     pub(super) fn tell(bounds: &[Bounds], highest: &mut [Bounds], told: &mut Vec<Told>) =
         |bounds: &[Bounds], highest: &mut [Bounds], told: &mut Vec<Told>| {
             for bounds in bounds {
-                let mut value = *bounds;
-                for row in highest.iter_mut() {
-                    for (known, value) in row.iter_mut().zip(&mut value) {
-                        let (more, less) = if *value > *known { (*value, *known) } else { (*known, *value) };
-                        (*known, *value) = (more, less);
-                    }
-                }
+                insert_among(highest, *bounds);
             }
             told.clear();
             let [.., last, next] = highest else { return };

@@ -1,9 +1,9 @@
-//! Averages of one coin in lanes (§6): of each side three price averages and the volume average side by side, and the
-//! averages of the log range.
+//! Averages of one coin in lanes (§6): three price averages of each side in one vector, those that rank coins, of volume
+//! and of log range, in another.
 //!
 //! The denominator of the weighted form is exactly 1 for every span that the fast path accepts, so that a value is
-//! its numerator. The state is kept at the start of the current span; values inside it are made on demand, all at
-//! once, since the walk through the span is owed anyway.
+//! its numerator. The state is kept at the start of the current span; values of each minute inside it are made on
+//! demand, and all at once.
 
 use std::ops::Range;
 
@@ -12,6 +12,7 @@ use crate::candles::CoinCandles;
 use crate::grid::SideIndex;
 use crate::interval::Interval;
 use crate::isa::{Isa, dispatched};
+use crate::math;
 use crate::params::SideParams;
 use crate::types::{Bands, higher, lower};
 
@@ -157,7 +158,7 @@ pub(super) struct Averages {
     ranking: Lanes<RANKING_LANES>,
     /// The greatest share of the closes of a span in each price average at its end: the rest is where it was at the start.
     pull: [f64; PRICE_LANES],
-    /// Their values at the end of the span, and at the end of each quarter but the last, once somebody looked ahead.
+    /// Both at the end of the span, and what ranks at the end of each quarter but the last, once somebody looked ahead.
     prices_ended: [f64; PRICE_LANES],
     ranking_inner: [[f64; RANKING_LANES]; QUARTERS - 1],
     ranking_ended: [f64; RANKING_LANES],
@@ -214,7 +215,7 @@ impl Averages {
         Self {
             prices,
             // A little more, so that a bound's own rounding leaves it one, however far prices jump.
-            pull: prices.weight.map(|weight| 1.0 - weight.powi(BLOCK as i32) + 1e-12),
+            pull: prices.weight.map(|weight| 1.0 - math::powi(weight, BLOCK as i32) + 1e-12),
             prices_ended: [0.0; PRICE_LANES],
             ranking_inner: [[0.0; RANKING_LANES]; QUARTERS - 1],
             ranking: Lanes::new([volume, volume, 0.0, 0.0], ranking),
@@ -245,7 +246,7 @@ impl Averages {
     /// What is left of average `number`, which ranks, after so many minutes of zero; None if it is no average of what was.
     pub(super) fn left(&self, number: usize, minutes: usize) -> Option<f64> {
         let weight = self.ranking.weight[number - PRICES.end];
-        (0.0..=1.0).contains(&weight).then(|| weight.powi(minutes as i32))
+        (0.0..=1.0).contains(&weight).then(|| math::powi(weight, minutes as i32))
     }
 
     /// §6.5: absorb the log range of an hour.
@@ -445,17 +446,13 @@ fn advance_prices<const N: usize>(
 fn walk_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
     let lanes = coins.each_ref().map(|(averages, ..)| averages.prices);
     let close = coins.each_ref().map(|(.., columns)| columns.close);
-    let least = |x: f64, y: f64| if x < y { x } else { y };
-    let most = |x: f64, y: f64| if x > y { x } else { y };
-    let ended = advance_prices(lanes, close, |i, n, value| {
+    advance_prices(lanes, close, |i, n, value| {
         let [a, b, c] = std::array::from_fn(|m| [value[2 * m], value[2 * m + 1]]);
         let walk = &mut coins[i].1;
-        walk.lower[n] = std::array::from_fn(|side| least(least(a[side], b[side]), c[side]));
-        walk.upper[n] = std::array::from_fn(|side| most(most(a[side], b[side]), c[side]));
+        walk.lower[n] = std::array::from_fn(|side| lower(lower(a[side], b[side]), c[side]));
+        walk.upper[n] = std::array::from_fn(|side| higher(higher(a[side], b[side]), c[side]));
     });
-    for ((averages, ..), ended) in coins.into_iter().zip(ended) {
-        (averages.prices_ended, averages.walked) = (ended, true);
-    }
+    coins.into_iter().for_each(|(averages, ..)| averages.walked = true);
 }
 
 #[inline(always)]
@@ -493,9 +490,7 @@ fn rank_body<const N: usize>(mut coins: [&mut Moving<'_>; N]) {
             }
         }
     }
-    for ((averages, ..), ended) in coins.into_iter().zip(value) {
-        (averages.ranking_ended, averages.ranked) = (ended, true);
-    }
+    coins.into_iter().for_each(|(averages, ..)| averages.ranked = true);
 }
 
 #[inline(always)]

@@ -140,11 +140,7 @@ impl Bank {
 
     /// Advance through blocks and keep the values at the start of each.
     fn advance(&mut self, isa: Isa, close: &[f64], blocks: &[Block]) {
-        let together = match isa.name() {
-            "avx512" => 6,
-            "avx2" => 3,
-            _ => 2,
-        };
+        let together = isa.chains();
         self.rows.clear();
         for block in blocks {
             self.keep();

@@ -137,18 +137,21 @@ dispatched! {
         }
 }
 
-dispatched! {
-    /// In each minute put a value in its place among the highest ones, which fall from row to row.
-    pub(super) fn insert(highest: &mut [[f64; BLOCK]], value: &[f64; BLOCK]) =
-        |highest: &mut [[f64; BLOCK]], value: &[f64; BLOCK]| {
-            let mut value = *value;
-            for row in highest {
-                for (known, value) in row.iter_mut().zip(&mut value) {
-                    let (more, less) = if *value > *known { (*value, *known) } else { (*known, *value) };
-                    (*known, *value) = (more, less);
-                }
-            }
+/// In each column put a value in its place among the highest ones, which fall from row to row; the least falls out.
+#[inline(always)]
+pub(super) fn insert_among<const N: usize>(highest: &mut [[f64; N]], mut value: [f64; N]) {
+    for row in highest {
+        for (known, value) in row.iter_mut().zip(&mut value) {
+            let (more, less) = if *value > *known { (*value, *known) } else { (*known, *value) };
+            (*known, *value) = (more, less);
         }
+    }
+}
+
+dispatched! {
+    /// The same of values of each minute.
+    pub(super) fn insert(highest: &mut [[f64; BLOCK]], value: &[f64; BLOCK]) =
+        |highest: &mut [[f64; BLOCK]], value: &[f64; BLOCK]| insert_among(highest, *value)
 }
 
 dispatched! {

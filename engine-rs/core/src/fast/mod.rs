@@ -7,9 +7,11 @@
 //!
 //! What the plain path ([`crate::grid`]) does each minute is found here so: orders, unstucking and fills (§12, §14.3,
 //! §16.2) in `events`, candidate minutes in `candidates` with the comparisons in `masks` and what is waited for in
-//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection` with bounds in `apart`,
-//! averages (§6) in `averages`, `abreast`, `beside` and `ahead`, trailing extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity
-//! (§15) in `keep`. Runs over a single coin walk in `lone`, past what `calm` tells to be quiet.
+//! `waiting`, those of flat coins in `entering`, coin selection (§14.2) in `selection` with bounds in `apart`, trailing
+//! extremes (§10) in `trailing`, slots (§11) and the walk itself here, equity (§15) in `keep`. Averages (§6) of one coin
+//! are in `averages`; of several runs side by side they go on in `abreast` over several coins and in `beside` over one,
+//! and those of a lone run over one coin in `ahead`. Runs over a single coin walk in `lone`, past what `calm` tells to be
+//! quiet.
 //!
 //! What is called a minute here is a bar of the panel, and an hour has as many of them as fit. The fast path covers
 //! regular candles and price averages of at least one bar; everything else takes the plain path.
@@ -114,7 +116,7 @@ fn run_together<K: Keep>(isa: Isa, prepared: &Prepared<'_>, runs: &mut [(Run<'_>
     if prepared.coins().len() == 1 {
         return lone::run_lone(isa, prepared, runs);
     }
-    // Runs whose averages lie side by side hand them on: nobody looks back into an earlier block.
+    // Runs whose averages lie side by side use these in turn: nobody looks back into an earlier block.
     let mut walks = vec![Walk::new(); prepared.coins().len()];
     for (index, block) in prepared.blocks().iter().enumerate() {
         if let (Some(next), Some((run, _))) = (prepared.blocks().get(index + 1), runs.first()) {

@@ -42,12 +42,14 @@ pub(super) struct Selection {
     open: u64,
     /// Some coin would have entered when it was last asked which.
     pub(super) asked: bool,
-    /// The two before are those of the span at hand.
+    /// `members` and `open` are those of the span at hand.
     known: bool,
     /// What is left of any coin's averages after minutes that add nothing to them; None: nothing is known of that.
     left: Option<Left>,
     /// As many coins survived in all minutes of the span in which it was last asked for.
     steady: Option<usize>,
+    /// Lists that are kept to save allocations: coins that bounds leave in doubt, bounds of coins that are compared, the
+    /// highest of them, and what these tell of each.
     doubtful: Vec<usize>,
     bounds: Vec<Bounds>,
     rows: Vec<Bounds>,
@@ -94,8 +96,7 @@ impl Selection {
 
     /// What the bounds at hand tell of each if there are so many places.
     fn tell(&mut self, isa: Isa, places: usize) -> &[Told] {
-        self.rows.clear();
-        self.rows.resize(places + 1, [f64::NEG_INFINITY; _]);
+        rows_for(places, &mut self.rows);
         apart::tell(isa, &self.bounds, &mut self.rows, &mut self.told_apart);
         &self.told_apart
     }
@@ -121,11 +122,11 @@ fn sort_by_volume(list: &mut [usize], volume: impl Fn(usize) -> f64) {
     insertion_sort(list, |a, b| volume(b).total_cmp(&volume(a)).then(a.cmp(&b)));
 }
 
-/// Rows for the highest values of each minute, highest first: as many as there are places and one more, since what is
+/// Rows for the highest values of each column, highest first: as many as there are places and one more, since what is
 /// above that has a place however ties are broken.
-fn rows_for(places: usize, rows: &mut Vec<[f64; BLOCK]>) {
+fn rows_for<const N: usize>(places: usize, rows: &mut Vec<[f64; N]>) {
     rows.clear();
-    rows.resize(places + 1, [f64::NEG_INFINITY; BLOCK]);
+    rows.resize(places + 1, [f64::NEG_INFINITY; N]);
 }
 
 /// A stable sort that is quick where little is out of order.

@@ -14,7 +14,7 @@ const ROOM: f64 = 4e-3;
 const NEAR: f64 = 1e-4;
 
 /// The same of a lone coin: hardly anything but its own fills moves the balance.
-const FEW_ROOM: f64 = 1e-3;
+const LONE_ROOM: f64 = 1e-3;
 
 /// By so much the range that triggers are made for is wider than the one they are used in: where rounding decides of
 /// which kind an order is, it decides outside.
@@ -47,7 +47,7 @@ impl Waiting {
             Some(Self { triggers, least: down(less), most: up(more) })
         };
         let find = || {
-            let room = if many { ROOM } else { FEW_ROOM };
+            let room = if many { ROOM } else { LONE_ROOM };
             let (low, high) = (below(room), above(room));
             let found = between((&low, room), (&high, room));
             if found.is_some() || !many {

@@ -70,7 +70,7 @@ fn grid_close<S: Side>(s: &Situation<'_>, size: f64, pprice: f64) -> Order {
 
 /// §16.1.3: the price moved in favour of the position past the threshold (θ > 0) and fell back (ρ > 0).
 #[inline]
-pub fn close_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retracement: f64) -> bool {
+fn close_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retracement: f64) -> bool {
     if S::LONG {
         (threshold <= 0.0 || t.rose(pprice, threshold)) && t.fell_back(retracement)
     } else {

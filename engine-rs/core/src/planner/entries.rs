@@ -178,7 +178,7 @@ fn grid_entry<S: Side>(
 
 /// §9.4: the price moved against the position past the threshold (θ > 0) and came back (ρ > 0).
 #[inline]
-pub fn entry_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retracement: f64) -> bool {
+fn entry_armed<S: Side>(t: &Trailing, pprice: f64, threshold: f64, retracement: f64) -> bool {
     if S::LONG {
         (threshold <= 0.0 || t.dropped(pprice, threshold)) && t.rebounded(retracement)
     } else {

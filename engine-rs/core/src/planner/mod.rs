@@ -8,8 +8,8 @@ mod entries;
 mod triggers;
 mod unstuck;
 
-pub use closes::{close_armed, close_ladder, close_ladder_from, delisting_close, next_close};
-pub use entries::{entry_armed, entry_ladder, entry_ladder_while, next_entry};
+pub use closes::{close_ladder, close_ladder_from, delisting_close, next_close};
+pub use entries::{entry_ladder, entry_ladder_while, next_entry};
 pub use triggers::{Trigger, Triggers, grid_entry_price, partial_entry_possible, triggers};
 pub use unstuck::{StuckPosition, band_allows_unstuck, is_stuck, unstuck_close};
 
@@ -134,13 +134,13 @@ pub trait Side {
     /// An entry order of positive quantity `qty`, signed for the side.
     #[inline]
     fn entry(qty: f64, price: f64, long_type: OrderType) -> Order {
-        Order { qty: if Self::LONG { qty } else { -qty }, price, kind: Self::kind(long_type) }
+        Order { qty: Self::SIGN * qty, price, kind: Self::kind(long_type) }
     }
 
     /// A close order of positive quantity `qty`, signed for the side.
     #[inline]
     fn close(qty: f64, price: f64, long_type: OrderType) -> Order {
-        Order { qty: if Self::LONG { -qty } else { qty }, price, kind: Self::kind(long_type) }
+        Order { qty: -Self::SIGN * qty, price, kind: Self::kind(long_type) }
     }
 }
 
