@@ -28,7 +28,7 @@ pub struct Panel<'a> {
 }
 
 impl<'a> Panel<'a> {
-    /// A panel of equally long columns, one value a minute; see [`Panel::at`].
+    /// A panel of equally long columns, one value a minute; [`Panel::with_interval`] makes them longer bars.
     ///
     /// `btc_usd` switches BTC collateral on exactly if some element differs from 1 (§2.1).
     ///

@@ -189,7 +189,7 @@ pub(crate) fn analyse_days(figures: &DayFigures, exposure_limits: [f64; 2], inte
     Analysis { usd, btc: set(&fills, &btc.daily), stopped }
 }
 
-/// True if [`analyse_days`] gives this metric.
+/// True if a run of which only daily figures are kept gives this metric.
 pub fn is_daily(metric: &str) -> bool {
     let per_minute = ["equity_balance_diff", "total_wallet_exposure"];
     !(per_minute.iter().any(|prefix| metric.starts_with(prefix))
