@@ -109,7 +109,7 @@ def prepare_from_store(
             *notes,
             *_not_compared(store, exchanges, wanted, known),
             *age_notes,
-            *(f"{coin} is left out: {why}" for coin, why in refused.items()),
+            *_left_out(refused),
             *_held_back(held, coin_start_ms, window),
             *choice.notes,
             *([_lack_note(lacks)] if lacks else []),
@@ -330,6 +330,17 @@ def _refused(
         elif coin_start_ms.get(coin, 0) >= window.end_ms:
             reasons[coin] = f"it is old enough only from {utc(coin_start_ms[coin])} on"
     return reasons
+
+
+def _left_out(refused: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which coins are left out, one line a reason."""
+    coins_of: dict[str, list[str]] = {}
+    for coin, why in refused.items():
+        coins_of.setdefault(why, []).append(coin)
+    return tuple(
+        f"{', '.join(coins)} {'is' if len(coins) == 1 else 'are'} left out: {why}"
+        for why, coins in coins_of.items()
+    )
 
 
 def _stale(config: Config, panel: Panel, window: Span) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ def keeps_limits(study: Study, candidate: int) -> Check:
     elif broken or total:
         text = f"breaks {', '.join(broken) or 'the scoring: an objective is not finite'}"
     else:
-        text = f"keeps all {len(study.scoring.limits)} limits of its study"
+        count = len(study.scoring.limits)
+        text = "keeps the limit of its study" if count == 1 else f"keeps all {count} limits of its study"
     return check("limits", total == 0.0, text, violations=broken, status=status)
 
 

@@ -290,6 +290,10 @@ def test_approved_coins_that_were_never_fetched_are_lacking(store: Store, write_
     scenario = Scenario.prepare(config, store.root)
     assert scenario.coins == ("BTC",)
     assert "XMR is left out: no candles in the window" in scenario.notes
+    # Several for the same reason are one line.
+    config = load(write_config, live={"approved_coins": ["BTC", "XMR", "ZEC", "DOT"]})
+    notes = Scenario.prepare(config, store.root).notes
+    assert "DOT, XMR, ZEC are left out: no candles in the window" in notes
 
 
 def test_commands_use_the_store(
