@@ -113,42 +113,50 @@ def test_a_walk_that_is_stopped_ends_as_one_that_is_not(
     assert step["unseen"] == {name: metrics[name] for name in step["unseen"]}
 
 
-def test_searches_side_by_side_end_as_those_one_by_one(
+def test_searches_side_by_side_find_what_those_one_by_one_find(
     place: Path, about: tuple[str, ...], whole: subprocess.CompletedProcess[str]
 ) -> None:
-    about = (*about, "--side-by-side", "2", "--workers", "2", "--out", "beside")
-    first, second = place / "beside" / "fold-1-2025-01-11", place / "beside" / "fold-2-2025-01-18"
+    beside = program(*about, "--side-by-side", "2", "--workers", "2", "--out", "beside", cwd=place)
+    assert beside.returncode == 0, beside.stderr
+    one_by_one, together = ((place / name / "walk.json").read_text() for name in ("whole", "beside"))
+    assert together == one_by_one
+    for study in (place / "whole").glob("fold-*"):
+        assert rows(place / "beside" / study.name) == rows(study)
+
+
+def test_searches_side_by_side_are_stopped_and_lost(place: Path, about: tuple[str, ...]) -> None:
+    about = (*about, "--side-by-side", "2", "--workers", "2", "--out", "endless", "--iters", "1000000")
+    studies = [place / "endless" / name for name in ("fold-1-2025-01-11", "fold-2-2025-01-18")]
     walk = started(*about, cwd=place)
-    for study in (first, second):
+    for study in studies:
         wait_for_rows(walk, study, 1)
-    searches = [one for one in psutil.Process(walk.pid).children() if "-P" in one.cmdline()]
-    assert len(searches) == 2
-    # One is lost: the other goes on to its end.
-    holder_of(first).kill()
+    searches = [holder_of(study) for study in studies]
+    os.killpg(walk.pid, signal.SIGINT)  # as a terminal sends it
+    text = walk.communicate(timeout=240)[0]
+    assert walk.returncode == 130, text
+    assert text.endswith("stopped; the same command goes on\n")
+    assert gone_within(searches, 1) < 1
+
+    # The same command goes on; then one is lost.
+    before = [count(study) for study in studies]
+    walk = started(*about, cwd=place)
+    for study, known in zip(studies, before, strict=True):
+        wait_for_rows(walk, study, known + 1)
+    searches = [holder_of(study) for study in studies]
+    searches[0].kill()
+    walk.send_signal(signal.SIGTERM)  # to it alone: a Ray that it started has its group
     text = walk.communicate(timeout=240)[0]
     assert walk.returncode == 2, text
     errors = [line for line in text.splitlines() if line.startswith("error: ")]
-    assert errors == [f"error: fold 1: the search ended by signal 9; its output: beside/{first.name}.txt"]
-    assert "fold 2: chosen" in text
+    output = f"endless/{studies[0].name}.txt"
+    assert errors == [f"error: fold 1: the search ended by signal 9; its output: {output}"]
     assert gone_within(searches, 1) < 1
+    assert count(studies[1]) > before[1]
 
-    # Ctrl-C as a terminal sends it.
-    walk = started(*about, cwd=place)
-    with StudyLog.open(first) as log:
-        before = log.count()
-    wait_for_rows(walk, first, before + 1)
-    os.killpg(walk.pid, signal.SIGINT)
-    text = walk.communicate(timeout=120)[0]
-    assert walk.returncode == 130, text
-    assert text.endswith("stopped; the same command goes on\n")
 
-    again = program(*about, cwd=place)
-    assert again.returncode == 0, again.stderr
-    names = ("whole", "beside")
-    one_by_one, beside = ((place / name / "walk.json").read_text() for name in names)
-    assert beside == one_by_one
-    for study in (first, second):
-        assert rows(study) == rows(place / "whole" / study.name)
+def count(study: Path) -> int:
+    with StudyLog.open(study) as log:
+        return log.count()
 
 
 def holder_of(study: Path) -> psutil.Process:
