@@ -4,13 +4,16 @@ Ray places actors and carries calls, nothing more: no restarts and no retries of
 """
 
 import importlib
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from cluster.nodes import Machine, free_cpus, machines, on_machine
-from cluster.workers import Evaluator, Worker, describe
+from cluster.workers import Array, Evaluator, Worker, describe
 
 MACHINE_LOST = "its machine was lost"
+
+_FEW = 8  # references up to which one at a time is cheaper than asking, once there is one, for all
 
 
 class CallLost(Exception):
@@ -49,12 +52,18 @@ class Actors(Protocol):
 
         Returns
         -------
-        What has the methods of :class:`~cluster.workers.Worker`, each called by its ``remote``, which gives a
-        reference.
+        What has ``introduce`` and ``prepare`` of :class:`~cluster.workers.Worker`, each called by its
+        ``remote``, which gives a reference.
         """
 
+    def evaluate(self, worker: Any, parameters: Array) -> Any:
+        """Have a worker evaluate a batch (n, d); return the reference of its reply."""
+
     def arrived(self, references: list[Any], seconds: float) -> list[Any]:
-        """Return those references whose replies are there; wait for a first one at most so long."""
+        """Return references whose replies are there; wait for a first one at most so long.
+
+        Not always all of them: the next call returns the others.
+        """
 
     def reply(self, reference: Any) -> Any:
         """Return a reply that has arrived; raises :class:`CallLost`."""
@@ -82,20 +91,25 @@ class RayActors:
         """Start a worker on a machine, there or nowhere."""
         return self._new.options(scheduling_strategy=on_machine(node)).remote(factory, width)
 
+    def evaluate(self, worker: Any, parameters: Array) -> Any:
+        """Have a worker evaluate a batch (n, d); return the reference of its reply."""
+        return worker.evaluate_packed.remote(pickle.dumps(parameters, pickle.HIGHEST_PROTOCOL))
+
     def arrived(self, references: list[Any], seconds: float) -> list[Any]:
-        """Return those references whose replies are there; wait for a first one at most so long."""
+        """Return references whose replies are there; wait for a first one at most so long."""
         found, _ = self._ray.wait(references, num_returns=1, timeout=seconds, fetch_local=True)
-        if found and len(references) > 1:
+        if found and len(references) > _FEW:
             found, _ = self._ray.wait(references, num_returns=len(references), timeout=0, fetch_local=True)
         return list(found)
 
     def reply(self, reference: Any) -> Any:
         """Return a reply that has arrived; raises :class:`CallLost`."""
         try:
-            return self._ray.get(reference)
+            answer = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             unreachable = isinstance(error, self._ray.exceptions.ActorUnavailableError)
             raise CallLost(_cause(error), unreachable=unreachable) from error
+        return pickle.loads(answer) if isinstance(answer, bytes) else answer
 
     def end(self, worker: Any) -> None:
         """End a worker, whatever it is at."""

@@ -151,16 +151,11 @@ class Pool:
         events: list[Done | Lost] = []
         self._follow()
         timeout = seconds if not self._lost else 0.0
-        while True:
-            waiting = [*self._owners, *self._late]
-            if not waiting:
-                time.sleep(timeout)
-                break
-            arrived = self._actors.arrived(waiting, timeout)
-            if not arrived:
-                break
-            events += [event for reference in arrived for event in self._receive(reference)]
-            timeout = 0.0
+        if waiting := [*self._owners, *self._late]:
+            for reference in self._actors.arrived(waiting, timeout):
+                events += self._receive(reference)
+        else:
+            time.sleep(timeout)
         self._enforce_deadlines()
         self._judge()
         events += self._lost
@@ -179,7 +174,7 @@ class Pool:
     # ---- calls ----
 
     def _send(self, slot: Slot, batch: Batch) -> None:
-        call = Call(slot.handle.evaluate.remote(batch.parameters), batch)
+        call = Call(self._actors.evaluate(slot.handle, batch.parameters), batch)
         if not slot.calls:
             slot.since = time.monotonic()
             self._owners[call.reference] = slot

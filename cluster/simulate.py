@@ -108,6 +108,10 @@ class Simulated:
         self._workers.append(_Worker(self, factory, node))
         return self._workers[-1]
 
+    def evaluate(self, worker: "_Worker", parameters: Array) -> _Reference:
+        """Have a worker evaluate a batch (n, d); return the reference of its reply."""
+        return worker.evaluate(parameters)
+
     def arrived(self, references: list[Any], seconds: float) -> list[Any]:
         """Return those references whose replies are there; wait for a first one at most so long."""
         self._arrive()
@@ -158,7 +162,15 @@ class _Worker:
         self.node = node
         self.introduce = _Method(self._introduce)
         self.prepare = _Method(self._prepare)
-        self.evaluate = _Method(self._evaluate)
+
+    def evaluate(self, parameters: Array) -> _Reference:
+        """Sleep over a batch (n, d), after what there is to do already."""
+        # A golden-ratio sequence: even, and the same in each run.
+        share = 1.0 + _SPREAD * (2.0 * ((self._simulated.calls * 0.6180339887498949) % 1.0) - 1.0)
+        seconds = self._sleeper.seconds_each * len(parameters) * share
+        self.free_at = max(self.free_at, time.monotonic()) + seconds
+        self._simulated._given += seconds
+        return self._simulated.send(self.free_at, lambda: self._reply(parameters, seconds))
 
     def _introduce(self) -> _Reference:
         introduction = Introduction(f"machine-{int(self.node, 16)}", id(self), self.node)
@@ -166,14 +178,6 @@ class _Worker:
 
     def _prepare(self) -> _Reference:
         return self._simulated.send(0.0, Prepared)
-
-    def _evaluate(self, parameters: Array) -> _Reference:
-        # A golden-ratio sequence: even, and the same in each run.
-        share = 1.0 + _SPREAD * (2.0 * ((self._simulated.calls * 0.6180339887498949) % 1.0) - 1.0)
-        seconds = self._sleeper.seconds_each * len(parameters) * share
-        self.free_at = max(self.free_at, time.monotonic()) + seconds
-        self._simulated._given += seconds
-        return self._simulated.send(self.free_at, lambda: self._reply(parameters, seconds))
 
     def _reply(self, parameters: Array, seconds: float) -> Reply:
         found = self._sleeper.evaluate(parameters)

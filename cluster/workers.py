@@ -5,6 +5,7 @@ The actor keeps nothing from one batch to the next but counters, since workers l
 
 import importlib
 import os
+import pickle
 import resource
 import socket
 import sys
@@ -211,6 +212,13 @@ class Worker:
             overhead=time.perf_counter() - started - seconds,
             private_bytes=private_bytes(),
         )
+
+    def evaluate_packed(self, packed: bytes) -> bytes:
+        """Return :meth:`evaluate` of what was packed by ``pickle``, itself packed.
+
+        Ray carries bytes as they are; its own way with arrays takes several times as long for small ones.
+        """
+        return pickle.dumps(self.evaluate(pickle.loads(packed)), pickle.HIGHEST_PROTOCOL)
 
     def _singly(self, parameters: Array, errors: dict[int, str]) -> tuple[Evaluated, Array]:
         found = Evaluated(np.full((len(parameters), self.width), np.nan), np.full(len(parameters), np.nan))
