@@ -1,5 +1,6 @@
 """The stand-in for Ray: the head's own code over it gives the study that real workers give."""
 
+import gc
 import time
 from pathlib import Path
 
@@ -25,9 +26,11 @@ class Watching(Silent):
         super().__init__()
         self.simulated = simulated
         self.worked: list[tuple[float, float]] = []
+        self.frozen = 0
 
     def show(self, progress: Progress, *, last: bool = False) -> None:
         super().show(progress, last=last)
+        self.frozen = gc.get_freeze_count()
         self.worked.append((time.monotonic(), self.simulated.worked()))
 
 
@@ -57,6 +60,13 @@ def test_workers_change_nothing_in_the_log(tmp_path: Path) -> None:
     display, many = simulate(tmp_path / "many", 20, 300, 40, 0.001)
     assert one == many
     assert max(progress.workers_ready for progress in display.shown) == 20
+
+
+def test_collections_leave_the_libraries_alone_while_a_study_runs(tmp_path: Path) -> None:
+    before = gc.get_freeze_count()
+    display, _ = simulate(tmp_path / "s", 3, 60, 40, 0.001)
+    assert display.frozen > before + 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_evaluations_are_those_of_the_sleeper(tmp_path: Path) -> None:
