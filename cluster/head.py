@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cluster.budget import STALLED
 from cluster.display import Best, Display, Progress
-from cluster.pace import Pace
+from cluster.pace import Pace, Rate
 from cluster.pool import Batch, Done, Lost, Pool
 from cluster.publish import Link, Wishes
 from cluster.search import Lagged
@@ -33,7 +33,6 @@ GRACE_SECONDS = 5.0
 _ASKING_SECONDS = 0.1  # for one batch: a model-based search may take that for a single candidate
 _FEEDING_SECONDS = 0.3  # for all workers, before the head listens again
 _TICK_SECONDS = 0.5
-_RATE_SECONDS = 30.0
 _SHOWING_SHARE = 0.05  # of the head's time, at most, for what it shows
 _HELD_BACK = 0.05  # share of idle time from which the display mentions the lag
 
@@ -142,7 +141,7 @@ class Head:
         self._engine_seconds = 0.0
         self._overhead_seconds = 0.0
         self._held_back = _HeldBack()
-        self._rates: deque[tuple[float, int]] = deque()
+        self._rate = Rate()
         self._next_tick = 0.0
 
     def stop(self) -> None:
@@ -387,11 +386,7 @@ class Head:
 
     def _progress(self, now: float) -> Progress:
         elapsed = now - self._started if self._started else 0.0
-        self._rates.append((now, self._evaluated))
-        while len(self._rates) > 2 and now - self._rates[1][0] > _RATE_SECONDS:
-            self._rates.popleft()
-        then, count = self._rates[0]
-        rate = (self._evaluated - count) / (now - then) if now > then else 0.0
+        rate = self._rate.note(now, self._evaluated)
         if not rate and elapsed:
             rate = self._evaluated / elapsed
         objectives = self._front.objectives

@@ -1,5 +1,6 @@
-"""How large a batch is and how long it may take, from what candidates were measured to take."""
+"""How large a batch is, how long it may take, and how many candidates come a second, all as measured."""
 
+from collections import deque
 from collections.abc import Sized
 from math import ceil
 
@@ -94,3 +95,22 @@ class Pace:
         if self.seconds_each is None:
             return max(self._floor, self._unmeasured * len(batch))
         return max(self._floor, _PATIENCE * self.seconds_each * len(batch))
+
+
+class Rate:
+    """Results a second over the last half minute; the time before the first one does not count."""
+
+    _SECONDS = 30.0
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, now: float, count: int) -> float:
+        """Take in how many results there are by now; return the rate, 0 while it can't be told."""
+        if not count:
+            self._seen.clear()  # workers are starting, which says nothing of how fast they are
+        self._seen.append((now, count))
+        while len(self._seen) > 2 and now - self._seen[1][0] > self._SECONDS:
+            self._seen.popleft()
+        then, before = self._seen[0]
+        return (count - before) / (now - then) if now > then else 0.0

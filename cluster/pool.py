@@ -309,14 +309,15 @@ class Pool:
         self._next_look = now + _FOLLOW_SECONDS
         present = {machine.id: machine for machine in self._actors.machines()}
         for node in self._machines.keys() - present.keys():
-            self._say(f"machine {self._machines[node]} was lost")
+            if self._machines[node].cpus:  # one without drives studies, nothing more: it may come and go
+                self._say(f"machine {self._machines[node]} was lost")
         self._machines = {node: m for node, m in self._machines.items() if node in present}
         for slot in list(self._slots):
             if slot.node not in present:
                 self._lose(slot, MACHINE_LOST, gone=True)
         known = bool(self._machines)
         for machine in self._admit([m for m in present.values() if m.id not in self._left_out]):
-            if machine.id not in self._machines and known:
+            if machine.id not in self._machines and known and machine.cpus:
                 self._say(f"machine {machine} joined: {machine.cpus} processors")
             self._machines[machine.id] = machine
         self._staff([m for m in self._machines.values() if m.id not in self._left_out], now)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cluster.pace import TARGET_SECONDS, Pace
+from cluster.pace import TARGET_SECONDS, Pace, Rate
 from cluster.pool import QUEUED, Batch
 
 
@@ -60,3 +60,17 @@ def test_halves_hold_the_same_candidates() -> None:
     assert first.numbers + second.numbers == whole.numbers
     assert np.array_equal(np.vstack([first.parameters, second.parameters]), whole.parameters)
     assert batch(1).halves()[0].numbers == (0,)
+
+
+def test_rate_counts_from_the_first_result() -> None:
+    rate = Rate()
+    assert [rate.note(now, 0) for now in (0.0, 10.0, 20.0)] == [0.0, 0.0, 0.0]
+    assert rate.note(20.5, 50) == 100.0
+    assert rate.note(21.0, 100) == 100.0
+
+
+def test_rate_is_of_the_last_half_minute() -> None:
+    rate = Rate()
+    for second in range(60):
+        told = rate.note(float(second), second * 10 if second < 20 else 200 + (second - 20) * 40)
+    assert told == 40.0

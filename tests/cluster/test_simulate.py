@@ -9,6 +9,7 @@ import pytest
 
 from cluster.batch import Batch
 from cluster.display import Progress
+from cluster.nodes import Machine
 from cluster.pace import Pace
 from cluster.pool import Pool
 from cluster.run import drive
@@ -67,6 +68,23 @@ def test_collections_leave_the_libraries_alone_while_a_study_runs(tmp_path: Path
     display, _ = simulate(tmp_path / "s", 3, 60, 40, 0.001)
     assert display.frozen > before + 10_000
     assert gc.get_freeze_count() == 0
+
+
+def test_only_machines_that_work_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = Simulated.of(1)
+    there = simulated.machines()
+    monkeypatch.setattr(simulated, "machines", lambda: there)
+    told: list[str] = []
+    sleeper = Sleeper(0.001, WIDTH, OBJECTIVES)
+    pool = Pool(sleeper, WIDTH, 1, lambda batch: 60.0, say=told.append, actors=simulated)
+    worker = Machine(f"{8:056x}", "10.0.1.0", "worker", 2, 10**9)
+    there = [*there, worker, Machine(f"{9:056x}", "10.0.1.1", "driver", 0, 10**9)]
+    pool.resize(2)  # and look at the cluster at once
+    pool.wait(0.0)
+    there = there[:1]
+    pool.resize(3)
+    pool.wait(0.0)
+    assert told == ["machine worker (10.0.1.0) joined: 2 processors", "machine worker (10.0.1.0) was lost"]
 
 
 def test_evaluations_are_those_of_the_sleeper(tmp_path: Path) -> None:
