@@ -134,13 +134,13 @@ pub trait Side {
     /// An entry order of positive quantity `qty`, signed for the side.
     #[inline]
     fn entry(qty: f64, price: f64, long_type: OrderType) -> Order {
-        Order { qty: Self::SIGN * qty, price, kind: Self::kind(long_type) }
+        Order { qty: if Self::LONG { qty } else { -qty }, price, kind: Self::kind(long_type) }
     }
 
     /// A close order of positive quantity `qty`, signed for the side.
     #[inline]
     fn close(qty: f64, price: f64, long_type: OrderType) -> Order {
-        Order { qty: -Self::SIGN * qty, price, kind: Self::kind(long_type) }
+        Order { qty: if Self::LONG { -qty } else { qty }, price, kind: Self::kind(long_type) }
     }
 }
 
