@@ -2,7 +2,7 @@
 
 Everything else is the product's own: search, lag, pool, pace, scoring, log and front. Workers take real time,
 and none of the machine's: what is measured is whether the head keeps up with them. A call costs the head less
-here than with Ray, which pickles the batch and the reply (docs/benchmarks-scale.md).
+here than with Ray, for which batch and reply are packed (docs/benchmarks-scale.md).
 """
 
 import heapq
