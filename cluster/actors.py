@@ -59,8 +59,8 @@ class Actors(Protocol):
     def evaluate(self, worker: Any, parameters: Array) -> Any:
         """Have a worker evaluate a batch (n, d); return the reference of its reply."""
 
-    def arrived(self, references: list[Any], seconds: float) -> list[Any]:
-        """Return references whose replies are there; wait for a first one at most so long.
+    def arrived(self, references: list[Any], seconds: float, least: int = 1) -> list[Any]:
+        """Return references whose replies are there; wait at most so long for that many.
 
         Not always all of them: the next call returns the others.
         """
@@ -95,10 +95,10 @@ class RayActors:
         """Have a worker evaluate a batch (n, d); return the reference of its reply."""
         return worker.evaluate_packed.remote(pickle.dumps(parameters, pickle.HIGHEST_PROTOCOL))
 
-    def arrived(self, references: list[Any], seconds: float) -> list[Any]:
-        """Return references whose replies are there; wait for a first one at most so long."""
-        found, _ = self._ray.wait(references, num_returns=1, timeout=seconds, fetch_local=True)
-        if found and len(references) > _FEW:
+    def arrived(self, references: list[Any], seconds: float, least: int = 1) -> list[Any]:
+        """Return references whose replies are there; wait at most so long for that many."""
+        found, _ = self._ray.wait(references, num_returns=least, timeout=seconds, fetch_local=True)
+        if least == 1 and found and len(references) > _FEW:
             found, _ = self._ray.wait(references, num_returns=len(references), timeout=0, fetch_local=True)
         return list(found)
 

@@ -154,10 +154,12 @@ class Head:
     def run(self) -> Outcome:
         """Evaluate until the budget is in the log, or :meth:`stop` was called."""
         self._end_if_stalled()
+        if self._left and not self._holes:
+            self._ask(1)  # what the first one imports takes half a second, in which the workers start
         while self._left and not self._stopped():
             hurry = self._stopping_since is None and self._feed()
             before, idle, held = time.monotonic(), self._pool.idle, self._waits_for_results()
-            events = self._pool.wait(0.0 if hurry else _TICK_SECONDS / 5)
+            events = self._pool.wait(0.0 if hurry else _TICK_SECONDS / 2)
             self._take([event for event in events if isinstance(event, Done)])
             for event in events:
                 if isinstance(event, Lost):
@@ -202,19 +204,26 @@ class Head:
             batch = self._unknown(self._again.popleft())
             if len(batch):
                 return batch
-        size = self._pace.batch_size(self._search.lag, self._left)
+        size = self._batch_size()
         if self._holes:
             found = [self._holes.popleft() for _ in range(min(size, len(self._holes)))]
             return Batch(tuple(n for n, _ in found), np.array([vector for _, vector in found]))
+        self._ask(size)
+        if len(self._asked) < size and not self._pool.idle:
+            return None  # everybody has something to do, and calls are what costs: wait until more are due
+        batch, self._asked = self._asked.split(size)
+        return batch if len(batch) else None
+
+    def _ask(self, size: int) -> None:
+        """Have so many candidates at hand, if the search gives them."""
         if len(self._asked) < size:
             # A search that works in blocks makes a whole one at hardly more cost than a part.
             most = max(size - len(self._asked), self._search.search.block)
             numbers, vectors = self._search.ask_block(most, self._budget, _ASKING_SECONDS)
             self._asked = self._asked.followed_by(Batch(tuple(numbers.tolist()), vectors))
-        if len(self._asked) < size and not self._pool.idle:
-            return None  # everybody has something to do, and calls are what costs: wait until more are due
-        batch, self._asked = self._asked.split(size)
-        return batch if len(batch) else None
+
+    def _batch_size(self) -> int:
+        return self._pace.batch_size(self._search.lag, self._left - self._pool.in_flight)
 
     def _unknown(self, batch: Batch) -> Batch:
         """Return a batch without the candidates whose result came in by another way."""
@@ -413,7 +422,7 @@ class Head:
                 if len(column)
             ),
             engine_share=self._engine_share(elapsed),
-            batch=self._pace.batch_size(lag, self._left),
+            batch=self._batch_size(),
             lag=lag,
             held_back=held_back if held_back > _HELD_BACK else 0.0,
             feeding_lag=self._pace.feeding_lag(lag),

@@ -35,6 +35,14 @@ FAULT_SETTINGS: Mapping[str, str] = {
 }
 """The same for head, nodes and driver; what stands in the environment already is left as it is."""
 
+_UNSEEN_SETTINGS: Mapping[str, str] = {
+    # Nobody looks into a Ray of our own, which has no dashboard: what it would tell one costs two workers
+    # on two processors half a percent of their time.
+    "RAY_task_events_report_interval_ms": "0",  # none are kept
+    "RAY_enable_metrics_collection": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "3600000",  # processor and memory of each process
+}
+
 _PROBE = """
 import sys
 from ray._raylet import GcsClient
@@ -70,10 +78,8 @@ class Cluster:
 
 
 @contextmanager
-def local_cluster(
-    cpus: int, object_store: int, *, plasma_folder: Path | None = None, dashboard: bool = False
-) -> Iterator[Cluster]:
-    """Start Ray on this machine, and end it.
+def local_cluster(cpus: int, object_store: int, *, plasma_folder: Path | None = None) -> Iterator[Cluster]:
+    """Start Ray on this machine, without its dashboard, and end it.
 
     Parameters
     ----------
@@ -83,8 +89,6 @@ def local_cluster(
         Bytes for shared objects: the candles.
     plasma_folder
         Where they lie; default: ``/dev/shm``.
-    dashboard
-        Whether Ray's dashboard is served.
 
     Raises
     ------
@@ -95,18 +99,20 @@ def local_cluster(
     secure_token()
     ray = _ray()
     try:
-        ray.init(
-            address="local",  # never what RAY_ADDRESS or an earlier `ray start` says
-            num_cpus=cpus,
-            num_gpus=0,
-            object_store_memory=object_store,
-            include_dashboard=dashboard,
-            _plasma_directory=str(plasma_folder) if plasma_folder else None,
-            **_quiet(),
-        )
+        with _environment(_UNSEEN_SETTINGS):
+            ray.init(
+                address="local",  # never what RAY_ADDRESS or an earlier `ray start` says
+                num_cpus=cpus,
+                num_gpus=0,
+                object_store_memory=object_store,
+                include_dashboard=False,
+                _plasma_directory=str(plasma_folder) if plasma_folder else None,
+                **_quiet(),
+            )
     except Exception as error:  # a node that is slow to start is one of no better class
         ray.shutdown()
         raise ResourceError(f"Ray does not start on this machine: {first_line(error)}") from error
+    _end_unread()
     try:
         yield Cluster(local=True, cpus=cpus, nodes=1)
     finally:
@@ -222,6 +228,30 @@ def _to_log(data: Mapping[str, Any], *_: object, **__: object) -> None:
 
 def _quiet() -> dict[str, Any]:
     return {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set what is not set yet in the environment of the processes that the body starts."""
+    added = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _end_unread() -> None:
+    """End the processes of a Ray of our own that nobody needs: who reads logs to a driver, who adds machines.
+
+    Not public: where Ray has no way to do it, they run on.
+    """
+    with suppress(Exception):
+        node = importlib.import_module("ray._private.worker").global_worker.node
+        node.kill_log_monitor(check_alive=False)
+        node.kill_monitor(check_alive=False)
+        node.kill_dashboard(check_alive=False)
 
 
 def _own_head() -> str | None:

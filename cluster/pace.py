@@ -15,6 +15,10 @@ CALLS_PER_SECOND = 1000.0
 FEEDING_SECONDS = 0.1
 """Calls shorter than this are not worth having a larger lag for."""
 
+_GATHERING_SHARE = 0.55  # of a call, for which a reply may lie
+_GATHERING_SECONDS = 0.1
+_ROUND_SECONDS = 0.02  # what a round of the head may take on a busy machine
+_SIDE_BY_SIDE = 8  # candidates that the engine runs in hardly more time than one
 _PATIENCE = 20.0  # a batch may take that many times the mean
 _WEIGHT = 0.2  # of the newest batch in the mean
 
@@ -75,15 +79,28 @@ class Pace:
         lag
             Candidates that may be in flight; two batches for each worker have to fit in.
         left
-            Candidates left to evaluate: the last ones are spread over the workers.
+            Candidates that no worker has yet: the last ones go out in ever smaller batches, so that all
+            workers end at the same time.
         """
         if self.seconds_each is None:
             return 1  # to be measured
         target = max(TARGET_SECONDS, self._workers / CALLS_PER_SECOND)
         wanted = max(1, round(target / max(self.seconds_each, 1e-6)))
         if self._limit is not None:
-            wanted = min(wanted, self._limit) if wanted < self._limit else self._limit
-        return max(1, min(wanted, lag // (self._workers * QUEUED), ceil(left / self._workers)))
+            wanted = min(wanted, self._limit)
+        least = max(_SIDE_BY_SIDE, round(self._workers / CALLS_PER_SECOND / max(self.seconds_each, 1e-6)))
+        share = max(ceil(left / (self._workers * QUEUED)), min(least, ceil(left / self._workers)))
+        return max(1, min(wanted, lag // (self._workers * QUEUED), share))
+
+    def patience(self, count: int) -> float:
+        """Return for how long a reply may lie, for others to come, while its worker has ``count`` candidates.
+
+        A round of the head takes one reply or many at nearly the same cost. It is more than half a call, so
+        that two workers are answered together however far apart they end.
+        """
+        call = (self.seconds_each or 0.0) * count
+        patience = min(_GATHERING_SECONDS, _GATHERING_SHARE * call)
+        return patience if call - patience >= _ROUND_SECONDS else 0.0
 
     def feeding_lag(self, lag: int) -> int:
         """Return a lag that keeps all workers busy, larger than the present one."""

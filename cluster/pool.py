@@ -57,6 +57,9 @@ class Pool:
         Machines → those of them that may have workers; called again and again, must not wait.
     say
         Prints one line for the user.
+    patience
+        Candidates that a worker has besides those that have come back → seconds for which they may lie, so
+        that others come too.
     start_seconds
         How long a worker may take to prepare itself.
     actors
@@ -72,6 +75,7 @@ class Pool:
         *,
         admit: Callable[[Sequence[Machine]], Sequence[Machine]] = tuple,
         say: Callable[[str], None] = lambda text: None,
+        patience: Callable[[int], float] = lambda count: 0.0,
         start_seconds: float = START_SECONDS,
         actors: Actors | None = None,
     ) -> None:
@@ -82,6 +86,7 @@ class Pool:
         self._allowed_seconds = allowed_seconds
         self._admit = admit
         self._say = say
+        self._patience = patience
         self._start_seconds = start_seconds
         self._slots: list[Slot] = []
         self._openings = Openings()
@@ -152,7 +157,10 @@ class Pool:
         self._follow()
         timeout = seconds if not self._lost else 0.0
         if waiting := [*self._owners, *self._late]:
-            for reference in self._actors.arrived(waiting, timeout):
+            arrived = self._actors.arrived(waiting, timeout)
+            if arrived and len(arrived) < len(waiting) and (patience := self._gathering()):
+                arrived = self._actors.arrived(waiting, patience, len(waiting))
+            for reference in arrived:
                 events += self._receive(reference)
         else:
             time.sleep(timeout)
@@ -161,6 +169,13 @@ class Pool:
         events += self._lost
         self._lost = []
         return events
+
+    def _gathering(self) -> float:
+        """Return for how long nobody runs dry: all have a batch besides the one that may have come back."""
+        if self._openings:
+            return 0.0
+        spare = [len(slot.calls[-1].batch) for slot in self._slots if len(slot.calls) > 1]
+        return self._patience(min(spare)) if spare else 0.0
 
     def close(self) -> None:
         """End all workers."""

@@ -227,6 +227,7 @@ def drive(
         pace.allowed_seconds,
         admit=admit,
         say=display.say,
+        patience=pace.patience,
         start_seconds=start_seconds,
         actors=actors,
     )

@@ -112,13 +112,13 @@ class Simulated:
         """Have a worker evaluate a batch (n, d); return the reference of its reply."""
         return worker.evaluate(parameters)
 
-    def arrived(self, references: list[Any], seconds: float) -> list[Any]:
-        """Return those references whose replies are there; wait for a first one at most so long."""
+    def arrived(self, references: list[Any], seconds: float, least: int = 1) -> list[Any]:
+        """Return those references whose replies are there; wait at most so long for that many."""
         self._arrive()
         found = self._found(references)
-        if not found and seconds > 0:
+        if len(found) < least and seconds > 0:
             until = time.monotonic() + seconds
-            while not found and (now := time.monotonic()) < until:
+            while len(found) < least and (now := time.monotonic()) < until:
                 next_end = self._queue[0][0] if self._queue else until
                 time.sleep(max(0.0, min(next_end, until) - now))
                 self._arrive()

@@ -227,6 +227,7 @@ def simulate(workers: int, budget: int, seconds_each: float) -> list[Moment]:
                 len(log.definition.metrics),
                 workers,
                 pace.allowed_seconds,
+                patience=pace.patience,
                 actors=simulated,
             )
             watch = Watch(simulated)

@@ -1,9 +1,12 @@
 """Joining and starting Ray: what is said where that is not possible, and who may read the token."""
 
+import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.launch import FAULT_SETTINGS, attached_cluster, prepare_environment, secure_token
@@ -14,6 +17,18 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_ray_of_our_own_keeps_nothing_for_onlookers() -> None:
+    lines = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            lines.append(" ".join(process.cmdline()))
+    assert any("gcs_server" in line for line in lines)
+    needless = ("log_monitor.py", "autoscaler", "dashboard.py")
+    assert not [line for line in lines if any(name in line for name in needless)]
+    assert "RAY_task_events_report_interval_ms" not in os.environ, "a cluster's nodes start with their own"
 
 
 def test_head_that_is_not_there_is_one_line() -> None:

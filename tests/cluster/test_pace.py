@@ -37,6 +37,26 @@ def test_last_candidates_are_spread_over_the_workers() -> None:
     assert paced(0.001, workers=4).batch_size(10_000, 10) == 3
 
 
+def test_last_batches_get_ever_smaller_but_fill_the_engine() -> None:
+    pace, left = paced(0.005), 400
+    sizes: dict[int, int] = {}
+    while left:
+        sizes[left] = pace.batch_size(400, left)
+        left -= sizes[left]
+    assert list(sizes.values()) == sorted(sizes.values(), reverse=True)
+    assert sizes[400] == 100
+    assert min(size for left, size in sizes.items() if left >= 16) == 8
+    assert paced(0.001, workers=1000).batch_size(10**7, 10**5) == 100, "a thousand calls a second are enough"
+
+
+def test_a_reply_lies_only_while_its_worker_has_enough_to_do() -> None:
+    pace = paced(0.004)
+    assert 0.5 < pace.patience(25) / 0.1 < 0.8
+    assert pace.patience(5) == 0.0, "answering takes as long"
+    assert pace.patience(10**6) == 0.1
+    assert Pace(2).patience(25) == 0.0, "nothing was measured"
+
+
 def test_limit_is_a_limit() -> None:
     assert paced(0.001, limit=7).batch_size(10_000, 10_000) == 7
     assert paced(10.0, limit=7).batch_size(10_000, 10_000) == 1

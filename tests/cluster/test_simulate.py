@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.batch import Batch
+from cluster.batch import Batch, Done
 from cluster.display import Progress
 from cluster.nodes import Machine
 from cluster.pace import Pace
 from cluster.pool import Pool
 from cluster.run import drive
+from cluster.search import Lagged
 from cluster.simulate import Simulated, Sleeper
 from passivbot.config import Scoring
 from tests.cluster.toy import METRICS, WIDTH, Silent, config, content, create, problem, settings
@@ -85,6 +86,69 @@ def test_only_machines_that_work_are_told_of(monkeypatch: pytest.MonkeyPatch) ->
     pool.resize(3)
     pool.wait(0.0)
     assert told == ["machine worker (10.0.1.0) joined: 2 processors", "machine worker (10.0.1.0) was lost"]
+
+
+def busy(patience: float) -> Pool:
+    """Return a pool of two workers, ready, with nothing to do."""
+    sleeper = Sleeper(0.05, WIDTH, OBJECTIVES)
+    pool = Pool(
+        sleeper, WIDTH, 2, lambda batch: 60.0, patience=lambda count: patience, actors=Simulated.of(2)
+    )
+    while pool.ready < 2:
+        pool.wait(0.1)
+    return pool
+
+
+def hand_in(pool: Pool, *sizes: int) -> None:
+    first = 0
+    for size in sizes:
+        pool.hand_in(Batch(tuple(range(first, first + size)), np.zeros((size, 4))))
+        first += size
+
+
+def lengths(pool: Pool) -> list[int]:
+    return [len(event.batch) for event in pool.wait(10.0) if isinstance(event, Done)]
+
+
+def test_replies_are_taken_together_while_all_have_another_batch() -> None:
+    pool = busy(5.0)
+    hand_in(pool, 1, 3, 40, 40)
+    assert sorted(lengths(pool)) == [1, 3]
+
+
+def test_patience_ends() -> None:
+    pool = busy(0.05)
+    hand_in(pool, 1, 20, 40, 40)
+    assert lengths(pool) == [1]
+
+
+def test_no_reply_lies_while_somebody_could_run_dry() -> None:
+    pool = busy(5.0)
+    hand_in(pool, 1, 3, 40)  # who has the batch of three has nothing else
+    assert lengths(pool) == [1]
+
+
+def test_first_candidates_are_made_while_workers_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    ask_block, wait = Lagged.ask_block, Pool.wait
+    asked: list[int] = []
+
+    def noted(search: Lagged, *given: float) -> object:
+        found = ask_block(search, *given)  # type: ignore[arg-type]
+        asked.append(len(found[0]))
+        return found
+
+    def watched(pool: Pool, seconds: float) -> object:
+        seen.append((pool.ready, len(asked)))
+        return wait(pool, seconds)
+
+    monkeypatch.setattr(Lagged, "ask_block", noted)
+    monkeypatch.setattr(Pool, "wait", watched)
+    simulate(tmp_path / "s", 2, 40, 20, 0.001)
+    assert seen[0] == (0, 1)
+    assert asked[0] > 0
 
 
 def test_evaluations_are_those_of_the_sleeper(tmp_path: Path) -> None:
