@@ -17,7 +17,7 @@ LIMIT_VARIABLE = "PASSIVBOT_MEMORY_LIMIT"
 SHARED_MEMORY = Path("/dev/shm")
 
 # Measured with Ray 2.60 on CPython 3.11, Linux; private memory, what is shared counts once.
-_RAY = 480_000_000  # GCS, raylet and agents
+_RAY = 320_000_000  # GCS, raylet and agents: 200 MB, and more while it starts, when workers are small still
 _HEAD = 260_000_000  # this process: Ray, the search's libraries, SQLite's cache
 _HEAD_EACH = 200  # bytes for each candidate of the budget: digests of what was asked
 _WORKER = 110_000_000
