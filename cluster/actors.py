@@ -59,10 +59,19 @@ class Actors(Protocol):
     def evaluate(self, worker: Any, parameters: Array) -> Any:
         """Have a worker evaluate a batch (n, d); return the reference of its reply."""
 
-    def arrived(self, references: list[Any], seconds: float, least: int = 1) -> list[Any]:
-        """Return references whose replies are there; wait at most so long for that many.
+    def arrived(self, references: list[Any], seconds: float, patience: float = 0.0) -> list[Any]:
+        """Return references whose replies are there.
 
         Not always all of them: the next call returns the others.
+
+        Parameters
+        ----------
+        references
+            What is waited for.
+        seconds
+            How long at most for a first one.
+        patience
+            How long at most for the others, once there is one.
         """
 
     def reply(self, reference: Any) -> Any:
@@ -95,11 +104,12 @@ class RayActors:
         """Have a worker evaluate a batch (n, d); return the reference of its reply."""
         return worker.evaluate_packed.remote(pickle.dumps(parameters, pickle.HIGHEST_PROTOCOL))
 
-    def arrived(self, references: list[Any], seconds: float, least: int = 1) -> list[Any]:
-        """Return references whose replies are there; wait at most so long for that many."""
-        found, _ = self._ray.wait(references, num_returns=least, timeout=seconds, fetch_local=True)
-        if least == 1 and found and len(references) > _FEW:
-            found, _ = self._ray.wait(references, num_returns=len(references), timeout=0, fetch_local=True)
+    def arrived(self, references: list[Any], seconds: float, patience: float = 0.0) -> list[Any]:
+        """Return references whose replies are there."""
+        found, _ = self._ray.wait(references, num_returns=1, timeout=seconds, fetch_local=True)
+        every = len(references)
+        if found and every > 1 and (patience or every > _FEW):
+            found, _ = self._ray.wait(references, num_returns=every, timeout=patience, fetch_local=True)
         return list(found)
 
     def reply(self, reference: Any) -> Any:

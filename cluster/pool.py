@@ -157,10 +157,7 @@ class Pool:
         self._follow()
         timeout = seconds if not self._lost else 0.0
         if waiting := [*self._owners, *self._late]:
-            arrived = self._actors.arrived(waiting, timeout)
-            if arrived and len(arrived) < len(waiting) and (patience := self._gathering()):
-                arrived = self._actors.arrived(waiting, patience, len(waiting))
-            for reference in arrived:
+            for reference in self._actors.arrived(waiting, timeout, self._gathering()):
                 events += self._receive(reference)
         else:
             time.sleep(timeout)

@@ -112,18 +112,10 @@ class Simulated:
         """Have a worker evaluate a batch (n, d); return the reference of its reply."""
         return worker.evaluate(parameters)
 
-    def arrived(self, references: list[Any], seconds: float, least: int = 1) -> list[Any]:
-        """Return those references whose replies are there; wait at most so long for that many."""
-        self._arrive()
-        found = self._found(references)
-        if len(found) < least and seconds > 0:
-            until = time.monotonic() + seconds
-            while len(found) < least and (now := time.monotonic()) < until:
-                next_end = self._queue[0][0] if self._queue else until
-                time.sleep(max(0.0, min(next_end, until) - now))
-                self._arrive()
-                found = self._found(references)
-        return found
+    def arrived(self, references: list[Any], seconds: float, patience: float = 0.0) -> list[Any]:
+        """Return those references whose replies are there."""
+        found = self._wait(references, 1, seconds)
+        return self._wait(references, len(references), patience) if found and patience else found
 
     def reply(self, reference: _Reference) -> Any:
         """Return a reply that has arrived; none is ever lost."""
@@ -140,6 +132,15 @@ class Simulated:
         self.calls += 1
         heapq.heappush(self._queue, (ends, self.calls, reference))
         return reference
+
+    def _wait(self, references: list[Any], least: int, seconds: float) -> list[Any]:
+        until = time.monotonic() + seconds
+        self._arrive()
+        while len(found := self._found(references)) < least and (now := time.monotonic()) < until:
+            next_end = self._queue[0][0] if self._queue else until
+            time.sleep(max(0.0, min(next_end, until) - now))
+            self._arrive()
+        return found
 
     def _arrive(self) -> None:
         now = time.monotonic()

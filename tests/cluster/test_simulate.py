@@ -124,7 +124,7 @@ def test_patience_ends() -> None:
 
 def test_no_reply_lies_while_somebody_could_run_dry() -> None:
     pool = busy(5.0)
-    hand_in(pool, 1, 3, 40)  # who has the batch of three has nothing else
+    hand_in(pool, 1, 20, 40)  # who has the batch of twenty has nothing else
     assert lengths(pool) == [1]
 
 
